@@ -1,0 +1,168 @@
+"""What a sandbox driver promises: frozen values in, a handle out, no rows and no settings.
+
+A driver starts one sandbox per agent, finds it again after a restart from the JSON it handed out, and
+attaches to it: ``dial`` a port inside, ``exec`` a command inside, take the listening sockets that were
+bound inside the sandbox's own network namespace. See ``docs/writing-a-driver.md``.
+"""
+
+from __future__ import annotations
+
+import abc
+import socket
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.errors import LogosError
+
+
+class SandboxError(LogosError):
+    """A sandbox could not be started, reached or kept; ``action`` holds the exact fix when one is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One host path shown inside. ``target`` lies at the root of the sandbox's tree, below a read-only
+    mount, or directly in a writable one (then the leaf is checked before every start)."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one sandbox may use. Sizes in MiB; ``memory_mb`` is per process until cgroups arrive (issue 4)."""
+
+    memory_mb: int = 2048
+    processes: int = 400
+    open_files: int = 4096
+    file_mb: int = 1024
+    tmp_mb: int = 512
+    shm_mb: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """Everything a driver may know about the agent it hosts.
+
+    ``root`` is the agent's own directory on the host; the driver makes and owns ``engine/`` in it (keeper
+    socket, spec, log) and the writable mounts' sources. ``files`` are small texts placed read-only inside
+    (path to content). ``empty_dirs`` are read-only empty directories laid over the agent's own.
+    ``listen`` are TCP ports bound on the sandbox's 127.0.0.1 whose descriptors the host takes.
+    ``uid`` is the host user the sandbox runs as when Logos itself runs as root; None keeps our own.
+    """
+
+    name: str
+    root: Path
+    mounts: tuple[Mount, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    empty_dirs: tuple[str, ...] = ()
+    listen: tuple[int, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = Limits()
+    uid: int | None = None
+    working_directory: str = "/workspace"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxHandle:
+    """What finds a started sandbox again. ``state`` is opaque JSON to us; ``layers`` are the walls that
+    are really up, for instance ``("userns", "mnt", "pid", "net", "seccomp", "landlock:7")``."""
+
+    state: dict[str, Any]
+    layers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of ``manage.py doctor``: what was looked at, whether it works, and the exact fix if not."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    fix: str = ""
+    mandatory: bool = True
+
+
+class Attachment(abc.ABC):
+    """A live connection to one running sandbox, usable from one asyncio loop. Closing it ends nothing inside.
+
+    Every method raises ``SandboxError(reason="sandbox_disconnected")`` once the sandbox is gone.
+    """
+
+    @abc.abstractmethod
+    async def dial(self, port: int) -> socket.socket:
+        """A connected, non-blocking TCP socket to ``127.0.0.1:port`` inside. ConnectionRefusedError if nobody listens."""
+
+    @abc.abstractmethod
+    async def exec(
+        self,
+        argv: list[str],
+        *,
+        stdio: tuple[int, int, int],
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+    ) -> Execution:
+        """Start ``argv`` inside with these three host descriptors as stdin, stdout, stderr (the caller keeps
+        and closes its own copies). A command that cannot be started ends with code 127, one refused by the
+        process limit with 126."""
+
+    @abc.abstractmethod
+    async def listeners(self) -> dict[int, socket.socket]:
+        """The listening sockets bound inside, by port. One holder at a time: raises SandboxError
+        (reason="sandbox_busy") while another attachment has them. Given back by ``close``."""
+
+    @abc.abstractmethod
+    async def wait_gone(self) -> None:
+        """Return when the sandbox has ended."""
+
+    @abc.abstractmethod
+    async def close(self) -> None:
+        """Give back the descriptors. The sandbox and what runs in it go on."""
+
+
+class Execution(abc.ABC):
+    """One command started inside."""
+
+    @abc.abstractmethod
+    async def wait(self) -> int:
+        """The exit code; negative for a signal. SandboxError if the sandbox goes first."""
+
+    @abc.abstractmethod
+    async def signal(self, number: int) -> None:
+        """Send a signal to the command's whole process group. Signalling what has ended is not an error."""
+
+
+class SandboxDriver(abc.ABC):
+    """Starts, finds, watches and stops one sandbox per agent."""
+
+    name: str
+    isolates: frozenset[str] = frozenset()
+
+    @abc.abstractmethod
+    async def start(self, spec: SandboxSpec) -> SandboxHandle:
+        """Return once the sandbox can be attached to. Starting one that runs raises SandboxError
+        (reason="sandbox_running"). Raise SandboxError with a sentence and a fix if it will not start;
+        then nothing is left behind."""
+
+    @abc.abstractmethod
+    async def poll(self, state: Mapping[str, Any]) -> int | None:
+        """None while running, the exit status (0 if unknown) once it is not."""
+
+    @abc.abstractmethod
+    async def stop(self, state: Mapping[str, Any], *, now: bool = False) -> None:
+        """Return when every process of it is gone. Stopping what is already gone is not an error."""
+
+    @abc.abstractmethod
+    async def attach(self, state: Mapping[str, Any]) -> Attachment:
+        """Connect to a running sandbox; several attachments may exist at once, from several processes."""
+
+    @abc.abstractmethod
+    async def doctor(self) -> list[Check]:
+        """What this driver needs from the machine, whether it is there, and the exact fix if it is not."""
+
+    async def progress(self, spec: SandboxSpec) -> AsyncIterator[str]:
+        """Sentences for the person who waits for ``start``."""
+        yield "Preparing the sandbox"
