@@ -1,0 +1,1 @@
+"""How people reach agents: the live streams now, messaging adapters later."""

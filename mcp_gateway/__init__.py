@@ -1,0 +1,1 @@
+"""How agents reach tools: the MCP gateway (arrives with its own issue)."""

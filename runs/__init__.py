@@ -1,0 +1,1 @@
+"""What happened: conversations, messages, runs and their append-only events."""

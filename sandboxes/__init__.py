@@ -1,0 +1,1 @@
+"""Where agents live: drivers, the inference router, the agent runtime's client, lifecycle."""

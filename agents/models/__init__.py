@@ -1,0 +1,40 @@
+"""The rows of STAMP: people, souls, providers and routes, policies, agents, and the grants on them."""
+
+from agents.models.agents import Agent
+from agents.models.grants import (
+    AgentGroupGrant,
+    AgentUserGrant,
+    ModelRouteGroupGrant,
+    ModelRouteUserGrant,
+    PolicyGroupGrant,
+    PolicyUserGrant,
+    SoulGroupGrant,
+    SoulUserGrant,
+)
+from agents.models.people import ApiToken, Role, User
+from agents.models.policies import Policy
+from agents.models.providers import ModelRoute, Provider, ProviderKind
+from agents.models.shared import Visibility
+from agents.models.souls import Soul, SoulRevision
+
+__all__ = [
+    "Agent",
+    "AgentGroupGrant",
+    "AgentUserGrant",
+    "ApiToken",
+    "ModelRoute",
+    "ModelRouteGroupGrant",
+    "ModelRouteUserGrant",
+    "Policy",
+    "PolicyGroupGrant",
+    "PolicyUserGrant",
+    "Provider",
+    "ProviderKind",
+    "Role",
+    "Soul",
+    "SoulGroupGrant",
+    "SoulRevision",
+    "SoulUserGrant",
+    "User",
+    "Visibility",
+]

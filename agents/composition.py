@@ -1,0 +1,67 @@
+"""Compose agents: create, change and delete them, with the rules that hold for every door."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from django.db import IntegrityError, transaction
+
+from agents import permissions
+from agents.errors import Conflict, Invalid
+from agents.models import Agent, ModelRoute, Soul, User, Visibility
+from agents.models.agents import DEFAULT_TOOLSETS
+
+
+def clean_name(name: str) -> str:
+    """The name without surrounding blanks; Invalid when empty, too long or holding what cannot be seen."""
+    name = name.strip()
+    if not name:
+        raise Invalid("An agent needs a name.", field="name")
+    if len(name) > 60:
+        raise Invalid("A name may have 60 characters.", field="name")
+    if any(unicodedata.category(character).startswith("C") for character in name):
+        raise Invalid("The name holds an invisible character.", field="name")
+    return name
+
+
+def create(
+    owner: User,
+    name: str,
+    soul: Soul,
+    *,
+    toolsets: list[str] | None = None,
+    route: ModelRoute | None = None,
+    description: str = "",
+    visibility: str = Visibility.PRIVATE,
+) -> Agent:
+    """A new agent of ``owner``, who must be allowed to create agents and to use this soul and route."""
+    permissions.require(owner, "agent.create")
+    permissions.require(owner, "soul.view", soul)
+    if route is not None:
+        permissions.require(owner, "route.view", route)
+    try:
+        with transaction.atomic():
+            return Agent.objects.create(
+                owner=owner,
+                name=clean_name(name),
+                soul=soul,
+                route=route,
+                toolsets=DEFAULT_TOOLSETS if toolsets is None else toolsets,
+                description=description.strip(),
+                visibility=visibility,
+            )
+    except IntegrityError as error:
+        raise Conflict("You already have an agent of this name.", reason="name_taken", action="Choose another name.") from error
+
+
+def find(user: User, name_or_id: str, action: str = "agent.view") -> Agent:
+    """The agent of this id or name that ``user`` may act on; one's own comes first; NotFound otherwise."""
+    rows = Agent.objects.alive().select_related("soul", "route__provider", "owner")
+    seen = permissions.visible(user, rows, action)
+    found = seen.filter(pk=name_or_id).first() or seen.filter(owner=user, name__iexact=name_or_id).first()
+    if found is None:
+        named = list(seen.filter(name__iexact=name_or_id)[:2])
+        if len(named) == 2:
+            raise Conflict(f"Several agents are called {name_or_id}.", reason="ambiguous", action="Use the agent's id.")
+        found = named[0] if named else permissions.fetch(user, action, rows, pk=name_or_id)
+    return found

@@ -1,0 +1,66 @@
+"""Ids that people see: a prefix that names the kind and a ULID, so that they sort by the time they were made."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+# Crockford's base 32: no I, L, O, U, so that an id can be read aloud.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_lock = threading.Lock()
+_last = (0, 0)
+
+
+def ulid() -> str:
+    """26 characters: 48 bits of milliseconds, 80 bits of randomness (ULID specification); rises strictly
+    within this process, also inside one millisecond."""
+    global _last
+    with _lock:
+        now, noise = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10))
+        if now <= _last[0]:
+            now, noise = _last[0], _last[1] + 1
+        _last = (now, noise)
+    value = (now << 80) | (noise & ((1 << 80) - 1))
+    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+
+
+# Django writes defaults into migrations by name, so each kind has a function of its own.
+def soul_id() -> str:
+    return f"soul_{ulid()}"
+
+
+def provider_id() -> str:
+    return f"prov_{ulid()}"
+
+
+def route_id() -> str:
+    return f"route_{ulid()}"
+
+
+def policy_id() -> str:
+    return f"pol_{ulid()}"
+
+
+def agent_id() -> str:
+    return f"agent_{ulid()}"
+
+
+def sandbox_id() -> str:
+    return f"box_{ulid()}"
+
+
+def conversation_id() -> str:
+    return f"conv_{ulid()}"
+
+
+def message_id() -> str:
+    return f"msg_{ulid()}"
+
+
+def run_id() -> str:
+    return f"run_{ulid()}"
+
+
+def approval_id() -> str:
+    return f"appr_{ulid()}"

@@ -1,0 +1,58 @@
+"""Who and what a log line is about (run, conversation, user, sandbox), and secrets kept out of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+from agents import secrets
+
+_context: ContextVar[dict[str, str]] = ContextVar("logos_log_context", default={})
+
+
+@contextlib.contextmanager
+def about(**ids: str) -> Iterator[None]:
+    """Every line logged inside carries these ids; nests, and follows asyncio tasks started inside."""
+    token = _context.set({**_context.get(), **{key: value for key, value in ids.items() if value}})
+    try:
+        yield
+    finally:
+        _context.reset(token)
+
+
+class ContextFilter(logging.Filter):
+    """Puts the current ids on each record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.ids = _context.get()
+        return True
+
+
+class TextFormatter(logging.Formatter):
+    """One line for people: time, level, logger, message, ids."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        ids = "".join(f" {key}={value}" for key, value in getattr(record, "ids", {}).items())
+        return secrets.redact(super().format(record) + ids)
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line for machines: at, level, logger, message, error, and the ids."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "ids", {}),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return secrets.redact(json.dumps(line, ensure_ascii=False))

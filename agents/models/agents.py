@@ -1,0 +1,70 @@
+"""Agents: a soul, tools, a runtime, a model and permissions (STAMP) under one name and owner."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from agents import ids
+from agents.models.policies import Policy
+from agents.models.providers import ModelRoute
+from agents.models.shared import Shareable, levels
+from agents.models.souls import Soul
+
+DEFAULT_TOOLSETS = ["terminal", "file"]
+
+
+def default_toolsets() -> list[str]:
+    return list(DEFAULT_TOOLSETS)
+
+
+class AgentQuerySet(models.QuerySet["Agent"]):
+    """Questions about many agents."""
+
+    def alive(self) -> AgentQuerySet:
+        """Those not deleted."""
+        return self.filter(deleted_at=None)
+
+
+class Agent(Shareable):
+    """One agent. Deleting marks the row, because its runs stay readable; ``agents.composition`` changes it."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.agent_id, editable=False)
+    name = models.CharField(max_length=60)
+    description = models.CharField(max_length=300, blank=True)
+    soul = models.ForeignKey(Soul, models.PROTECT, related_name="agents")
+    toolsets = models.JSONField(default=default_toolsets, blank=True)
+    runtime = models.CharField(max_length=40, default="hermes", editable=False)
+    route = models.ForeignKey(
+        ModelRoute, models.PROTECT, null=True, blank=True, related_name="agents", help_text="Empty uses the default."
+    )
+    policies = models.ManyToManyField(Policy, blank=True, related_name="agents")
+    deleted_at = models.DateTimeField(null=True, editable=False)
+
+    objects = AgentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        permissions = levels("agent")
+        constraints = [
+            models.UniqueConstraint(
+                "owner",
+                Lower("name"),
+                condition=models.Q(deleted_at=None),
+                name="one_agent_per_owner_and_name",
+                violation_error_message="You already have an agent of this name.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.deleted_at is not None
+
+    def mark_deleted(self) -> None:
+        """The agent can no longer be used; its conversations and runs stay readable."""
+        self.deleted_at = timezone.now()
+        self.save(update_fields=["deleted_at", "updated_at"])

@@ -1,0 +1,104 @@
+"""People, their role, and the API tokens they made."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.utils import timezone
+
+
+class Role(models.TextChoices):
+    """What a person may do at most; the matrix is in ``agents/permissions.py``."""
+
+    ADMIN = "admin", "Admin"
+    OPERATOR = "operator", "Operator"
+    USER = "user", "User"
+    VIEWER = "viewer", "Viewer"
+
+
+class People(UserManager["User"]):
+    """Makes people; a superuser made by Django's command is an admin here."""
+
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None, **extra: Any
+    ) -> User:
+        return super().create_superuser(username, email, password, **{**extra, "role": Role.ADMIN})
+
+
+class User(AbstractUser):
+    """One person. ``is_staff`` and ``is_superuser`` follow the role, so there is one truth."""
+
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.USER)
+
+    objects: ClassVar[People] = People()  # type: ignore[assignment]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.is_superuser = self.role == Role.ADMIN
+        self.is_staff = self.role in (Role.ADMIN, Role.OPERATOR)
+        if (fields := kwargs.get("update_fields")) is not None and "role" in fields:
+            kwargs["update_fields"] = {*fields, "is_staff", "is_superuser"}
+        super().save(*args, **kwargs)
+
+    @property
+    def is_admin(self) -> bool:
+        return self.is_active and self.role == Role.ADMIN
+
+    @property
+    def display_name(self) -> str:
+        return self.get_full_name() or self.username
+
+
+class ApiToken(models.Model):
+    """A personal API token. Only its SHA-256 is kept; the token itself is shown once, when it is made."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    hint = models.CharField(max_length=16, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint}…)"
+
+    @classmethod
+    def make(cls, user: User, name: str, days: int | None = None) -> tuple[ApiToken, str]:
+        """A new token and its secret, which cannot be read again."""
+        secret = f"logos_{secrets.token_urlsafe(32)}"
+        expires_at = timezone.now() + timedelta(days=days) if days else None
+        token = cls.objects.create(
+            user=user, name=name[:80], digest=cls.digest_of(secret), hint=secret[:12], expires_at=expires_at
+        )
+        return token, secret
+
+    @staticmethod
+    def digest_of(secret: str) -> str:
+        # The secret has 256 random bits, so a plain fast hash cannot be searched.
+        return hashlib.sha256(secret.encode()).hexdigest()
+
+    @classmethod
+    def person_for(cls, secret: str) -> User | None:
+        """The active person this token belongs to, or None; notes the use, at most once a minute."""
+        now = timezone.now()
+        token = (
+            cls.objects.select_related("user")
+            .filter(digest=cls.digest_of(secret), revoked_at=None, user__is_active=True)
+            .filter(models.Q(expires_at=None) | models.Q(expires_at__gt=now))
+            .first()
+        )
+        if token is None:
+            return None
+        if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
+            cls.objects.filter(pk=token.pk).update(last_used_at=now)
+        return token.user

@@ -1,0 +1,246 @@
+"""May this person do this to this row? The table of actions, and the four functions every door uses.
+
+``allows`` answers with a reason, ``require`` raises NotFound (not allowed looks like not there),
+``visible`` narrows a queryset in one query, ``fetch`` does both for one row. Nothing else decides.
+
+Roots (Agent, Soul, ModelRoute, Policy) carry an owner, a visibility and grants; every other model names
+the root it asks, or the person it belongs to, in a ``Rows`` attribute called ``permission``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model, Q, QuerySet
+
+from agents.errors import LogosError, NotFound
+from agents.models import (
+    Agent,
+    AgentGroupGrant,
+    AgentUserGrant,
+    ModelRoute,
+    ModelRouteGroupGrant,
+    ModelRouteUserGrant,
+    Policy,
+    PolicyGroupGrant,
+    PolicyUserGrant,
+    Provider,
+    Role,
+    Soul,
+    SoulGroupGrant,
+    SoulUserGrant,
+    User,
+    Visibility,
+)
+
+M = TypeVar("M", bound=Model)
+
+# Each level contains the ones before it.
+LEVELS = ("view", "chat", "edit", "manage")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something a person may do to a row: the level it needs there, and the roles that may do it at all."""
+
+    name: str
+    sentence: str
+    level: str
+    roles: frozenset[str]
+
+
+EVERYONE = frozenset(Role.values)
+MEMBERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.USER})
+OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
+ADMINS = frozenset({Role.ADMIN})
+
+ACTIONS: dict[str, Action] = {
+    action.name: action
+    for action in (
+        Action("agent.view", "See an agent and how it is composed", "view", EVERYONE),
+        Action("agent.chat", "Send messages to an agent", "chat", MEMBERS),
+        Action("agent.edit", "Change an agent's soul, tools, model and policies", "edit", MEMBERS),
+        Action("agent.manage", "Share, archive or delete an agent", "manage", MEMBERS),
+        Action("agent.create", "Create agents of one's own", "", MEMBERS),
+        Action("soul.view", "Read a soul", "view", EVERYONE),
+        Action("soul.edit", "Write a new revision of a soul", "edit", MEMBERS),
+        Action("soul.manage", "Share or delete a soul", "manage", MEMBERS),
+        Action("soul.create", "Create souls of one's own", "", MEMBERS),
+        Action("route.view", "See a model route", "view", EVERYONE),
+        Action("route.edit", "Change a model route and its prices", "edit", OPERATORS),
+        Action("route.manage", "Share or delete a model route", "manage", OPERATORS),
+        Action("route.create", "Add model routes", "", OPERATORS),
+        Action("policy.view", "See a policy", "view", EVERYONE),
+        Action("policy.edit", "Change what a policy allows", "edit", OPERATORS),
+        Action("policy.manage", "Share or delete a policy", "manage", OPERATORS),
+        Action("policy.create", "Add policies", "", OPERATORS),
+        Action("provider.view", "See providers (never their keys)", "view", OPERATORS),
+        Action("provider.edit", "Add providers and replace their keys", "edit", ADMINS),
+        Action("conversation.view", "Read a conversation", "view", EVERYONE),
+        Action("conversation.write", "Send messages in a conversation", "chat", MEMBERS),
+        Action("run.view", "See a run and everything it recorded", "view", EVERYONE),
+        Action("run.cancel", "Stop a run", "chat", MEMBERS),
+        Action("run.approve", "Allow or deny what a run asks for", "chat", MEMBERS),
+        Action("run.clone", "Send a run's message again in a new chat", "view", MEMBERS),
+        Action("sandbox.view", "See an agent's sandbox and its state", "view", EVERYONE),
+        Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),
+        Action("token.create", "Make API tokens of one's own", "", EVERYONE),
+        Action("user.manage", "Create people, change roles, suspend", "manage", ADMINS),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How the rows of a model that is no root are guarded.
+
+    ``owner`` is the path to the person a row belongs to; ``root`` the path to the root object it asks.
+    With both, operators who manage the root see the row too, and nobody else's level on the root counts:
+    what one person said to a shared agent is not for the others.
+    """
+
+    owner: str = ""
+    root: str = ""
+    root_model: type[Model] = Agent
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Yes or no, and why, in words a person can read."""
+
+    allowed: bool
+    reason: str
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+_GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
+    Agent: (AgentUserGrant, AgentGroupGrant),
+    Soul: (SoulUserGrant, SoulGroupGrant),
+    ModelRoute: (ModelRouteUserGrant, ModelRouteGroupGrant),
+    Policy: (PolicyUserGrant, PolicyGroupGrant),
+}
+
+# What "shared" gives to everyone who may sign in.
+SHARED_LEVEL = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view"}
+
+Person = User | AnonymousUser | None
+
+
+def role_of(user: Person) -> str:
+    """The person's role, or "" for strangers and the suspended."""
+    return user.role if isinstance(user, User) and user.is_active else ""
+
+
+def may(user: Person, action: str) -> bool:
+    """Does the person's role allow this action on some row? Buttons and navigation ask this first."""
+    return role_of(user) in ACTIONS[action].roles
+
+
+def visible(user: Person, queryset: QuerySet[M], action: str = "") -> QuerySet[M]:
+    """The rows of ``queryset`` on which ``user`` may do ``action`` (default: see them)."""
+    model = queryset.model
+    wanted = ACTIONS[action or f"{_noun(model)}.view"]
+    if role_of(user) not in wanted.roles:
+        return queryset.none()
+    if role_of(user) == Role.ADMIN:
+        return queryset
+    assert isinstance(user, User)
+    return queryset.filter(_rule(user, model, wanted.level))
+
+
+def fetch(user: Person, action: str, queryset: QuerySet[M], **lookup: Any) -> M:
+    """The one row of ``queryset`` that matches, if ``user`` may do ``action`` to it; else NotFound. One query."""
+    row = visible(user, queryset, action).filter(**lookup).first()
+    if row is None:
+        raise NotFound(_noun(queryset.model).capitalize())
+    return row
+
+
+def allows(user: Person, action: str, row: Model) -> Verdict:
+    """May ``user`` do ``action`` to ``row``, and why (not)."""
+    wanted, role = ACTIONS[action], role_of(user)
+    if not role:
+        return Verdict(False, "Nobody is signed in, or the account is suspended.")
+    if role not in wanted.roles:
+        return Verdict(False, f"The role {role} does not include: {wanted.sentence.lower()}.")
+    if role == Role.ADMIN:
+        return Verdict(True, "The role admin may do everything.")
+    if visible(user, type(row)._default_manager.all(), action).filter(pk=row.pk).exists():
+        return Verdict(True, "Ownership, sharing or a grant allows it.")
+    return Verdict(False, f"This needs the level {wanted.level} on the object, by ownership, sharing or a grant.")
+
+
+def require(user: Person, action: str, row: Model | None = None) -> None:
+    """Return if ``user`` may; raise NotFound for a row, LogosError(reason="forbidden") for an action as such."""
+    if row is None:
+        if not may(user, action):
+            raise LogosError(
+                f"Your role does not include: {ACTIONS[action].sentence.lower()}.",
+                reason="forbidden",
+                action="Ask an admin to change your role.",
+            )
+    elif not allows(user, action, row):
+        raise NotFound(_noun(type(row)).capitalize())
+
+
+def grant(subject: Any, level: str, row: Model) -> None:
+    """Give a person or a group ``level`` on a root object; repeating it changes nothing."""
+    from guardian.shortcuts import assign_perm
+
+    assign_perm(_codename(level, type(row)), subject, row)
+
+
+def revoke(subject: Any, level: str, row: Model) -> None:
+    """Take the grant back."""
+    from guardian.shortcuts import remove_perm
+
+    remove_perm(_codename(level, type(row)), subject, row)
+
+
+def _rule(user: User, model: type[Model], level: str) -> Q:
+    if model in _GRANTS:
+        return Q(pk__in=_ids(user, model, level))
+    if model is Provider:
+        return Q()
+    rows: Rows = model.permission  # type: ignore[attr-defined]
+    if not rows.owner:
+        return Q(**{f"{rows.root}__in": _ids(user, rows.root_model, level)})
+    rule = Q(**{rows.owner: user})
+    if user.role == Role.OPERATOR and level == "view":
+        rule |= Q(**{f"{rows.root}__in": _ids(user, rows.root_model, "manage")})
+    return rule
+
+
+def _ids(user: User, model: type[Model], level: str) -> QuerySet[Any]:
+    """Ids of the roots on which ``user`` has ``level``: one union, which beats Exists-with-OR 15 times."""
+    by_person, by_group = _GRANTS[model]
+    codenames = [_codename(name, model) for name in LEVELS[LEVELS.index(level) :]]
+    rows = model._default_manager.all().order_by()
+    sets = [
+        rows.filter(owner=user).values("pk"),
+        _granted(by_person, codenames).filter(user=user).values("content_object"),
+        _granted(by_group, codenames).filter(group__user=user).values("content_object"),
+    ]
+    if LEVELS.index(level) <= LEVELS.index(SHARED_LEVEL[model]):
+        sets.append(rows.filter(visibility=Visibility.SHARED).values("pk"))
+    return sets[0].union(*sets[1:])
+
+
+def _granted(grants: type[Model], codenames: Iterable[str]) -> QuerySet[Any]:
+    return grants._default_manager.filter(permission__codename__in=list(codenames)).order_by()
+
+
+@cache
+def _codename(level: str, model: type[Model]) -> str:
+    return f"{level}_{model._meta.model_name}"
+
+
+@cache
+def _noun(model: type[Model]) -> str:
+    return {"modelroute": "route"}.get(model._meta.model_name or "", model._meta.model_name or "")

@@ -1,0 +1,72 @@
+"""Choose and keep model routes: exactly one default, and never none once there was one."""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from agents.errors import Conflict, Invalid
+from agents.models import Agent, ModelRoute, Provider, ProviderKind, User, Visibility
+
+REHEARSAL_MODEL = "rehearsal-1"
+
+
+def default_route() -> ModelRoute | None:
+    """The route of agents that name none."""
+    return ModelRoute.objects.select_related("provider").filter(is_default=True).first()
+
+
+def route_of(agent: Agent) -> ModelRoute:
+    """The route this agent's next run uses; Invalid when there is none at all."""
+    route = agent.route or default_route()
+    if route is None:
+        raise Invalid(
+            "There is no model to answer with.", reason="no_route", action="Add a provider and a model route in the console."
+        )
+    return route
+
+
+@transaction.atomic
+def make_default(route: ModelRoute) -> None:
+    """From now on agents without a route of their own use this one."""
+    ModelRoute.objects.filter(is_default=True).exclude(pk=route.pk).update(is_default=False)
+    ModelRoute.objects.filter(pk=route.pk).update(is_default=True)
+    route.is_default = True
+
+
+@transaction.atomic
+def add_route(provider: Provider, model: str, owner: User | None, *, context_length: int | None = None) -> ModelRoute:
+    """The route for this provider and model, made if absent; the first one ever becomes the default."""
+    route, _ = ModelRoute.objects.get_or_create(
+        provider=provider,
+        model=model.strip(),
+        defaults={"owner": owner, "visibility": Visibility.SHARED, "context_length": context_length},
+    )
+    if default_route() is None:
+        make_default(route)
+    return route
+
+
+@transaction.atomic
+def remove_route(route: ModelRoute) -> None:
+    """Delete a route; Conflict when it is the last, the default, or in use (it says by whom)."""
+    users = list(route.agents.filter(deleted_at=None).values_list("name", flat=True)[:5])
+    if ModelRoute.objects.count() == 1:
+        raise Conflict("The last model route cannot be deleted.", action="Add another route first.")
+    if route.is_default:
+        raise Conflict("The default route cannot be deleted.", action="Make another route the default first.")
+    if users:
+        raise Conflict(f"This route is used by {', '.join(users)}.", action="Give those agents another model first.")
+    route.agents.update(route=None)
+    route.delete()
+
+
+def rehearsal_route(owner: User | None = None) -> ModelRoute:
+    """The built-in rehearsal model's route, made if absent."""
+    provider, _ = Provider.objects.get_or_create(
+        kind=ProviderKind.REHEARSAL, defaults={"name": "Rehearsal (built in, scripted)"}
+    )
+    route = add_route(provider, REHEARSAL_MODEL, owner, context_length=131_072)
+    if route.price_input is None:
+        ModelRoute.objects.filter(pk=route.pk).update(price_input=0, price_output=0)
+        route.refresh_from_db()
+    return route

@@ -1,0 +1,227 @@
+"""Every setting once, read from LOGOS_* variables; docs/settings.md lists the same (a test compares them)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+from csp.constants import NONE, SELF
+
+from logos_site import env
+from logos_site.databases import database
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- where things are -----------------------------------------------------------------------------
+LOGOS_HOME = env.state_directory("LOGOS_HOME", "Directory for the database, secrets, agents, runtime and logs.")
+LOGOS_SECRETS = LOGOS_HOME / "secrets"
+LOGOS_HOST = env.text("LOGOS_HOST", "127.0.0.1", "Address to listen on.")
+LOGOS_PORT = env.number("LOGOS_PORT", 8091, "Port to listen on.")
+LOGOS_URL = env.text("LOGOS_URL", "", "Public address when behind a proxy, for instance https://logos.example.org.")
+
+# --- secrets --------------------------------------------------------------------------------------
+SECRET_KEY = env.secret("LOGOS_SECRET_KEY", LOGOS_SECRETS, "Signs sessions and queue payloads; made at the first start.")
+LOGOS_SEAL_KEYS = env.secret(
+    "LOGOS_SEAL_KEYS",
+    LOGOS_SECRETS,
+    "Fernet keys that seal provider keys in the database, comma separated, newest first; made at the first start.",
+    lambda: Fernet.generate_key().decode(),
+).split(",")
+
+# --- web ------------------------------------------------------------------------------------------
+DEBUG = env.flag("LOGOS_DEBUG", False, "Show tracebacks in pages; never on a machine others can reach.")
+ALLOWED_HOSTS = env.words(
+    "LOGOS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", "Host names this site answers to, comma separated."
+)
+CSRF_TRUSTED_ORIGINS = env.words("LOGOS_TRUSTED_ORIGINS", LOGOS_URL, "Origins allowed to post forms, comma separated.")
+LOGOS_TLS = env.flag("LOGOS_TLS", False, "Set when a TLS proxy stands in front: secure cookies, HSTS, X-Forwarded-Proto.")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LOGOS_TLS
+SECURE_HSTS_SECONDS = 31_536_000 if LOGOS_TLS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if LOGOS_TLS else None
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME = "logos_session"
+CSRF_COOKIE_NAME = "logos_csrf"
+CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+ROOT_URLCONF = "logos_site.urls"
+ASGI_APPLICATION = "logos_site.asgi.application"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "allauth",
+    "allauth.account",
+    "guardian",
+    "channels",
+    "django_q",
+    "django_htmx",
+    "ninja",
+    "agents",
+    "sandboxes",
+    "runs",
+    "mcp_gateway",
+    "channels_app",
+    "logos_site",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "logos_site.errors.ErrorPages",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "logos_site.navigation.frame",
+            ],
+            "builtins": ["runs.templatetags.run_format", "logos_site.templatetags.interface"],
+        },
+    }
+]
+
+# --- data -----------------------------------------------------------------------------------------
+DATABASES = {
+    "default": database(
+        env.text("LOGOS_DATABASE_URL", "", "sqlite:PATH or postgresql://…; empty is SQLite in the state directory."),
+        LOGOS_HOME,
+    )
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGOS_REDIS_URL = env.text("LOGOS_REDIS_URL", "", "redis://… when web and engine are separate processes.")
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [LOGOS_REDIS_URL]}}
+    if LOGOS_REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
+# retry must exceed the longest task with room to spare, or the broker hands it out again while it runs;
+# queue_limit = workers keeps fetched tasks from waiting on their lease (docs/architecture.md).
+Q_CLUSTER = {
+    "name": "logos",
+    "orm": "default",
+    "workers": 2,
+    "queue_limit": 2,
+    "bulk": 1,
+    "poll": 0.05,
+    "timeout": 300,
+    "retry": 900,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "catch_up": False,
+    "save_limit": 500,
+    "label": "Background work",
+}
+
+# --- people ---------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "agents.User"
+AUTHENTICATION_BACKENDS = [
+    "allauth.account.auth_backends.AuthenticationBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ACCOUNT_ADAPTER = "logos_site.accounts.ClosedAccounts"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/15m/key,100/15m/ip"}
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "/"
+ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+GUARDIAN_MONKEY_PATCH_USER = False
+ANONYMOUS_USER_NAME = None
+
+# --- what Logos allows ----------------------------------------------------------------------------
+LOGOS_MAX_MESSAGE_CHARS = env.number("LOGOS_MAX_MESSAGE_CHARS", 100_000, "Longest message a person may send.")
+LOGOS_RUN_TIMEOUT_S = env.number("LOGOS_RUN_TIMEOUT_S", 3600, "A run is failed after this many seconds.")
+LOGOS_APPROVAL_TIMEOUT_S = env.number("LOGOS_APPROVAL_TIMEOUT_S", 300, "A dangerous command nobody allows is denied after this.")
+LOGOS_FIRST_BYTE_TIMEOUT_S = env.number("LOGOS_FIRST_BYTE_TIMEOUT_S", 120, "A model provider must begin to answer within this.")
+LOGOS_IDLE_TIMEOUT_S = env.number("LOGOS_IDLE_TIMEOUT_S", 90, "A model provider may pause its answer no longer than this.")
+LOGOS_SANDBOX_DRIVER = env.text("LOGOS_SANDBOX_DRIVER", "local", "Which driver starts sandboxes.")
+LOGOS_ENGINE_POLL_MS = env.number("LOGOS_ENGINE_POLL_MS", 200, "How often the engine looks for work other processes left.")
+
+# --- language, time, files ------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+USE_I18N = False
+USE_TZ = True
+TIME_ZONE = env.text("LOGOS_TIME_ZONE", "UTC", "Time zone for pages, for instance Europe/Berlin.")
+STATIC_URL = "/static/"
+STATIC_ROOT = LOGOS_HOME / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+MEDIA_ROOT = LOGOS_HOME / "media"
+
+# --- log ------------------------------------------------------------------------------------------
+LOGOS_LOG_LEVEL = env.text("LOGOS_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.").upper()
+LOGOS_LOG_FORMAT = env.text("LOGOS_LOG_FORMAT", "text", "text for people, json for machines.")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"context": {"()": "agents.logcontext.ContextFilter"}},
+    "formatters": {
+        "text": {"()": "agents.logcontext.TextFormatter"},
+        "json": {"()": "agents.logcontext.JsonFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["context"],
+            "formatter": "json" if LOGOS_LOG_FORMAT == "json" else "text",
+        }
+    },
+    "root": {"handlers": ["console"], "level": LOGOS_LOG_LEVEL},
+    "loggers": {
+        "daphne": {"level": "WARNING"},
+        "uvicorn": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},
+        "asyncio": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
+}

@@ -1,0 +1,22 @@
+"""The map of the site."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from logos_site import first_run, health, views
+from logos_site.api import api
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("start/<str:token>/", first_run.start, name="first-run"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("api/", api.urls),
+    path("", include("runs.urls")),
+]
+
+handler404 = "logos_site.views.not_found"

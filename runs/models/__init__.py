@@ -1,0 +1,7 @@
+"""The rows of what happened."""
+
+from runs.models.approvals import Approval, ApprovalState
+from runs.models.conversations import Conversation, Message, Speaker
+from runs.models.runs import ACTIVE, Run, RunEvent, Status
+
+__all__ = ["ACTIVE", "Approval", "ApprovalState", "Conversation", "Message", "Run", "RunEvent", "Speaker", "Status"]

@@ -1,0 +1,78 @@
+"""The rows of sandboxes: one per agent with its state, and every model call that passed the router."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from agents import ids
+from agents.models import Agent
+from agents.permissions import Rows
+
+
+class State(models.TextChoices):
+    """What we last knew of a sandbox."""
+
+    STOPPED = "stopped", "Stopped"
+    STARTING = "starting", "Preparing"
+    RUNNING = "running", "Running"
+    FAILED = "failed", "Failed"
+
+
+class Sandbox(models.Model):
+    """Where one agent lives. ``sandboxes.lifecycle`` is the only writer of its state."""
+
+    permission = Rows(root="agent")
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.sandbox_id, editable=False)
+    agent = models.OneToOneField(Agent, models.CASCADE, related_name="sandbox")
+    number = models.PositiveIntegerField(unique=True, editable=False, help_text="Decides the host user it runs as.")
+    driver = models.CharField(max_length=20, default="local")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.STOPPED)
+    reason = models.CharField(max_length=500, blank=True)
+    claimed_until = models.DateTimeField(null=True, editable=False, help_text="Somebody is starting or stopping it.")
+    driver_state = models.JSONField(default=dict, editable=False)
+    layers = models.JSONField(default=list, editable=False)
+    sealed_api_key = models.TextField(blank=True, editable=False)
+    configuration_hash = models.CharField(max_length=64, blank=True, editable=False)
+    starts = models.PositiveIntegerField(default=0, editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    probed_at = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name_plural = "sandboxes"
+
+    def __str__(self) -> str:
+        return f"{self.agent.name} ({self.get_state_display()})"
+
+
+class InferenceCall(models.Model):
+    """One model call, as the router measured it. ``run_id`` is no foreign key: runs lie above this app."""
+
+    permission = Rows(root="sandbox__agent")
+
+    id = models.CharField(primary_key=True, max_length=40, editable=False)
+    sandbox = models.ForeignKey(Sandbox, models.SET_NULL, null=True, related_name="calls")
+    run_id = models.CharField(max_length=40, db_index=True)
+    route_id = models.CharField(max_length=40)
+    model = models.CharField(max_length=200)
+    status = models.PositiveSmallIntegerField()
+    error_code = models.CharField(max_length=40, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+    streamed = models.BooleanField()
+    late = models.BooleanField(default=False)
+    ttft_ms = models.FloatField(null=True)
+    duration_ms = models.FloatField()
+    input_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True)
+    reasoning_tokens = models.PositiveIntegerField(null=True)
+    cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.status} ({self.run_id})"
