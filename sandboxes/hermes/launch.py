@@ -1,0 +1,107 @@
+"""Start the agent runtime inside its sandbox; run there by the runtime's own Python, standard library only.
+
+Order matters. The process is closed to its own tools (same user) before the secrets arrive on standard
+input, and they are never part of an environment block that ``/proc`` shows. Everything patched below is
+private to hermes-agent 0.19 or to Python; the version is pinned, and ``docs/runtime.md`` says what to try
+again before it is raised.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import contextvars
+import ctypes
+import json
+import os
+import runpy
+import sys
+import threading
+from typing import Any
+
+PR_SET_DUMPABLE = 4
+THREADS = 64  # a run holds one for its whole life, also while it waits for a person; the default is cores + 4
+
+
+def close_to_others() -> None:
+    """Keep this process's memory and environment unreadable to other processes of the same user."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise SystemExit("could not protect the runtime's memory; not starting")
+
+
+def take_secrets() -> None:
+    """Read one line of JSON from standard input into the environment, then close that door."""
+    secrets = json.loads(sys.stdin.buffer.readline())
+    os.environ.update({str(name): str(value) for name, value in secrets.items()})
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+
+
+def forget_earlier_starts() -> None:
+    """More than five starts in two minutes would make the runtime sleep, up to five minutes, before it listens."""
+    with contextlib.suppress(OSError):
+        os.unlink(os.path.join(os.environ["HERMES_HOME"], "gateway-starts.log"))
+
+
+def widen_thread_pools() -> None:
+    """Let as many runs go on at once as the configuration allows, whatever the number of cores."""
+    plain = concurrent.futures.ThreadPoolExecutor.__init__
+
+    def init(self: Any, max_workers: Any = None, *args: Any, **options: Any) -> None:
+        plain(self, max_workers or THREADS, *args, **options)
+
+    concurrent.futures.ThreadPoolExecutor.__init__ = init  # type: ignore[method-assign]
+
+
+def carry_context_into_threads() -> None:
+    """The runtime knows the run in a context variable, but starts threads and pools without it."""
+    start, submit = threading.Thread.start, concurrent.futures.ThreadPoolExecutor.submit
+
+    def start_with_context(self: Any) -> None:
+        context, run = contextvars.copy_context(), self.run
+        self.run = lambda: context.run(run)
+        start(self)
+
+    def submit_with_context(self: Any, call: Any, /, *args: Any, **options: Any) -> Any:
+        return submit(self, contextvars.copy_context().run, call, *args, **options)
+
+    threading.Thread.start = start_with_context  # type: ignore[method-assign]
+    concurrent.futures.ThreadPoolExecutor.submit = submit_with_context  # type: ignore[method-assign]
+
+
+def stamp_model_calls() -> None:
+    """Put the run's id on every request to the router, as a second witness beside the lane."""
+    import httpx
+
+    def stamp(request: Any) -> None:
+        if request.url.host.endswith(".logos.internal"):
+            approval = sys.modules.get("tools.approval")
+            run = approval._approval_session_key.get() if approval else ""
+            if run.startswith("run_"):
+                request.headers["X-Logos-Run"] = run
+
+    def stamped(send: Any) -> Any:
+        def send_stamped(self: Any, request: Any, *args: Any, **options: Any) -> Any:
+            stamp(request)
+            return send(self, request, *args, **options)
+
+        return send_stamped
+
+    httpx.Client.send = stamped(httpx.Client.send)  # type: ignore[method-assign]
+    httpx.AsyncClient.send = stamped(httpx.AsyncClient.send)  # type: ignore[method-assign]
+
+
+def main() -> None:
+    close_to_others()
+    take_secrets()
+    forget_earlier_starts()
+    widen_thread_pools()
+    carry_context_into_threads()
+    stamp_model_calls()
+    sys.argv = ["hermes", *sys.argv[1:]]
+    runpy.run_module("hermes_cli.main", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
