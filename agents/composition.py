@@ -51,7 +51,9 @@ def create(
                 visibility=visibility,
             )
     except IntegrityError as error:
-        raise Conflict("You already have an agent of this name.", reason="name_taken", action="Choose another name.") from error
+        raise Conflict(
+            "You already have an agent of this name.", reason="name_taken", action="Choose another name."
+        ) from error
 
 
 def find(user: User, name_or_id: str, action: str = "agent.view") -> Agent:

@@ -10,13 +10,13 @@ from contextvars import ContextVar
 
 from agents import secrets
 
-_context: ContextVar[dict[str, str]] = ContextVar("logos_log_context", default={})
+_context: ContextVar[dict[str, str] | None] = ContextVar("logos_log_context", default=None)
 
 
 @contextlib.contextmanager
 def about(**ids: str) -> Iterator[None]:
     """Every line logged inside carries these ids; nests, and follows asyncio tasks started inside."""
-    token = _context.set({**_context.get(), **{key: value for key, value in ids.items() if value}})
+    token = _context.set({**(_context.get() or {}), **{key: value for key, value in ids.items() if value}})
     try:
         yield
     finally:
@@ -27,7 +27,7 @@ class ContextFilter(logging.Filter):
     """Puts the current ids on each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.ids = _context.get()
+        record.ids = _context.get() or {}
         return True
 
 

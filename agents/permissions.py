@@ -146,11 +146,10 @@ def visible(user: Person, queryset: QuerySet[M], action: str = "") -> QuerySet[M
     """The rows of ``queryset`` on which ``user`` may do ``action`` (default: see them)."""
     model = queryset.model
     wanted = ACTIONS[action or f"{_noun(model)}.view"]
-    if role_of(user) not in wanted.roles:
+    if not isinstance(user, User) or role_of(user) not in wanted.roles:
         return queryset.none()
     if role_of(user) == Role.ADMIN:
         return queryset
-    assert isinstance(user, User)
     return queryset.filter(_rule(user, model, wanted.level))
 
 

@@ -20,7 +20,9 @@ def route_of(agent: Agent) -> ModelRoute:
     route = agent.route or default_route()
     if route is None:
         raise Invalid(
-            "There is no model to answer with.", reason="no_route", action="Add a provider and a model route in the console."
+            "There is no model to answer with.",
+            reason="no_route",
+            action="Add a provider and a model route in the console.",
         )
     return route
 

@@ -59,7 +59,12 @@ def create(
     """A new soul with revision 1."""
     text = check(text)
     soul = Soul.objects.create(
-        name=name.strip(), slug=_free_slug(name), text=text, description=description, owner=author, visibility=visibility
+        name=name.strip(),
+        slug=_free_slug(name),
+        text=text,
+        description=description,
+        owner=author,
+        visibility=visibility,
     )
     _record(soul, author)
     return soul

@@ -20,7 +20,9 @@ LOGOS_PORT = env.number("LOGOS_PORT", 8091, "Port to listen on.")
 LOGOS_URL = env.text("LOGOS_URL", "", "Public address when behind a proxy, for instance https://logos.example.org.")
 
 # --- secrets --------------------------------------------------------------------------------------
-SECRET_KEY = env.secret("LOGOS_SECRET_KEY", LOGOS_SECRETS, "Signs sessions and queue payloads; made at the first start.")
+SECRET_KEY = env.secret(
+    "LOGOS_SECRET_KEY", LOGOS_SECRETS, "Signs sessions and queue payloads; made at the first start."
+)
 LOGOS_SEAL_KEYS = env.secret(
     "LOGOS_SEAL_KEYS",
     LOGOS_SECRETS,
@@ -34,7 +36,9 @@ ALLOWED_HOSTS = env.words(
     "LOGOS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", "Host names this site answers to, comma separated."
 )
 CSRF_TRUSTED_ORIGINS = env.words("LOGOS_TRUSTED_ORIGINS", LOGOS_URL, "Origins allowed to post forms, comma separated.")
-LOGOS_TLS = env.flag("LOGOS_TLS", False, "Set when a TLS proxy stands in front: secure cookies, HSTS, X-Forwarded-Proto.")
+LOGOS_TLS = env.flag(
+    "LOGOS_TLS", False, "Set when a TLS proxy stands in front: secure cookies, HSTS, X-Forwarded-Proto."
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LOGOS_TLS
 SECURE_HSTS_SECONDS = 31_536_000 if LOGOS_TLS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if LOGOS_TLS else None
@@ -178,11 +182,19 @@ ANONYMOUS_USER_NAME = None
 # --- what Logos allows ----------------------------------------------------------------------------
 LOGOS_MAX_MESSAGE_CHARS = env.number("LOGOS_MAX_MESSAGE_CHARS", 100_000, "Longest message a person may send.")
 LOGOS_RUN_TIMEOUT_S = env.number("LOGOS_RUN_TIMEOUT_S", 3600, "A run is failed after this many seconds.")
-LOGOS_APPROVAL_TIMEOUT_S = env.number("LOGOS_APPROVAL_TIMEOUT_S", 300, "A dangerous command nobody allows is denied after this.")
-LOGOS_FIRST_BYTE_TIMEOUT_S = env.number("LOGOS_FIRST_BYTE_TIMEOUT_S", 120, "A model provider must begin to answer within this.")
-LOGOS_IDLE_TIMEOUT_S = env.number("LOGOS_IDLE_TIMEOUT_S", 90, "A model provider may pause its answer no longer than this.")
+LOGOS_APPROVAL_TIMEOUT_S = env.number(
+    "LOGOS_APPROVAL_TIMEOUT_S", 300, "A dangerous command nobody allows is denied after this."
+)
+LOGOS_FIRST_BYTE_TIMEOUT_S = env.number(
+    "LOGOS_FIRST_BYTE_TIMEOUT_S", 120, "A model provider must begin to answer within this."
+)
+LOGOS_IDLE_TIMEOUT_S = env.number(
+    "LOGOS_IDLE_TIMEOUT_S", 90, "A model provider may pause its answer no longer than this."
+)
 LOGOS_SANDBOX_DRIVER = env.text("LOGOS_SANDBOX_DRIVER", "local", "Which driver starts sandboxes.")
-LOGOS_ENGINE_POLL_MS = env.number("LOGOS_ENGINE_POLL_MS", 200, "How often the engine looks for work other processes left.")
+LOGOS_ENGINE_POLL_MS = env.number(
+    "LOGOS_ENGINE_POLL_MS", 200, "How often the engine looks for work other processes left."
+)
 
 # --- language, time, files ------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

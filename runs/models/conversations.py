@@ -27,12 +27,17 @@ class Conversation(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="conversations")
     title = models.CharField(max_length=120, blank=True)
     origin = models.CharField(max_length=20, default="web")
+    opening_key = models.CharField(max_length=100, null=True, editable=False)  # noqa: DJ001 (NULLs do not collide)
     created_at = models.DateTimeField(auto_now_add=True)
     last_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
         ordering = ["-last_at"]
         indexes = [models.Index(fields=["owner", "-last_at"])]
+        constraints = [
+            # Two clicks on "send" in a new chat make one conversation.
+            models.UniqueConstraint(fields=["owner", "opening_key"], name="one_conversation_per_opening_key")
+        ]
 
     def __str__(self) -> str:
         return self.title or self.id
@@ -47,7 +52,7 @@ class Message(models.Model):
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="messages")
     speaker = models.CharField(max_length=10, choices=Speaker.choices)
     text = models.TextField()
-    idempotency_key = models.CharField(max_length=100, null=True, blank=True)
+    idempotency_key = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001 (NULLs do not collide)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

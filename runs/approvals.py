@@ -1,0 +1,60 @@
+"""Ask a person about one dangerous command, take the decision once, let it expire denied."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from agents import permissions, secrets
+from agents.errors import Conflict, Invalid
+from agents.models import User
+from runs.dispatch import announce
+from runs.models import Approval, ApprovalState, Run
+from runs.stamp import canonical
+
+CHOICES = {"once": ApprovalState.ALLOWED, "deny": ApprovalState.DENIED}
+
+
+def request(run_id: str, command: str, description: str) -> Approval:
+    """Write down what the runtime asks for; it waits until decided or expired."""
+    subject = hashlib.sha256(canonical({"run": run_id, "command": command})).hexdigest()
+    return Approval.objects.create(
+        run_id=run_id,
+        command=secrets.redact(command),
+        description=description[:500],
+        subject_hash=subject,
+        expires_at=timezone.now() + timedelta(seconds=settings.LOGOS_APPROVAL_TIMEOUT_S),
+    )
+
+
+def decide(actor: User, approval: Approval, choice: str, subject_hash: str = "") -> Approval:
+    """Allow once or deny. Conflict when it was decided, has expired, or is not what was shown."""
+    permissions.require(actor, "run.approve", approval.run)
+    if choice not in CHOICES:
+        raise Invalid("Choose once or deny.", field="choice")
+    if subject_hash and subject_hash != approval.subject_hash:
+        raise Conflict("The question has changed; look at it again.", reason="already_decided")
+    decided = Approval.objects.filter(
+        pk=approval.pk, state=ApprovalState.PENDING, expires_at__gt=timezone.now()
+    ).update(state=CHOICES[choice], decided_by=actor, decided_at=timezone.now())
+    if not decided:
+        raise Conflict("This was already decided or has expired.", reason="already_decided")
+    approval.refresh_from_db()
+    announce(approval.run_id)
+    return approval
+
+
+def expire(now_pending: QuerySet[Approval]) -> int:
+    """Deny what nobody decided in time; returns how many."""
+    return now_pending.filter(state=ApprovalState.PENDING, expires_at__lte=timezone.now()).update(
+        state=ApprovalState.EXPIRED, decided_at=timezone.now()
+    )
+
+
+def withdraw(run: Run) -> None:
+    """The run ended: what it still asked can no longer be allowed."""
+    run.approvals.filter(state=ApprovalState.PENDING).update(state=ApprovalState.EXPIRED, decided_at=timezone.now())

@@ -1,0 +1,30 @@
+"""Build the STAMP of an agent as it is now, from its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.conf import settings
+
+from agents.models import Agent
+from agents.routes import route_of
+from runs.stamp import ModelPart, PermissionsPart, RuntimePart, SoulPart, Stamp, ToolsPart, fingerprint
+from sandboxes.hermes import runtime
+
+__all__ = ["compose", "fingerprint"]
+
+
+def compose(agent: Agent) -> dict[str, Any]:
+    """The five dimensions as JSON. Invalid when the agent has no model to answer with."""
+    route, soul = route_of(agent), agent.soul
+    hosts = sorted({host for policy in agent.policies.all() for host in policy.hosts})
+    return Stamp(
+        agent_id=agent.pk,
+        agent_name=agent.name,
+        soul=SoulPart(soul.pk, soul.name, soul.revision, hashlib.sha256(soul.text.encode()).hexdigest()),
+        tools=ToolsPart(tuple(sorted(agent.toolsets))),
+        runtime=RuntimePart(agent.runtime, runtime.VERSION),
+        model=ModelPart(route.pk, route.provider.name, route.provider.kind, route.model, route.context_length),
+        permissions=PermissionsPart(settings.LOGOS_SANDBOX_DRIVER, tuple(hosts), "manual"),
+    ).as_json()

@@ -1,0 +1,332 @@
+"""Fold a run's events into what a person sees: text, thinking, tool rows, notes, questions and the end.
+
+Pure: ``Timeline.apply`` takes one event and returns the items it made or changed. The same fold draws a
+finished page, a page in mid-run and each live step, so they cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from runs import purposes
+from runs.events import Event
+from runs.results import summary
+
+ENDS = {
+    "run.completed": "completed",
+    "run.failed": "failed",
+    "run.cancelled": "cancelled",
+    "run.interrupted": "interrupted",
+}
+
+
+@dataclass(slots=True)
+class Item:
+    """One thing on the page. ``id`` is stable, so a live step can replace what it changed."""
+
+    kind: ClassVar[str] = ""
+    id: str
+    seq: int
+    at: datetime
+
+    @property
+    def template(self) -> str:
+        return f"runs/_item_{self.kind}.html"
+
+
+@dataclass(slots=True)
+class Text(Item):
+    """Something the agent said. ``live`` until something else follows."""
+
+    kind: ClassVar[str] = "text"
+    text: str = ""
+    live: bool = True
+
+
+@dataclass(slots=True)
+class Thinking(Item):
+    """What the model thought aloud."""
+
+    kind: ClassVar[str] = "thinking"
+    text: str = ""
+    live: bool = True
+    duration_ms: float = 0.0
+
+
+@dataclass(slots=True)
+class Tool(Item):
+    """One tool call. ``state`` is running, ok, failed or unknown (the run ended first)."""
+
+    kind: ClassVar[str] = "tool"
+    call_id: str = ""
+    tool: str = ""
+    args: dict[str, Any] = field(default_factory=dict)
+    state: str = "running"
+    duration_ms: float | None = None
+    result: str | None = None
+    parent: str = ""
+
+    @property
+    def icon(self) -> str:
+        return purposes.icon(self.tool)
+
+    @property
+    def purpose(self) -> str:
+        return purposes.purpose(self.tool, self.args)
+
+    @property
+    def detail(self) -> str:
+        return purposes.detail(self.tool, self.args)
+
+    @property
+    def output(self) -> str:
+        """The result as text for people: the output of a command rather than its JSON wrapping."""
+        return summary(self.result).text if self.result is not None else ""
+
+    @property
+    def exit_code(self) -> int | None:
+        return summary(self.result).exit_code if self.result is not None else None
+
+
+@dataclass(slots=True)
+class Note(Item):
+    """A sentence about the run itself: what is being prepared, what was noticed."""
+
+    kind: ClassVar[str] = "note"
+    sentence: str = ""
+    live: bool = False
+
+
+@dataclass(slots=True)
+class Question(Item):
+    """Something that waits for a person."""
+
+    kind: ClassVar[str] = "question"
+    approval_id: str = ""
+    command: str = ""
+    description: str = ""
+    expires_at: str = ""
+    choice: str = ""
+    by: str = ""
+
+
+@dataclass(slots=True)
+class Call(Item):
+    """One model call, shown on the run page only."""
+
+    kind: ClassVar[str] = "call"
+    model: str = ""
+    ttft_ms: float | None = None
+    duration_ms: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: str | None = None
+    error_code: str = ""
+    error_message: str = ""
+
+
+@dataclass(slots=True)
+class End(Item):
+    """How it ended: completed, failed, cancelled or interrupted, with the sentence and the way forward."""
+
+    kind: ClassVar[str] = "end"
+    outcome: str = ""
+    message: str = ""
+    action: str = ""
+    code: str = ""
+    by: str = ""
+    text: str = ""
+
+
+class Timeline:
+    """The items of one run, in order, and the last event they include."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.items: list[Item] = []
+        self.seq = 0
+        self.started_at: datetime | None = None
+        self._by_id: dict[str, Item] = {}
+        for event in events:
+            self.apply(event)
+
+    @property
+    def end(self) -> End | None:
+        return self.items[-1] if self.items and isinstance(self.items[-1], End) else None
+
+    @property
+    def steps(self) -> list[Tool]:
+        return [item for item in self.items if isinstance(item, Tool)]
+
+    def apply(self, event: Event) -> list[Item]:
+        """The items this event made or changed, in page order; none for an event already seen."""
+        if event.seq <= self.seq:
+            return []
+        self.seq = event.seq
+        handler = getattr(self, "_on_" + event.kind.replace(".", "_"), None)
+        if event.kind in ENDS:
+            return self._on_end(event)
+        return handler(event) if handler else []
+
+    # one method per kind of event ---------------------------------------------------------------
+
+    def _on_run_queued(self, event: Event) -> list[Item]:
+        self.started_at = event.at
+        return []
+
+    def _on_sandbox_progress(self, event: Event) -> list[Item]:
+        changed = self._settle()
+        note = Note("preparing", event.seq, event.at, sentence=event.data["sentence"], live=True)
+        if (known := self._by_id.get(note.id)) is not None and isinstance(known, Note):
+            known.sentence, known.live = note.sentence, True
+            return [*changed, known]
+        return [*changed, self._add(note)]
+
+    def _on_run_started(self, event: Event) -> list[Item]:
+        note = self._by_id.get("preparing")
+        if isinstance(note, Note) and note.live:
+            note.live = False
+            return [note]
+        return []
+
+    def _on_text_delta(self, event: Event) -> list[Item]:
+        last = self.items[-1] if self.items else None
+        if isinstance(last, Text) and last.live:
+            last.text += event.data["text"]
+            return [last]
+        text = event.data["text"].lstrip("\n")
+        if not text:
+            return []
+        changed = self._settle()
+        return [*changed, self._add(Text(f"text-{event.seq}", event.seq, event.at, text=text))]
+
+    def _on_reasoning_delta(self, event: Event) -> list[Item]:
+        last = self.items[-1] if self.items else None
+        if isinstance(last, Thinking) and last.live:
+            last.text += event.data["text"]
+            last.duration_ms = (event.at - last.at).total_seconds() * 1000
+            return [last]
+        changed = self._settle()
+        return [*changed, self._add(Thinking(f"think-{event.seq}", event.seq, event.at, text=event.data["text"]))]
+
+    def _on_tool_started(self, event: Event) -> list[Item]:
+        data, changed = event.data, self._settle()
+        item = Tool(
+            f"tool-{data['call_id']}",
+            event.seq,
+            event.at,
+            call_id=data["call_id"],
+            tool=data["tool"],
+            args=data.get("args") or {},
+            parent=data.get("parent", ""),
+        )
+        return [*changed, self._add(item)]
+
+    def _on_tool_completed(self, event: Event) -> list[Item]:
+        item = self._tool(event)
+        if item is None:
+            return []
+        item.state = "ok" if event.data["ok"] else "failed"
+        item.duration_ms = event.data.get("duration_ms")
+        if event.data.get("result") is not None:
+            item.result = event.data["result"]
+        return [item]
+
+    def _on_tool_result(self, event: Event) -> list[Item]:
+        item = self._tool(event)
+        if item is None:
+            return []
+        item.result = event.data["result"]
+        if item.exit_code not in (None, 0):
+            item.state = "failed"
+        return [item]
+
+    def _on_approval_requested(self, event: Event) -> list[Item]:
+        data, changed = event.data, self._settle()
+        item = Question(
+            f"question-{data['id']}",
+            event.seq,
+            event.at,
+            approval_id=data["id"],
+            command=data["command"],
+            description=data.get("description", ""),
+            expires_at=data.get("expires_at", ""),
+        )
+        return [*changed, self._add(item)]
+
+    def _on_approval_decided(self, event: Event) -> list[Item]:
+        item = self._by_id.get(f"question-{event.data['id']}")
+        if not isinstance(item, Question):
+            return []
+        item.choice, item.by = event.data["choice"], event.data.get("by", "")
+        return [item]
+
+    def _on_model_call(self, event: Event) -> list[Item]:
+        data = event.data
+        names = (
+            "model",
+            "ttft_ms",
+            "duration_ms",
+            "input_tokens",
+            "output_tokens",
+            "cost",
+            "error_code",
+            "error_message",
+        )
+        known = {name: data[name] for name in names if data.get(name) is not None}
+        return [self._add(Call(f"call-{event.seq}", event.seq, event.at, **known))]
+
+    def _on_note(self, event: Event) -> list[Item]:
+        changed = self._settle()
+        return [*changed, self._add(Note(f"note-{event.seq}", event.seq, event.at, sentence=event.data["text"]))]
+
+    def _on_end(self, event: Event) -> list[Item]:
+        changed = self._settle()
+        for item in self.items:
+            if isinstance(item, Tool) and item.state == "running":
+                item.state = "unknown"
+                changed.append(item)
+            if isinstance(item, Note) and item.live:
+                item.live = False
+                changed.append(item)
+        data = event.data
+        item = End(
+            "end",
+            event.seq,
+            event.at,
+            outcome=ENDS[event.kind],
+            message=data.get("message") or data.get("reason", ""),
+            action=data.get("action", ""),
+            code=data.get("code", ""),
+            by=data.get("by", ""),
+            text=data.get("text", ""),
+        )
+        return [*changed, self._add(item)]
+
+    # -------------------------------------------------------------------------------------------
+
+    def _add(self, item: Item) -> Item:
+        # A model call is reported when it has ended, while its text may still be growing: it is drawn
+        # before the live item, so that text is never cut in two by a figure.
+        live = self.items and isinstance(self.items[-1], Text | Thinking) and self.items[-1].live
+        if isinstance(item, Call) and live:
+            self.items.insert(len(self.items) - 1, item)
+        else:
+            self.items.append(item)
+        self._by_id[item.id] = item
+        return item
+
+    def _tool(self, event: Event) -> Tool | None:
+        item = self._by_id.get(f"tool-{event.data['call_id']}")
+        return item if isinstance(item, Tool) else None
+
+    def _settle(self) -> list[Item]:
+        """Text or thinking that was growing is complete, because something else follows."""
+        changed: list[Item] = []
+        for item in self.items[-2:]:
+            if isinstance(item, Text | Thinking) and item.live:
+                item.live = False
+                changed.append(item)
+        return changed
