@@ -1,0 +1,130 @@
+"""The cast and the fixture menu.
+
+The cast (rows; each asks for the database):
+    ada       admin
+    alice     user, owns ``atlas``
+    bob       user, may chat with ``atlas`` by a grant
+    mallory   user with no grant at all: every list has a leak test with her
+    viewer    the role that may look and not touch
+
+The things:
+    soul      Alice's starter soul
+    route     the rehearsal model's route, the default
+    atlas     Alice's agent: that soul, terminal and file tools, the default route
+
+The doors:
+    browser(user)    a Django test client signed in as ``user``; ``browser()`` is a stranger
+    run_command(*words)  call a management command, return what it printed
+
+The places:
+    home           the state directory of this test process (LOGOS_HOME)
+    walkable_dir   a fresh directory under /var/tmp that every user may walk into; sandbox tests need it,
+                   because sandboxes of a root process run as users of their own
+    clean_environment  the environment for a child process that must not see this one's settings
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
+
+from agents import composition, permissions, routes, souls
+from agents.models import Agent, ModelRoute, Role, Soul, User
+
+PASSWORD = "a long enough password"
+
+
+def person(username: str, role: str = Role.USER) -> User:
+    """A person of the cast; all share one password."""
+    return User.objects.create_user(username, f"{username}@example.org", PASSWORD, role=role)
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return person("ada", Role.ADMIN)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    return person("alice")
+
+
+@pytest.fixture
+def bob(db: None, atlas: Agent) -> User:
+    bob = person("bob")
+    permissions.grant(bob, "chat", atlas)
+    return bob
+
+
+@pytest.fixture
+def mallory(db: None) -> User:
+    return person("mallory")
+
+
+@pytest.fixture
+def viewer(db: None) -> User:
+    return person("viewer", Role.VIEWER)
+
+
+@pytest.fixture
+def soul(alice: User) -> Soul:
+    return souls.create(souls.STARTER_NAME, souls.STARTER_TEXT, alice)
+
+
+@pytest.fixture
+def route(db: None) -> ModelRoute:
+    return routes.rehearsal_route()
+
+
+@pytest.fixture
+def atlas(alice: User, soul: Soul, route: ModelRoute) -> Agent:
+    return composition.create(alice, "atlas", soul)
+
+
+@pytest.fixture
+def browser(db: None) -> Callable[..., Client]:
+    def sign_in(user: User | None = None, **defaults: str) -> Client:
+        client = Client(**defaults)
+        if user is not None:
+            client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def run_command() -> Callable[..., str]:
+    def run(*words: str, **options: object) -> str:
+        out = io.StringIO()
+        call_command(*words, stdout=out, **options)
+        return out.getvalue()
+
+    return run
+
+
+@pytest.fixture
+def home() -> Path:
+    return settings.LOGOS_HOME
+
+
+@pytest.fixture
+def walkable_dir() -> Iterator[Path]:
+    path = Path(tempfile.mkdtemp(prefix="logos-walk-", dir="/var/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def clean_environment() -> dict[str, str]:
+    kept = {"PATH", "HOME", "LANG", "TMPDIR", "UV_CACHE_DIR", "XDG_CACHE_HOME", "SSL_CERT_FILE", "PIP_CERT"}
+    return {key: value for key, value in os.environ.items() if key in kept}
