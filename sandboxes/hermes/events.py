@@ -128,7 +128,8 @@ def parse_event(frame: Mapping[str, Any]) -> RuntimeEvent | None:
             tool, duration_s = _text(frame.get("tool")), number(frame.get("duration"))
             return ToolCompleted(at, tool, duration_s, bool(frame.get("error")))
         case "approval.request":
-            keys = frame.get("pattern_keys") or [frame.get("pattern_key")]
+            listed = frame.get("pattern_keys")
+            keys = listed if isinstance(listed, list) else [frame.get("pattern_key")]
             command, description = _text(frame.get("command")), _text(frame.get("description"))
             return ApprovalRequest(at, command, description, tuple(_text(key) for key in keys if key))
         case "approval.responded":
