@@ -1,0 +1,121 @@
+"""The launcher, run as it runs inside, with stand-ins for the runtime's own modules."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandboxes.hermes.spec import LAUNCHER
+
+MAIN = """
+import asyncio, concurrent.futures, contextvars, json, os, sys, threading
+import httpx
+from tools import approval
+
+sent = []
+def answer(request):
+    sent.append(request.headers.get("X-Logos-Run"))
+    return httpx.Response(200)
+
+def call(url="http://inference.logos.internal:8081/lane/1/v1"):
+    httpx.Client(transport=httpx.MockTransport(answer)).get(url)
+
+async def call_async():
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        await client.get("http://inference.logos.internal:8081/")
+
+call()
+approval._approval_session_key.set("run_abc")
+call()
+call("http://elsewhere.example/")
+asyncio.run(call_async())
+thread = threading.Thread(target=call); thread.start(); thread.join()
+with concurrent.futures.ThreadPoolExecutor() as pool:
+    pool.submit(call).result()
+    width = pool._max_workers
+with concurrent.futures.ThreadPoolExecutor(3) as pool:
+    asked = pool._max_workers
+
+import ctypes
+print(json.dumps({
+    "argv": sys.argv, "name": __name__, "key": os.environ.get("API_SERVER_KEY"), "sent": sent, "width": width,
+    "asked": asked, "dumpable": ctypes.CDLL(None).prctl(3), "stdin": os.readlink("/proc/self/fd/0"),
+    "in_block": "hidden-key" in open("/proc/self/environ").read() if os.geteuid() == 0 else False,
+}))
+"""
+APPROVAL = "import contextvars\n_approval_session_key = contextvars.ContextVar('key', default='')\n"
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Path:
+    for name, text in {"hermes_cli/__init__.py": "", "hermes_cli/main.py": MAIN, "tools/__init__.py": "",
+                       "tools/approval.py": APPROVAL}.items():  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "gateway-starts.log").write_text("1\n2\n3\n")
+    return tmp_path
+
+
+def launch(folder: Path, line: bytes = b'{"API_SERVER_KEY": "hidden-key"}\n') -> subprocess.CompletedProcess[bytes]:
+    environment = {"PYTHONPATH": str(folder), "HERMES_HOME": str(folder), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-B", str(LAUNCHER), "gateway", "run"]
+    return subprocess.run(command, input=line, capture_output=True, env=environment, timeout=60, check=False)
+
+
+@pytest.fixture
+def report(stand_in: Path) -> dict[str, Any]:
+    done = launch(stand_in)
+    assert done.returncode == 0, done.stderr.decode()
+    told = json.loads(done.stdout)
+    assert isinstance(told, dict)
+    return told
+
+
+def test_the_runtime_starts_as_its_own_program_with_our_arguments(report: dict[str, Any]) -> None:
+    assert report["name"] == "__main__"
+    assert report["argv"][1:] == ["gateway", "run"]
+
+
+def test_the_secret_arrives_but_is_in_no_environment_block(report: dict[str, Any]) -> None:
+    assert report["key"] == "hidden-key"
+    assert report["in_block"] is False
+    assert report["stdin"] == "/dev/null"
+
+
+def test_the_process_is_closed_to_others_of_its_user(report: dict[str, Any]) -> None:
+    assert ctypes.CDLL(None).prctl(3) == 1  # ours is not, so that the next line says something
+    assert report["dumpable"] == 0
+
+
+def test_every_model_call_of_a_run_carries_its_id_from_threads_and_pools_too(report: dict[str, Any]) -> None:
+    before, direct, elsewhere, from_async, from_thread, from_pool = report["sent"]
+
+    assert before is None
+    assert elsewhere is None
+    assert [direct, from_async, from_thread, from_pool] == ["run_abc"] * 4
+
+
+def test_pools_without_a_width_are_wide_and_others_keep_theirs(report: dict[str, Any]) -> None:
+    assert (report["width"], report["asked"]) == (64, 3)
+
+
+def test_earlier_starts_are_forgotten(stand_in: Path) -> None:
+    launch(stand_in)
+
+    assert not (stand_in / "gateway-starts.log").exists()
+
+
+@pytest.mark.parametrize("line", [b"", b"not json\n"])
+def test_without_its_secrets_the_runtime_does_not_start(stand_in: Path, line: bytes) -> None:
+    done = launch(stand_in, line)
+
+    assert done.returncode != 0
+    assert done.stdout == b""
