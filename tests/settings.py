@@ -15,7 +15,15 @@ for _name in [name for name in os.environ if name.startswith("LOGOS_") and not n
 # Below /var/tmp and open to walkers, because sandboxes of tests run by root have users of their own.
 _home = Path(tempfile.mkdtemp(prefix="logos-test-", dir="/var/tmp"))
 _home.chmod(0o755)
-atexit.register(lambda owner=os.getpid(): os.getpid() == owner and shutil.rmtree(_home, ignore_errors=True))
+
+
+def _remove_home(owner: int) -> None:
+    # Forked children inherit this; the directory is not theirs.
+    if os.getpid() == owner:
+        shutil.rmtree(_home, ignore_errors=True)
+
+
+atexit.register(_remove_home, os.getpid())
 os.environ["LOGOS_HOME"] = str(_home)
 if _url := os.environ.get("LOGOS_TEST_DATABASE_URL"):
     os.environ["LOGOS_DATABASE_URL"] = _url
