@@ -126,15 +126,15 @@ class HermesClient:
         self,
         text: str,
         *,
-        lane: int,
+        lane: int | Literal["none"],
         session_id: str,
         history: Sequence[Turn] = (),
         instructions: str = "",
     ) -> str:
         """Start a run and return the runtime's id for it.
 
-        ``lane`` decides which inference route its model calls take. ``session_id`` must be fresh: with a
-        used one the runtime goes on with the soul it stored there."""
+        ``lane`` decides which inference route its model calls take; on "none" the router refuses them all.
+        ``session_id`` must be fresh: with a used one the runtime goes on with the soul it stored there."""
         body: dict[str, Any] = {"input": text, "model": f"lane-{lane}", "session_id": session_id}
         if history:
             body["conversation_history"] = [{"role": turn.role, "content": turn.content} for turn in history]
@@ -183,6 +183,10 @@ class HermesClient:
         """What the runtime has stored of a run, oldest first; survives a restart of the runtime."""
         rows = (await self._json("GET", f"/api/sessions/{_checked(session_id)}/messages")).get("data") or []
         return tuple(_read_message(row) for row in rows if isinstance(row, dict))
+
+    async def forget_session(self, session_id: str) -> None:
+        """Delete what the runtime has stored of a run."""
+        await self._json("DELETE", f"/api/sessions/{_checked(session_id)}")
 
     async def approve(self, run_id: str, choice: Choice) -> None:
         """Answer the oldest open approval. HermesError("approval_gone") if none is open."""

@@ -10,7 +10,7 @@ write neither. The runtime ignores a file it cannot parse, approvals included, s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -21,7 +21,7 @@ INFERENCE_HOST = "inference.logos.internal"
 ROUTER_PORT = 8081
 GATEWAY_PORT = 8642
 LANES = 64
-NO_LANE = "none"  # where calls go that name no lane; the router refuses them, so nothing is booked wrongly
+NO_LANE: Final = "none"  # where calls go that name no lane; the router refuses them, so nothing is booked wrongly
 
 ENVIRONMENT_HINT = (
     "You work in a Logos sandbox. Your files belong in /workspace; they stay between conversations. "

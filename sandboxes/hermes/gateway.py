@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sandboxes.driver import Attachment, Execution, SandboxError
 from sandboxes.hermes.client import HermesClient
-from sandboxes.hermes.configuration import GATEWAY_PORT
+from sandboxes.hermes.configuration import GATEWAY_PORT, NO_LANE
 from sandboxes.hermes.errors import HermesError
 from sandboxes.hermes.runtime import PYTHON_INSIDE
 from sandboxes.hermes.spec import HERMES_HOME, LAUNCHER_INSIDE
@@ -79,6 +79,20 @@ async def start(attachment: Attachment, root: Path, *, deadline_s: float = READY
             await execution.signal(signal.SIGKILL)
         raise
     return Gateway(key, version, time.monotonic() - began, execution, log)
+
+
+async def warm_up(attachment: Attachment, key: str) -> None:
+    """Let the runtime load what it loads with its first run, so that the first message need not wait for it.
+
+    Runs on no lane: the router refuses the one call it makes, nothing is booked and nothing is kept. Call it
+    in the background after ``start``, when the router serves the sandbox; a failure of it matters to nobody."""
+    session_id = f"warm-up-{secrets.token_hex(8)}"
+    with contextlib.suppress(HermesError, TimeoutError):
+        async with client_for(attachment, key) as client, asyncio.timeout(READY_DEADLINE_S):
+            run_id = await client.start_run("warm up", lane=NO_LANE, session_id=session_id)
+            async for _ in client.events(run_id):
+                pass
+            await client.forget_session(session_id)
 
 
 async def is_alive(attachment: Attachment, key: str) -> bool:

@@ -65,7 +65,7 @@ REASONS = (
     Reason(
         r"No solution found|No matching distribution|not found in the (package )?registry|Could not find a version",
         "The package index does not offer a package the agent runtime needs.",
-        "Check which index uv or pip uses; it must mirror the public one.",
+        "Check the network, and which index uv or pip uses: it must mirror the public one.",
     ),
     Reason(
         r"ensurepip is not available|No module named '?(ensurepip|venv|pip)",

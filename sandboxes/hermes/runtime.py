@@ -132,11 +132,14 @@ def _build(top: Path, progress: Callable[[str], None]) -> None:
         interpreters.copy_prefix(interpreter, top / copy)
     partial, final = top / f"{NAME}.partial", top / NAME
     shutil.rmtree(partial, ignore_errors=True)
-    installation.make(partial, interpreter, LOCK, progress)
-    interpreters.open_to_readers(partial)
-    _stamp(partial, interpreter, copy)
-    shutil.rmtree(final, ignore_errors=True)
-    partial.rename(final)
+    try:
+        installation.make(partial, interpreter, LOCK, progress)
+        interpreters.open_to_readers(partial)
+        _stamp(partial, interpreter, copy)
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # what failed may be what filled the disk
     progress(f"The agent runtime hermes-agent {VERSION} is installed")
 
 

@@ -40,7 +40,6 @@ def sandbox_spec(
     rename, it could be moved away and replaced, approvals and all."""
     mounts = (
         *runtime.mounts,
-        Mount(LAUNCHER, LAUNCHER_INSIDE),
         Mount(root / "workspace", "/workspace", writable=True),
         Mount(root / "home", "/home/agent", writable=True),
         Mount(root / "hermes", HERMES_HOME, writable=True),
@@ -51,7 +50,8 @@ def sandbox_spec(
         name=name,
         root=root,
         mounts=mounts,
-        files=fixed_files(config),
+        # As a text, not as a mount: the agent's user may be unable to walk to where Logos itself is installed.
+        files={**fixed_files(config), LAUNCHER_INSIDE: LAUNCHER.read_text()},
         empty_dirs=(f"{HERMES_HOME}/plugins", f"{HERMES_HOME}/hooks"),
         listen=(config.router_port,),
         environment=dict(ENVIRONMENT),

@@ -62,6 +62,8 @@ class ScriptedModel:
                 tools=tuple(tool["function"]["name"] for tool in body.get("tools") or ()),
             )
         )
+        if request.match_info["lane"] == "none":
+            return web.json_response({"error": {"message": "this call names no lane"}}, status=400)
         if question.startswith("status: "):
             return web.json_response({"error": {"message": "as you asked"}}, status=int(question.split()[1]))
         return await self._answer(request, body, messages, question)

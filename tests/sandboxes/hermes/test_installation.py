@@ -146,6 +146,7 @@ def test_a_failure_leaves_nothing_that_would_be_found(home: Path, monkeypatch: p
     assert caught.value.message == "The package index could not be reached."
     assert "dns error" in caught.value.detail
     assert runtime.find(home) is None
+    assert sorted(path.name for path in (home / "runtime").iterdir()) == [".lock"]
 
 
 def test_two_at_once_install_it_once(home: Path) -> None:
