@@ -1,0 +1,239 @@
+"""Carry one model call: to the provider and back, tapped, timed, and with one record at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agents.errors import Code
+from sandboxes.inference.answers import StreamTap
+from sandboxes.inference.calls import CallRecord, RouteTarget
+from sandboxes.inference.failures import (
+    CUT_OFF,
+    TIMED_OUT,
+    WRONG_ADDRESS,
+    Failure,
+    ProviderError,
+    classify,
+    looks_like_html,
+    web_page,
+)
+from sandboxes.inference.lanes import Lease
+from sandboxes.inference.patience import Cause, GaveUp, Patience
+from sandboxes.inference.requests import ModelRequest
+from sandboxes.inference.upstreams import Answer, Upstream
+from sandboxes.inference.usage import cost_of
+
+logger = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_ANSWER = 64 * 1024 * 1024  # of a non-streaming answer, which is read whole
+_MAX_ERROR = 256 * 1024
+_CLIENT_LEFT = 499
+
+# Of a provider's headers the runtime gets these and no other: no cookies, no credentials, no lengths.
+_PASSED_ON = ("retry-after", "x-request-id", "openai-processing-ms")
+_SSE = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+_JSON = (b"content-type", b"application/json")
+
+
+@dataclass(slots=True)
+class Call:
+    """One call on its way."""
+
+    id: str
+    lease: Lease
+    target: RouteTarget  # the lease's when the call began; a lease may change its target meanwhile
+    request: ModelRequest
+    tap: StreamTap
+    began: float  # event loop time
+    late: bool
+    first_token_at: float | None = None
+    status: int = 0  # of the answer begun towards the runtime; 0 before that
+    failure: Failure | None = None
+    wire_status: int = 0  # overrides status in the record: 499
+
+
+async def carry(call: Call, upstream: Upstream, receive: Receive, send: Send) -> None:
+    """Answer the runtime; ``record_of`` tells afterwards what came of it, also if this was cancelled. An answer that breaks off after it has begun is left
+    unfinished, which the server turns into a closed connection: the runtime must not take it for whole."""
+    target = call.target
+    patience = Patience(target.first_byte_timeout_s, target.idle_timeout_s)
+    try:
+        with patience:
+            leaving = asyncio.get_running_loop().create_task(_watch(receive, patience))
+            try:
+                await _exchange(call, upstream, patience, send)
+            finally:
+                leaving.cancel()
+        call.lease.timeouts_in_a_row = 0
+    except ProviderError as error:
+        call.failure = error.failure.without(target.api_key)
+        logger.info("model call %s failed: %s %s", call.id, error.reason, error.detail)
+    except GaveUp as given_up:
+        _note_why(call, given_up.cause)
+    if call.failure is not None and call.status == 0 and call.wire_status == 0:
+        await _answer_failure(call, call.failure, send)
+
+
+async def _watch(receive: Receive, patience: Patience) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    patience.give_up("left")
+
+
+async def _exchange(call: Call, upstream: Upstream, patience: Patience, send: Send) -> None:
+    answer = await upstream.open(call.target, call.request)
+    try:
+        if answer.status != 200:
+            raise ProviderError(classify(answer.status, await _read_all(answer, _MAX_ERROR), answer.headers))
+        first = await answer.read()
+        patience.pause()
+        _require_promise(answer, first, streaming=call.request.streaming)
+        if call.request.streaming:
+            await _stream(call, answer, first, patience, send)
+        else:
+            await _whole(call, answer, first, patience, send)
+    finally:
+        answer.close()
+
+
+async def _stream(call: Call, answer: Answer, chunk: bytes, patience: Patience, send: Send) -> None:
+    tap, now = call.tap, asyncio.get_running_loop().time
+    call.status = 200
+    await send({"type": "http.response.start", "status": 200, "headers": [*_SSE, *_passed_on(answer, call.id)]})
+    while chunk:
+        # The run hears of it before the runtime does: a tool call is in the timeline before it runs.
+        passed = tap.feed(chunk)
+        if passed:
+            await send({"type": "http.response.body", "body": passed, "more_body": True})
+        if call.first_token_at is None and tap.has_begun:
+            call.first_token_at = now()
+        patience.wait()
+        chunk = await answer.read()
+        patience.pause()
+    rest = tap.end()
+    if tap.error is not None:
+        call.failure = _told_midway(tap.error).without(call.target.api_key)
+    elif not tap.has_finished and not tap.is_done:
+        call.failure = replace(CUT_OFF, sentence="The model provider ended its answer early.")
+    await send({"type": "http.response.body", "body": rest, "more_body": False})
+
+
+def _told_midway(document: dict[str, Any]) -> Failure:
+    """The failure in an error that came as a chunk of the stream; the runtime has seen it there."""
+    error = document.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    status = code if isinstance(code, int) and 400 <= code <= 599 else 502
+    return classify(status, json.dumps(document).encode(), {})
+
+
+async def _whole(call: Call, answer: Answer, first: bytes, patience: Patience, send: Send) -> None:
+    patience.wait()
+    body = await _read_all(answer, MAX_ANSWER, first)
+    patience.pause()
+    body = call.tap.whole(body)
+    if call.tap.broken:
+        raise ProviderError(WRONG_ADDRESS)
+    call.status = 200
+    call.first_token_at = asyncio.get_running_loop().time()
+    await _send_whole(200, [_JSON, *_passed_on(answer, call.id)], body, send)
+
+
+def _require_promise(answer: Answer, first: bytes, *, streaming: bool) -> None:
+    """Raise unless the answer is of the kind that was asked for."""
+    if looks_like_html(first, answer.headers):
+        raise ProviderError(web_page(200))
+    start = first.lstrip()[:1]
+    if not first:
+        raise ProviderError(replace(CUT_OFF, sentence="The model provider sent an empty answer."))
+    if streaming and start == b"{":  # JSON where a stream was asked for: an error under a success status, mostly
+        failure = classify(502, first, answer.headers)
+        raise ProviderError(replace(failure, sentence="The model provider answered without a stream.", status=400))
+    if not streaming and start not in (b"{", b"["):
+        raise ProviderError(WRONG_ADDRESS)
+
+
+async def _read_all(answer: Answer, limit: int, first: bytes = b"") -> bytes:
+    parts, size = [first], len(first)
+    while size < limit and (part := await answer.read()):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _note_why(call: Call, cause: Cause) -> None:
+    if cause == "left":
+        # Some clients hang up as soon as they have seen [DONE]: the call was whole.
+        if not call.tap.is_done:
+            call.wire_status = _CLIENT_LEFT
+            call.failure = Failure(
+                Code.CANCELLED, "The agent runtime left before the answer was complete.", "", _CLIENT_LEFT
+            )
+        return
+    lease, limits = call.lease, call.target
+    lease.timeouts_in_a_row += 1
+    limit_s = limits.first_byte_timeout_s if cause == "first byte" else limits.idle_timeout_s
+    what = "did not begin to answer" if cause == "first byte" else "fell silent in the middle of its answer"
+    call.failure = replace(
+        TIMED_OUT,
+        sentence=f"The model provider {what} within {limit_s:g} s.",
+        # The runtime repeats a 504. Once is fair; a provider that hangs again would keep a person waiting
+        # for minutes, so the second time in a row ends the run.
+        status=504 if lease.timeouts_in_a_row == 1 else 400,
+    )
+
+
+async def _answer_failure(call: Call, failure: Failure, send: Send) -> None:
+    call.status = failure.status
+    headers = [_JSON, (b"x-logos-call", call.id.encode())]
+    if failure.retry_after.isdigit():
+        headers.append((b"retry-after", failure.retry_after.encode()))
+    await _send_whole(failure.status, headers, failure.body(), send)
+
+
+async def _send_whole(status: int, headers: list[tuple[bytes, bytes]], body: bytes, send: Send) -> None:
+    headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _passed_on(answer: Answer, call_id: str) -> list[tuple[bytes, bytes]]:
+    headers = [(b"x-logos-call", call_id.encode())]
+    for name in _PASSED_ON:
+        value = answer.headers.get(name)
+        if value:
+            headers.append((name.encode(), value.encode("latin-1", "replace")))
+    return headers
+
+
+def record_of(call: Call) -> CallRecord:
+    """The record of a call that is over."""
+    lease, target, usage, failure = call.lease, call.target, call.tap.usage, call.failure
+    ttft_ms = None if call.first_token_at is None else (call.first_token_at - call.began) * 1000
+    return CallRecord(
+        id=call.id,
+        run_id=lease.run_id,
+        sandbox_id=lease.sandbox_id,
+        route_id=target.route_id,
+        model=target.model,
+        status=call.wire_status or call.status or _CLIENT_LEFT,
+        error_code=str(failure.code) if failure else "",
+        error_message=failure.message if failure else "",
+        streamed=call.request.streaming,
+        late=call.late,
+        ttft_ms=ttft_ms,
+        duration_ms=(asyncio.get_running_loop().time() - call.began) * 1000,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cost=cost_of(usage, target),
+    )

@@ -1,0 +1,192 @@
+"""The inference router: the model API that a sandbox sees, as a plain ASGI application on that sandbox's socket.
+
+Which sandbox calls is known from the socket the request came in on, which run from the lane in its path.
+Nothing the caller sends as credentials is looked at or passed on; the key is added here, outside the sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import aiohttp
+
+from agents.errors import Code, Invalid
+from agents.ids import ulid
+from sandboxes.inference.calls import CallRecord, RouteTarget
+from sandboxes.inference.failures import error_body
+from sandboxes.inference.lanes import Lanes, Lease
+from sandboxes.inference.meter import Meter
+from sandboxes.inference.rehearsal_upstream import RehearsalUpstream
+from sandboxes.inference.relay import Call, Receive, Send, carry, record_of
+from sandboxes.inference.requests import prepare
+from sandboxes.inference.upstreams import HttpUpstream, Upstream, open_session
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY = 32 * 1024 * 1024
+
+Scope = dict[str, Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_JSON = (b"content-type", b"application/json")
+
+
+class Router:
+    """Takes model calls of all sandboxes of this process, one application per sandbox (``for_sandbox``)."""
+
+    def __init__(
+        self,
+        lanes: Lanes,
+        meter: Meter,
+        session_factory: Callable[[], aiohttp.ClientSession] = open_session,
+        *,
+        max_body: int = MAX_BODY,
+    ) -> None:
+        self._lanes, self._meter, self._max_body = lanes, meter, max_body
+        self._upstreams: dict[str, Upstream] = {
+            "openai-compatible": HttpUpstream(session_factory),
+            "rehearsal": RehearsalUpstream(),
+        }
+
+    def for_sandbox(self, sandbox_id: str) -> App:
+        """The application to serve on this sandbox's own listening socket, and nowhere else."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await self._answer(sandbox_id, scope, receive, send)
+
+        return app
+
+    async def close(self) -> None:
+        """Close the connections to providers; the meter is its owner's to close."""
+        for upstream in self._upstreams.values():
+            await upstream.close()
+
+    async def _answer(self, sandbox_id: str, scope: Scope, receive: Receive, send: Send) -> None:
+        lane, _, rest = scope["path"].removeprefix("/lane/").partition("/")
+        what = (scope["method"], rest) if scope["path"].startswith("/lane/") else None
+        if what == ("POST", "v1/chat/completions"):
+            lease = await self._leased(sandbox_id, lane, scope, send)
+            if lease is not None:
+                await self._complete(lease, scope, receive, send)
+        elif what == ("GET", "v1/models"):
+            lease = await self._leased(sandbox_id, lane, scope, send)
+            if lease is not None:
+                await _send_json(send, 200, _models(lease.target))
+        else:
+            # Runtimes probe for other servers' paths before a run; they wait for this answer.
+            await _refuse(send, 404, "There is nothing here but the model API.", "not_found")
+
+    async def _leased(self, sandbox_id: str, lane: str, scope: Scope, send: Send) -> Lease | None:
+        """The lease this request belongs to, or None after having refused it."""
+        lease = self._lanes.get(sandbox_id, int(lane)) if lane.isascii() and lane.isdigit() and len(lane) < 5 else None
+        if lease is None:
+            said = "This model call belongs to no run: it came in on no lane."
+            if lane.isdigit():
+                said = f"This model call belongs to no run: lane {lane} is not in use."
+            await _refuse(send, 400, said, "no_run")
+            return None
+        stamp = _header(scope["headers"], b"x-logos-run")
+        if not lease.accepts(stamp):
+            logger.warning("refused a model call of run %s on lane %s of run %s", stamp, lane, lease.run_id)
+            await _refuse(send, 409, "This model call belongs to another run than its lane.", "wrong_run")
+            return None
+        return lease
+
+    async def _complete(self, lease: Lease, scope: Scope, receive: Receive, send: Send) -> None:
+        began = asyncio.get_running_loop().time()
+        lease.calls += 1
+        lease.stamped_calls += bool(_header(scope["headers"], b"x-logos-run"))
+        if lease.refusal is not None:
+            await _refuse(send, 402, lease.refusal.message, lease.refusal.reason, action=lease.refusal.action)
+            return
+        try:
+            body = await _read_body(receive, self._max_body, _header(scope["headers"], b"content-length"))
+        except _TooLarge:
+            said = f"The request is larger than {self._max_body // (1024 * 1024)} MB."
+            await _refuse(send, 413, said, "request_too_large", close=True)
+            return
+        if body is None:
+            return
+        target = lease.target
+        upstream = self._upstreams.get(target.kind)
+        try:
+            request = prepare(body, target.model)
+        except Invalid as error:
+            await _refuse(send, 400, error.message, "invalid_request")
+            return
+        if upstream is None:
+            await _refuse(send, 400, f"Logos does not know providers of the kind “{target.kind}”.", Code.UNKNOWN)
+            return
+        call = Call(
+            f"infer_{ulid()}", lease, target, request, lease.tap.request(request.document), began, lease.is_draining
+        )
+        lease.open_calls += 1
+        try:
+            await carry(call, upstream, receive, send)
+        finally:
+            lease.open_calls -= 1
+            self._book(lease, record_of(call))
+
+    def _book(self, lease: Lease, record: CallRecord) -> None:
+        self._meter.add(record)
+        try:
+            lease.sink.call_finished(record)
+        except Exception:
+            logger.exception("run %s did not take the record of a model call", record.run_id)
+
+
+class _TooLarge(Exception):
+    pass
+
+
+async def _read_body(receive: Receive, limit: int, announced: str) -> bytes | None:
+    """The request's body, or None if the caller left meanwhile. Raises _TooLarge."""
+    if announced.isdigit() and int(announced) > limit:
+        raise _TooLarge
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        part = bytes(message.get("body", b""))
+        size += len(part)
+        if size > limit:
+            raise _TooLarge
+        parts.append(part)
+        if not message.get("more_body"):
+            return part if len(parts) == 1 else b"".join(parts)
+
+
+def _models(target: RouteTarget) -> dict[str, Any]:
+    model: dict[str, Any] = {"id": target.model, "object": "model", "created": 0, "owned_by": "logos"}
+    if target.context_length is not None:
+        model["context_length"] = target.context_length
+    return {"object": "list", "data": [model]}
+
+
+def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    for key, value in headers:
+        if key == name:
+            return value.decode("latin-1")
+    return ""
+
+
+async def _refuse(send: Send, status: int, sentence: str, code: str, *, action: str = "", close: bool = False) -> None:
+    await _send(send, status, error_body(sentence, code, action=action), close=close)
+
+
+async def _send_json(send: Send, status: int, document: dict[str, Any]) -> None:
+    await _send(send, status, json.dumps(document).encode())
+
+
+async def _send(send: Send, status: int, body: bytes, *, close: bool = False) -> None:
+    headers = [_JSON, (b"content-length", b"%d" % len(body))]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,87 @@
+"""Serve ASGI applications on passed listening sockets inside a running event loop, added and removed at will."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+
+class Quiet(uvicorn.Server):
+    """A uvicorn server that leaves signals to the owner of the process.
+
+    The original replaces the handlers while it serves; with several servers coming and going, a dead one's
+    handler would stay in place and SIGTERM would do nothing."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class PassedListeners:
+    """One server per listening socket, by name."""
+
+    def __init__(self, *, drain_s: int = 5) -> None:
+        self._drain_s = drain_s
+        self._live: dict[str, tuple[Quiet, asyncio.Task[None]]] = {}
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._live)
+
+    async def add(self, name: str, listener: socket.socket, app: Any) -> None:
+        """Serve ``app`` on ``listener``, which becomes ours and is closed with the server (a duplicate held
+        elsewhere goes on listening). Returns once it accepts. A server of the same name is removed first."""
+        await self.remove(name)
+        # A blocking listener would freeze the whole process after its first connection.
+        listener.setblocking(False)
+        server = Quiet(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                date_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=self._drain_s,
+            )
+        )
+        task = asyncio.create_task(server.serve(sockets=[listener]), name=f"listener {name}")
+        self._live[name] = server, task
+        while not server.started and not task.done():
+            await asyncio.sleep(0)
+        if task.done():
+            del self._live[name]
+            await task
+
+    async def remove(self, name: str) -> None:
+        """Stop accepting, let open answers end within ``drain_s``, then cut them. Unknown names are fine."""
+        found = self._live.pop(name, None)
+        if found is not None:
+            server, task = found
+            server.should_exit = True
+            await task
+
+    async def close(self) -> None:
+        """Remove them all, at the same time."""
+        await asyncio.gather(*(self.remove(name) for name in list(self._live)))
+
+
+class _MeantToBreakOff(logging.Filter):
+    """An answer that broke off is left unfinished on purpose (the connection is the message); uvicorn would
+    log each as an error of the application."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "returned without completing response" not in str(record.msg)
+
+
+logging.getLogger("uvicorn.error").addFilter(_MeantToBreakOff())

@@ -1,0 +1,54 @@
+"""What a call used, as the provider told it, and what that cost by the route's prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sandboxes.inference.calls import RouteTarget
+
+_MILLION = Decimal(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one call; None where the provider did not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+UNKNOWN = Usage()
+
+
+def read_usage(told: Any) -> Usage:
+    """The ``usage`` object of an OpenAI-compatible answer, DeepSeek's name for cached tokens included."""
+    if not isinstance(told, dict):
+        return UNKNOWN
+    prompt, completion = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
+    cached = _count(prompt, "cached_tokens")
+    return Usage(
+        _count(told, "prompt_tokens"),
+        _count(told, "completion_tokens"),
+        cached if cached is not None else _count(told, "prompt_cache_hit_tokens"),
+        _count(completion, "reasoning_tokens"),
+    )
+
+
+def cost_of(usage: Usage, target: RouteTarget) -> Decimal | None:
+    """In the currency of the prices; None when a price or a count is unknown, which is not the same as free.
+
+    Cached tokens are charged like any other input: an upper bound, because discounts differ by provider."""
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    if target.price_input is None or target.price_output is None:
+        return None
+    return (usage.input_tokens * target.price_input + usage.output_tokens * target.price_output) / _MILLION
+
+
+def _count(told: Any, name: str) -> int | None:
+    value = told.get(name) if isinstance(told, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
