@@ -1,0 +1,112 @@
+"""The local driver: one bubblewrap sandbox per agent on this machine, kept alive by a keeper process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sandboxes.driver import Check, SandboxDriver, SandboxError, SandboxHandle, SandboxSpec
+from sandboxes.local import attachment, machine, prepare, processes, tree
+from sandboxes.local.keeper import STATE_NAME
+from sandboxes.local.starting import start_keeper
+
+GRACE_S = 5.0  # what runs inside has this long to end by itself when asked
+END_TIMEOUT_S = 10.0
+
+
+class LocalDriver(SandboxDriver):
+    """See ``docs/writing-a-driver.md`` for the contract and ``keeper`` for who holds what."""
+
+    name = "local"
+    isolates = frozenset({"filesystem", "network", "process", "credentials"})
+
+    async def start(self, spec: SandboxSpec) -> SandboxHandle:
+        bubblewrap = machine.require_all()
+        tree.check(spec)
+        _check_user(spec)
+        lock = prepare.take_lock(spec)
+        try:
+            await _end_leftovers(tree.engine_directory(spec.root))
+            prepare.make_sources(spec)
+            state = await start_keeper(spec, lock, bubblewrap)
+        finally:
+            os.close(lock)  # the keeper has its own copy
+        return SandboxHandle(state=state, layers=tuple(state["layers"]))
+
+    async def poll(self, state: Mapping[str, Any]) -> int | None:
+        return None if processes.is_running(state["keeper"]) else 0
+
+    async def stop(self, state: Mapping[str, Any], *, now: bool = False) -> None:
+        grace_s = 0.0 if now else GRACE_S
+        if processes.is_running(state["keeper"]):
+            try:
+                await _ask_to_end(await self.attach(state), grace_s)
+            except (SandboxError, TimeoutError):
+                processes.kill(state["keeper"])
+        await _end(state["init"])
+        await _end(state["keeper"])
+
+    async def attach(self, state: Mapping[str, Any]) -> attachment.LocalAttachment:
+        connection = await attachment.connect(Path(state["engine"]))
+        if (await connection.hello())["keeper"] != state["keeper"]:
+            await connection.close()
+            raise attachment.disconnected("another sandbox was started in its place")
+        return connection
+
+    async def doctor(self) -> list[Check]:
+        from sandboxes.local import doctor
+
+        return await doctor.examine(self)
+
+
+def _check_user(spec: SandboxSpec) -> None:
+    if os.geteuid() == 0 and not spec.uid:
+        raise SandboxError(
+            "Logos runs as root, so every sandbox needs a user of its own; none was given.",
+            reason="sandbox_user",
+            action="Give the agent a user number (uid) of its own, not 0.",
+        )
+    if os.geteuid() != 0 and spec.uid not in (None, os.geteuid()):
+        raise SandboxError(
+            "Only root can start a sandbox as another user.",
+            reason="sandbox_user",
+            detail=f"running as {os.geteuid()}, asked for {spec.uid}",
+        )
+
+
+async def _end_leftovers(engine: Path) -> None:
+    """After a keeper was killed, its sandbox may need another moment; two must never share a home."""
+    try:
+        state = json.loads((engine / STATE_NAME).read_text())
+        known = state["init"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return
+    await _end(known)
+
+
+async def _ask_to_end(connection: attachment.LocalAttachment, grace_s: float) -> None:
+    try:
+        connection.ask_to_stop(grace_s)
+        async with asyncio.timeout(grace_s + END_TIMEOUT_S):
+            await connection.wait_gone()
+    finally:
+        await connection.close()
+
+
+async def _end(process: dict[str, Any]) -> None:
+    """Return when it is gone; if it does not go by itself (a moment is enough by now), kill it."""
+    if not processes.is_running(process):
+        return
+    if not await asyncio.to_thread(processes.wait_gone, process, 1.0):
+        processes.kill(process)
+        if not await asyncio.to_thread(processes.wait_gone, process, END_TIMEOUT_S):
+            raise SandboxError(
+                "The sandbox does not end; the kernel still holds one of its processes.",
+                reason="sandbox_stuck",
+                detail=f"process {process['pid']}",
+                action="Look for a hanging disk or mount on this machine.",
+            )
