@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -145,7 +145,7 @@ class HermesClient:
             raise HermesError("runtime_answer", detail="no usable run_id in the answer to POST /v1/runs")
         return run_id
 
-    async def events(self, run_id: str) -> AsyncIterator[RuntimeEvent]:
+    async def events(self, run_id: str) -> AsyncGenerator[RuntimeEvent, None]:
         """The run's events from its beginning. The last one is Completed, Failed, Cancelled or StreamEnded.
 
         Raises only when the stream cannot be opened; use ``contextlib.aclosing`` if you may leave early."""

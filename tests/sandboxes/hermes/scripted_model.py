@@ -24,6 +24,7 @@ class Call:
     question: str
     system: str
     tools: tuple[str, ...]
+    earlier: list[str]
 
 
 @dataclass
@@ -60,6 +61,7 @@ class ScriptedModel:
                 question=question,
                 system=_text(messages[0]["content"]),
                 tools=tuple(tool["function"]["name"] for tool in body.get("tools") or ()),
+                earlier=[_text(message["content"]) for message in messages[1:-1]],
             )
         )
         if request.match_info["lane"] == "none":
