@@ -15,7 +15,10 @@ def endpoint(base_url: str, name: str) -> str:
     """``name`` ("models", "chat/completions") below ``base_url``. An address without a path gets "/v1", as
     Ollama and LM Studio print theirs without; an endpoint pasted whole is cut back to its base.
     Raises Invalid for anything that is not an http(s) address."""
-    parts = urlsplit(base_url.strip())
+    try:
+        parts = urlsplit(base_url.strip())
+    except ValueError as error:
+        raise Invalid("The provider's address is not a web address.", field="base_url") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Invalid("The provider's address must begin with http:// or https://.", field="base_url")
     path = parts.path.rstrip("/")
