@@ -127,7 +127,7 @@ _GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
 }
 
 # What "shared" gives to everyone who may sign in.
-SHARED_LEVEL = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view"}
+SHARED_LEVEL: dict[type[Model], str] = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view"}
 
 Person = User | AnonymousUser | None
 

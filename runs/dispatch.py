@@ -70,7 +70,7 @@ def start(
     """
     key = idempotency_key[:100] or None
     if conversation is None and key:
-        conversation = Conversation.objects.filter(owner=actor, opening_key=key).first()
+        conversation = _opened(actor, key)
     if conversation is not None:
         permissions.require(actor, "conversation.write", conversation)
         agent = conversation.agent
@@ -87,8 +87,8 @@ def start(
             run = _write(actor, talk, text, key, stamp)
     except IntegrityError as error:
         # Two clicks at once: the other one won, and its run is the answer to both.
-        talk = conversation or Conversation.objects.filter(owner=actor, opening_key=key).first()
-        if talk is not None and key and (known := _repeated(talk, key, text)):
+        first = conversation or (_opened(actor, key) if key else None)
+        if first is not None and key and (known := _repeated(first, key, text)):
             return known
         raise Conflict(
             "The agent is still answering in this chat.",
@@ -131,6 +131,10 @@ def _require_usable(actor: User, agent: Agent) -> None:
             action="Start a chat with another agent.",
         )
     route_of(agent)
+
+
+def _opened(actor: User, key: str) -> Conversation | None:
+    return Conversation.objects.filter(owner=actor, opening_key=key).first()
 
 
 def _new_conversation(actor: User, agent: Agent, text: str, origin: str, key: str | None) -> Conversation:

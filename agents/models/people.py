@@ -35,7 +35,7 @@ class User(AbstractUser):
 
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.USER)
 
-    objects: ClassVar[People] = People()  # type: ignore[assignment]
+    objects: ClassVar[People] = People()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.is_superuser = self.role == Role.ADMIN

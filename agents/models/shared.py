@@ -13,13 +13,13 @@ class Visibility(models.TextChoices):
     SHARED = "shared", "Shared: everyone who may sign in"
 
 
-def levels(noun: str) -> list[tuple[str, str]]:
+def levels(noun: str) -> tuple[tuple[str, str], ...]:
     """The grantable permissions of a model beside Django's own ``view_``: chat, edit and manage."""
-    return [
+    return (
         (f"chat_{noun}", f"Can use the {noun} in a chat"),
         (f"edit_{noun}", f"Can edit the {noun}"),
         (f"manage_{noun}", f"Can manage the {noun}, its grants included"),
-    ]
+    )
 
 
 class Shareable(models.Model):

@@ -1,0 +1,190 @@
+"""The live stream of a run as server-sent events: a plain ASGI application in front of Django's middleware.
+
+``/stream/runs/<id>?view=chat|run`` sends ready HTML for pages; ``/api/runs/<id>/events`` and ``?view=json``
+send the events themselves. Both replay what follows ``Last-Event-ID`` (or ``?after=``) and then go on live.
+Tokens never pass a channel layer. Authorised when opened and again at every sign of life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from agents import permissions
+from agents.models import User
+from channels_app.people import person_of
+from runs import dispatch, rendering
+from runs.hub import Live, hub
+from runs.models import Run
+from runs.streaming import follow
+from runs.threads import DatabaseThreads
+from runs.timeline import ENDS, Timeline
+
+logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PATH = re.compile(r"/(?:stream/runs/(?P<page>[a-z0-9_]{1,40})|api/runs/(?P<api>[a-z0-9_]{1,40})/events)/?")
+VIEWS = ("chat", "run", "json")
+KEEP_ALIVE_S = 15.0
+HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+
+_threads = DatabaseThreads(4, "stream-db")
+
+
+@dataclass(frozen=True, slots=True)
+class Viewing:
+    """What one connection watches."""
+
+    run_id: str
+    view: str
+    after: int
+    user: User
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request: 404 for whatever is not there or not theirs, else the stream until the run ends."""
+    found = PATH.fullmatch(scope["path"])
+    if found is None or scope["method"] != "GET":
+        await _refuse(send, 404)
+        return
+    user = await _threads.run(person_of, scope)
+    run_id, view = found["page"] or found["api"], _view(scope, bool(found["api"]))
+    if user is None:
+        await _refuse(send, 401)
+    elif view is None or not await _threads.run(_may_see, user, run_id):
+        await _refuse(send, 404)
+    else:
+        await _stream(Viewing(run_id, view, _after(scope), user), receive, send)
+
+
+async def _stream(viewing: Viewing, receive: Receive, send: Send) -> None:
+    left = asyncio.ensure_future(_until_left(receive))
+    sending = asyncio.ensure_future(_send_all(viewing, send))
+    try:
+        await asyncio.wait({left, sending}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (left, sending):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await task
+
+
+async def _send_all(viewing: Viewing, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    # Daphne holds the head back until there is a body: say something at once.
+    await send({"type": "http.response.body", "body": b": ok\n\n", "more_body": True})
+    draw = _Json() if viewing.view == "json" else _Page(viewing)
+    clock = asyncio.get_running_loop().time
+    alive_at = clock()
+    # A page needs the whole fold, also of what the viewer has: it starts at 0 and stays silent until then.
+    start = viewing.after if viewing.view == "json" else 0
+    async with contextlib.aclosing(follow(viewing.run_id, start, hub, _threads.run, has_engine=has_engine)) as batches:
+        async for batch in batches:
+            body = await draw.frames(batch)
+            if not body and clock() - alive_at >= KEEP_ALIVE_S:
+                if not await _threads.run(_may_see, viewing.user, viewing.run_id):
+                    break
+                body = b": here\n\n"
+            if body:
+                alive_at = clock()
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _Json:
+    """Events as they are."""
+
+    async def frames(self, batch: list[Live]) -> bytes:
+        return b"".join(live.as_json() for live in batch)
+
+
+class _Page:
+    """Events as pieces of HTML, drawn once per event however many watch."""
+
+    def __init__(self, viewing: Viewing) -> None:
+        self._viewing = viewing
+        self._timeline = Timeline()
+        self._run: rendering.RunRef | None = None
+
+    async def frames(self, batch: list[Live]) -> bytes:
+        if not batch:
+            return b""
+        if self._run is None:
+            self._run = await _threads.run(_run_ref, self._viewing.run_id)
+        parts = []
+        for live in batch:
+            changed = self._timeline.apply(live.event)
+            if live.event.seq > self._viewing.after:
+                parts.append(live.frames.get(self._viewing.view) or await self._draw(live, changed))
+        return b"".join(parts)
+
+    async def _draw(self, live: Live, changed: list[Any]) -> bytes:
+        figures = None
+        if live.event.kind in ENDS:
+            figures = await _threads.run(_figures, self._viewing.run_id)
+        frame = rendering.frames(self._run, self._timeline, live.event, changed, self._viewing.view, figures)
+        live.frames[self._viewing.view] = frame
+        return frame
+
+
+def has_engine() -> bool:
+    """Does an engine of this process ring for new events?"""
+    return bool(dispatch.wake)
+
+
+def _may_see(user: User, run_id: str) -> bool:
+    # Read anew: a person suspended a moment ago is out.
+    now = User.objects.filter(pk=user.pk, is_active=True).first()
+    return now is not None and permissions.visible(now, Run.objects.all()).filter(pk=run_id).exists()
+
+
+def _run_ref(run_id: str) -> rendering.RunRef:
+    return rendering.RunRef.of(Run.objects.select_related("agent").get(pk=run_id))
+
+
+def _figures(run_id: str) -> rendering.RunFigures:
+    return rendering.RunFigures.of(Run.objects.get(pk=run_id))
+
+
+def _query(scope: Scope) -> dict[str, list[str]]:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"))
+
+
+def _view(scope: Scope, is_api: bool) -> str | None:
+    view = "json" if is_api else _query(scope).get("view", ["chat"])[0]
+    return view if view in VIEWS else None
+
+
+def _after(scope: Scope) -> int:
+    """The last event the viewer has: the header wins, because a reconnecting browser repeats the address."""
+    value = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1") or _query(scope).get("after", ["0"])[0]
+    return min(int(value), 2**31) if value.isascii() and value.isdigit() else 0
+
+
+async def _until_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refuse(send: Send, status: int) -> None:
+    message = {401: "Sign in, or send an API token.", 404: "Run was not found."}[status]
+    reason = {401: "unauthenticated", 404: "not_found"}[status]
+    body = json.dumps({"error": {"reason": reason, "message": message, "action": ""}}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,177 @@
+"""The engine: claims runs, carries them out side by side, serves the inference router, takes over after a crash.
+
+One per process that runs ``serve``; several may work on one database. Everything here lives on one event
+loop; rows are read and written on threads of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from django.conf import settings
+
+from runs import dispatch, events, work
+from runs.execution import Execution, Tools
+from runs.hub import Hub, hub
+from runs.recorder import Writer
+from runs.recovery import Resumed, execution_for
+from runs.threads import DatabaseThreads
+from sandboxes import records
+from sandboxes.inference.lanes import Lanes
+from sandboxes.inference.meter import Meter
+from sandboxes.inference.router import Router
+from sandboxes.inference.rows import write_rows
+from sandboxes.inference.serve import PassedListeners
+from sandboxes.residents import Residents
+
+logger = logging.getLogger(__name__)
+
+# Runs of one engine at the same time; the rest stay queued. A run is mostly waiting for a model.
+MAX_RUNS = 64
+
+
+class Engine:
+    """Start it on a running event loop; stop it before the loop ends. Runs in progress survive a stop."""
+
+    def __init__(self, shared_hub: Hub = hub) -> None:
+        self.owner = work.process_name()
+        self._threads = DatabaseThreads(4, "engine-db")
+        self._pen = DatabaseThreads(1, "engine-writer")
+        self.lanes = Lanes()
+        self.meter = Meter(write_rows)
+        self.router = Router(self.lanes, self.meter)
+        self.writer = Writer(self._store, shared_hub)
+        self.residents = Residents(PassedListeners(drain_s=1), self.lanes, self.router.for_sandbox, self._threads.run)
+        self.tools = Tools(self.residents, self.lanes, self.writer, shared_hub, self._threads.run)
+        self._runs: dict[str, Execution] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._bell = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._loops)
+
+    async def start(self) -> None:
+        """Take over what a dead engine left, then look for work until stopped."""
+        self._loop = asyncio.get_running_loop()
+        await self._threads.run(work.beat, self.owner)
+        dispatch.wake.append(self._ring)
+        await self._take_over()
+        self._loops = [asyncio.create_task(self._dispatch()), asyncio.create_task(self._beat())]
+        logger.info("The engine is running")
+
+    async def stop(self) -> None:
+        """Give everything back. Runs go on inside their sandboxes and are taken over by the next engine."""
+        with contextlib.suppress(ValueError):
+            dispatch.wake.remove(self._ring)
+        for task in [*self._loops, *self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
+        self._loops = []
+        for run in self._runs.values():
+            run.recorder.flush_text()
+        await self.residents.close()
+        await self.writer.close()
+        await self.meter.close(timeout_s=2)
+        await self.router.close()
+        await self._threads.run(work.rest, self.owner)
+        await asyncio.to_thread(self._threads.close)
+        await asyncio.to_thread(self._pen.close)
+        logger.info("The engine has stopped")
+
+    def _ring(self, run_id: str) -> None:
+        """Something happened to this run. May be called from any thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._heard, run_id)
+
+    def _heard(self, run_id: str) -> None:
+        if run_id in self._runs:
+            self._runs[run_id].wake()
+        else:
+            self._bell.set()
+
+    async def _store(self, batch: list[events.Event], heads: dict[str, str]) -> dict[str, str]:
+        return await self._pen.run(events.store, batch, heads)
+
+    async def _dispatch(self) -> None:
+        """Claim what is queued, look after what runs; woken at once by this process, by polling for others."""
+        while True:
+            try:
+                await self._claim()
+                await self._spread_news()
+            except Exception:
+                logger.exception("The engine could not look for work; trying again")
+                await asyncio.sleep(1.0)
+            try:
+                async with asyncio.timeout(settings.LOGOS_ENGINE_POLL_MS / 1000):
+                    await self._bell.wait()
+            except TimeoutError:
+                pass
+            self._bell.clear()
+
+    async def _claim(self) -> None:
+        room = MAX_RUNS - len(self._runs)
+        if room > 0:
+            for run_id in await self._threads.run(work.claim_queued, self.owner, room):
+                await self._begin(run_id)
+
+    async def _spread_news(self) -> None:
+        if self._runs:
+            for run_id in await self._threads.run(work.with_news, list(self._runs)):
+                if run_id in self._runs:
+                    self._runs[run_id].wake()
+
+    async def _take_over(self) -> None:
+        taken = await self._threads.run(work.claim_abandoned, self.owner)
+        executions = [await self._load(run_id) for run_id in taken]
+        # Every lane first, then the listeners: a call that waits must find its run.
+        for execution in executions:
+            if isinstance(execution, Resumed):
+                wanted: records.Wanted | None = await self._wanted(execution.job.agent_id)
+                if wanted:
+                    execution.bind_lane(wanted.sandbox_id)
+        for execution in executions:
+            logger.info("Taking over run %s", execution.job.run_id)
+            self._carry(execution)
+
+    async def _wanted(self, agent_id: str) -> records.Wanted | None:
+        try:
+            return await self._threads.run(records.wanted, agent_id)
+        except Exception:
+            logger.exception("The sandbox of a run to take over could not be read")
+            return None
+
+    async def _begin(self, run_id: str) -> None:
+        self._carry(await self._load(run_id))
+
+    async def _load(self, run_id: str) -> Execution:
+        job = await self._threads.run(work.load, run_id)
+        known = await self._threads.run(events.replay, run_id)
+        return execution_for(job, self.tools, known)
+
+    def _carry(self, execution: Execution) -> None:
+        run_id = execution.job.run_id
+        self._runs[run_id] = execution
+        task = asyncio.create_task(execution.carry_out(), name=run_id)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(run_id, done))
+
+    def _ended(self, run_id: str, task: asyncio.Task[None]) -> None:
+        self._runs.pop(run_id, None)
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("Run %s was left unfinished", run_id, exc_info=error)
+        self._bell.set()
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(work.BEAT_S)
+            try:
+                await self._threads.run(work.beat, self.owner)
+                await self._take_over()
+            except Exception:
+                logger.exception("The engine's leases could not be renewed")

@@ -1,0 +1,377 @@
+"""Carry one claimed run from its message to its end, on the engine's event loop.
+
+The order is what makes a crash harmless: lane and session are written before the runtime is asked to
+start, the runtime's own id before its stream is read. Whoever takes the run over then knows whether
+nothing was sent (start again), something may have been (interrupted), or a run goes on (``recovery``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from agents.errors import Code, LogosError, NotFound
+from agents.ids import ulid
+from agents.logcontext import about
+from runs import approvals, events, settling, work
+from runs.hub import Hub
+from runs.merge import Merger
+from runs.models import ApprovalState, Status
+from runs.recorder import Recorder, Writer
+from runs.settling import Figures, Outcome
+from runs.sink import RunSink
+from runs.words import describe
+from runs.work import Work
+from sandboxes.hermes import events as runtime_events
+from sandboxes.hermes.client import RunStatus, Turn
+from sandboxes.hermes.events import RuntimeEvent
+from sandboxes.inference.lanes import Lanes, Lease
+from sandboxes.lifecycle import root_of
+from sandboxes.residents import Resident, Residents
+
+logger = logging.getLogger(__name__)
+
+# "Stop" must be true within two seconds: the runtime gets this long to say so itself.
+STOP_GRACE_S = 1.5
+ROOM_BYTES = 16 << 20
+
+# When the event stream is lost the run's status is asked this often; this many failed looks in a row mean
+# that the runtime is gone.
+POLL_S = 0.2
+FAILED_LOOKS = 10
+
+Db = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every run of an engine shares."""
+
+    residents: Residents
+    lanes: Lanes
+    writer: Writer
+    hub: Hub
+    db: Db
+
+
+class Stopped(Exception):
+    """Somebody asked for the run to stop."""
+
+
+class Execution:
+    """One run in progress."""
+
+    def __init__(self, job: Work, tools: Tools, seq: int, known: list[events.Event]) -> None:
+        self.job, self.tools = job, tools
+        self.figures = known_figures(known)
+        self.merger = Merger(time.monotonic, router_drives=bool(job.runtime_run_id), known=known)
+        self.recorder = Recorder(job.run_id, seq, tools.writer, tools.hub)
+        self.sink = RunSink(self.recorder, self.merger, self.figures)
+        self.news = asyncio.Event()
+        self.stop = asyncio.Event()
+        self.patience: asyncio.Timeout | None = None
+        self.reply: list[str] = []
+        self.resident: Resident | None = None
+        self.lease: Lease | None = None
+        self.runtime_run_id = job.runtime_run_id
+
+    # the story ------------------------------------------------------------------------------------
+
+    async def carry_out(self) -> None:
+        """Run it to its end. Returns when the end is committed and shown; raises only if cancelled."""
+        with about(run=self.job.run_id, conversation=self.job.conversation_id, user=self.job.actor):
+            watcher = asyncio.create_task(self._watch_wishes())
+            try:
+                outcome = await self._outcome()
+            finally:
+                watcher.cancel()
+                if self.lease:
+                    self.tools.lanes.release(self.lease)
+            await self.finish(outcome)
+
+    async def _outcome(self) -> Outcome:
+        try:
+            async with asyncio.timeout(settings.LOGOS_RUN_TIMEOUT_S):
+                return await self.story()
+        except Stopped:
+            return self.cancelled()
+        except TimeoutError:
+            await self._stop_runtime()
+            return self.failed(Code.DISPATCH_TIMEOUT)
+        except NotFound:
+            return self.failed(
+                Code.SANDBOX_UNAVAILABLE, "The agent was deleted before the run began.", "Use another agent."
+            )
+        except LogosError as error:
+            logger.warning("The run failed: %s %s", error.message, error.detail)
+            code = error.reason if error.reason in set(Code) else Code.SANDBOX_UNAVAILABLE
+            return self.failed(code, error.message, error.action)
+        except Exception:
+            logger.exception("The run failed in a way we did not foresee")
+            await self._stop_runtime()
+            return self.failed(Code.UNKNOWN)
+
+    async def story(self) -> Outcome:
+        """Prepare, start, follow. Overridden for a run that is taken over."""
+        await self.tools.db(work.enter, self.job.run_id, Status.PROVISIONING)
+        self.resident = await self._or_stopped(self.tools.residents.get(self.job.agent_id, self._progress))
+        self.lease = self.tools.lanes.lease(
+            self.resident.running.sandbox_id, self.job.run_id, self.job.target, self.sink
+        )
+        await self._start_runtime(self.resident, self.lease)
+        self.recorder.emit("run.started", {"fingerprint": self.job.fingerprint, "attempt": self.job.attempt})
+        return await self._follow(self.resident)
+
+    async def _start_runtime(self, resident: Resident, lease: Lease) -> None:
+        session = f"run_{ulid()}"  # fresh, or the runtime would go on with the soul it stored there
+        note = {"lane": lease.lane, "runtime_session_id": session}
+        await self.tools.db(work.enter, self.job.run_id, Status.PROVISIONING, **note)
+        if self.stop.is_set():
+            raise Stopped
+        history = [Turn("user" if turn.from_person else "assistant", turn.text) for turn in self.job.history]
+        self.runtime_run_id = await resident.client.start_run(
+            self.job.text, lane=lease.lane, session_id=session, history=history
+        )
+        lease.runtime_run_id = self.runtime_run_id
+        note = {"runtime_run_id": self.runtime_run_id, "started_at": events.now()}
+        await self.tools.db(work.enter, self.job.run_id, Status.RUNNING, **note)
+
+    async def _follow(self, resident: Resident) -> Outcome:
+        """Read the one stream there is. After a stop only for as long as the runtime may take to end by itself."""
+        try:
+            async with asyncio.timeout(None) as self.patience:
+                async with contextlib.aclosing(resident.client.events(self.runtime_run_id)) as stream:
+                    async for event in stream:
+                        if outcome := await self._on(event):
+                            return outcome
+        except TimeoutError:
+            if not self.stop.is_set():
+                raise
+            logger.warning("The runtime did not confirm the stop within %.1f s", STOP_GRACE_S)
+        return self.cancelled() if self.stop.is_set() else await self.after_lost_stream(resident)
+
+    # what the runtime says ------------------------------------------------------------------------
+
+    async def _on(self, event: RuntimeEvent) -> Outcome | None:
+        match event:
+            case runtime_events.TextDelta(text=text):
+                self.reply.append(text)
+                self.recorder.grow("text.delta", text)
+            case runtime_events.ToolStarted(tool=tool, preview=preview):
+                self.reply.clear()
+                self.sink.record(self.merger.started_in_runtime(tool, preview))
+            case runtime_events.ToolCompleted(tool=tool, duration_s=duration_s, error=error):
+                self.sink.record(self.merger.completed_in_runtime(tool, duration_s, error))
+            case runtime_events.ApprovalRequest(command=command, description=description):
+                await self._ask(command, description)
+            case runtime_events.Completed(output=output):
+                return self.completed(output)
+            case runtime_events.Failed(error=sentence):
+                return self.failed_in_runtime(sentence)
+            case runtime_events.Cancelled():
+                return self.cancelled() if self.stop.is_set() else self.lost("The agent runtime stopped the run.")
+        return None
+
+    async def _ask(self, command: str, description: str) -> None:
+        asked = await self.tools.db(approvals.request, self.job.run_id, command, description)
+        await self.tools.db(work.enter, self.job.run_id, Status.WAITING)
+        data = {"id": asked.pk, "command": asked.command, "description": asked.description}
+        self.recorder.emit("approval.requested", {**data, "expires_at": asked.expires_at.isoformat()})
+
+    async def after_lost_stream(self, resident: Resident) -> Outcome:
+        """The stream broke off before the run ended: the runtime's status is what remains to ask."""
+        status = await self._poll_to_end(resident)
+        if status is None:
+            return self.lost("The agent runtime was restarted and no longer knows this run.")
+        if status.status == "completed":
+            self._catch_up(status.output)
+            return self.completed(status.output)
+        if status.status == "cancelled":
+            return self.cancelled() if self.stop.is_set() else self.lost("The agent runtime stopped the run.")
+        return self.failed_in_runtime(status.error)
+
+    async def _poll_to_end(self, resident: Resident) -> RunStatus | None:
+        """The run's status once it has ended; None when the runtime no longer knows it. Raises Stopped when
+        a stop was asked and not confirmed in time, LogosError when the sandbox is gone."""
+        failed_looks, overdue = 0, 0.0
+        while True:
+            try:
+                status = await resident.client.status(self.runtime_run_id)
+            except LogosError as error:
+                if error.reason == "run_not_found":
+                    return None
+                failed_looks += 1
+                if resident.gone.is_set() or failed_looks >= FAILED_LOOKS:
+                    raise disconnected(error) from error
+            else:
+                failed_looks = 0
+                if status.has_ended:
+                    return status
+            overdue += POLL_S if self.stop.is_set() else 0.0
+            if overdue > STOP_GRACE_S:
+                raise Stopped
+            await asyncio.sleep(POLL_S)
+
+    def _catch_up(self, output: str) -> None:
+        """Show what was said while nobody listened."""
+        said = "".join(self.reply).lstrip("\n")
+        if output.startswith(said):
+            self.recorder.grow("text.delta", output[len(said) :])
+        elif output.strip() != said.strip():
+            self.recorder.grow("text.delta", output)
+
+    # what people want -----------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Something changed in the run's rows: a stop, or a decision."""
+        self.news.set()
+
+    async def _watch_wishes(self) -> None:
+        while True:
+            try:
+                await self._heed()
+            except Exception:
+                logger.exception("The wishes for this run could not be read")
+            await self.news.wait()
+            self.news.clear()
+
+    async def _heed(self) -> None:
+        cancel, decided = await self.tools.db(work.wishes, self.job.run_id)
+        if cancel and not self.stop.is_set():
+            self.stop.set()
+            if self.patience:
+                self.patience.reschedule(asyncio.get_running_loop().time() + STOP_GRACE_S)
+            await self._stop_runtime()
+        for approval_id, state, by in decided:
+            if self.resident and await self.tools.db(work.answered, approval_id):
+                await self._answer(self.resident, approval_id, state, by)
+
+    async def _answer(self, resident: Resident, approval_id: str, state: str, by: str) -> None:
+        choice = "once" if state == ApprovalState.ALLOWED else "deny"
+        shown = {ApprovalState.ALLOWED: "once", ApprovalState.EXPIRED: "expired"}.get(ApprovalState(state), "deny")
+        self.recorder.emit("approval.decided", {"id": approval_id, "choice": shown, "by": by})
+        await self.tools.db(work.enter, self.job.run_id, Status.RUNNING)
+        try:
+            await resident.client.approve(self.runtime_run_id, "once" if choice == "once" else "deny")
+        except LogosError as error:
+            logger.warning("The runtime did not take the decision: %s %s", error.message, error.detail)
+            self.recorder.emit("note", {"text": "The decision came too late for the agent runtime."})
+
+    async def _or_stopped(self, awaitable: Awaitable[Resident]) -> Resident:
+        """The result, unless the run is stopped first: a person need not wait for a sandbox to be ready."""
+        getting = asyncio.ensure_future(awaitable)
+        stop = asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait({getting, stop}, return_when="FIRST_COMPLETED")
+            if not getting.done():
+                raise Stopped
+            return getting.result()
+        finally:
+            stop.cancel()
+            if not getting.done():  # let the sandbox come up: it is wanted by the next message anyway
+                getting.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def _stop_runtime(self) -> None:
+        if self.resident and self.runtime_run_id:
+            with contextlib.suppress(LogosError):
+                await self.resident.client.stop(self.runtime_run_id)
+
+    # how it ends ----------------------------------------------------------------------------------
+
+    def completed(self, output: str) -> Outcome:
+        return Outcome(Status.COMPLETED, output or "".join(self.reply).strip(), figures=self.figures)
+
+    def cancelled(self) -> Outcome:
+        return Outcome(Status.CANCELLED, "".join(self.reply).strip(), code=Code.CANCELLED, figures=self.figures)
+
+    def lost(self, sentence: str) -> Outcome:
+        return Outcome(
+            Status.INTERRUPTED,
+            "".join(self.reply).strip(),
+            code=Code.SANDBOX_DISCONNECTED,
+            message=sentence,
+            action="What was done so far is kept; send the message again to go on.",
+            figures=self.figures,
+        )
+
+    def failed(self, code: str, message: str = "", action: str = "") -> Outcome:
+        message, action = describe(code, message, action)
+        text = "".join(self.reply).strip()
+        return Outcome(Status.FAILED, text, code=str(code), message=message, action=action, figures=self.figures)
+
+    def failed_in_runtime(self, sentence: str) -> Outcome:
+        """The router knows why better than the runtime's sentence, and the disk better than either."""
+        if self.resident and _is_full(root_of(self.resident.running.sandbox_id)):
+            return self.failed(Code.DISK_FULL)
+        if error := self.sink.last_error:
+            return self.failed(error.error_code, error.error_message)
+        return self.failed(Code.RUNTIME_ERROR, f"The agent runtime reported: {sentence}"[:500])
+
+    async def finish(self, outcome: Outcome) -> None:
+        """Commit the end with everything before it, then show it."""
+        self.figures.tool_calls = self.merger.started
+        if outcome.status == Status.CANCELLED and not outcome.by:
+            by = await self.tools.db(_cancelled_by, self.job.run_id)
+            outcome = Outcome(outcome.status, outcome.text, outcome.code, by=by, figures=outcome.figures)
+        await self.recorder.flush()
+        last = self.recorder.final(outcome.kind, outcome.data())
+        while True:
+            try:
+                if await self.tools.db(settling.settle, outcome, last, self.tools.writer.head(self.job.run_id)):
+                    self.tools.hub.publish(last)
+                    self.tools.hub.stored(last.run_id, last.seq)
+                break
+            except Exception:
+                logger.exception("The end of the run could not be written; trying again")
+                await asyncio.sleep(1.0)
+        self.tools.writer.forget(self.job.run_id)
+        logger.info("The run ended: %s %s", outcome.status, outcome.code)
+
+    def _progress(self, sentence: str) -> None:
+        self.recorder.emit("sandbox.progress", {"sentence": sentence})
+
+
+def disconnected(error: LogosError) -> LogosError:
+    """The sandbox went away in the middle of a run."""
+    message, action = describe(Code.SANDBOX_DISCONNECTED)
+    detail = f"{error.message} {error.detail}"
+    return LogosError(message, reason=Code.SANDBOX_DISCONNECTED, detail=detail, action=action, permanent=False)
+
+
+def known_figures(known: list[events.Event]) -> Figures:
+    """The figures of the calls a run had made before it was taken over."""
+    from decimal import Decimal
+
+    figures = Figures()
+    for event in known:
+        if event.kind == "model.call":
+            cost = event.data.get("cost")
+            figures.count(
+                event.data.get("input_tokens"),
+                event.data.get("output_tokens"),
+                None if cost is None else Decimal(cost),
+            )
+    return figures
+
+
+def _cancelled_by(run_id: str) -> str:
+    from runs.models import Run
+
+    return Run.objects.filter(pk=run_id).values_list("cancelled_by__username", flat=True).first() or ""
+
+
+def _is_full(root: Path) -> bool:
+    try:
+        room = os.statvfs(root)
+    except OSError:
+        return False
+    return room.f_bavail * room.f_frsize < ROOM_BYTES

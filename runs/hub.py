@@ -1,0 +1,116 @@
+"""The live side of a run inside one process: whole events handed to every open viewer, never waiting for one.
+
+A viewer subscribes first, replays rows second, drops what it has by ``seq``, then follows. Rows stay the
+truth: a viewer that reads too slowly is cut off and resumes from them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+
+from runs.events import Event
+
+# About a minute of a fast stream; beyond that the rows are the better source.
+QUEUE_LIMIT = 2000
+
+
+class Live:
+    """An event on its way to viewers, with the frames already drawn for it, so each is drawn once."""
+
+    __slots__ = ("event", "frames", "json_frame")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.frames: dict[str, bytes] = {}
+        self.json_frame: bytes = b""
+
+    def as_json(self) -> bytes:
+        """The event's frame for API clients."""
+        if not self.json_frame:
+            self.json_frame = self.event.frame()
+        return self.json_frame
+
+
+class Subscription:
+    """One viewer's bounded queue. Use as a context manager; ``overflowed`` tells that it must resume from rows."""
+
+    __slots__ = ("_hub", "_queue", "_run_id", "_waiter", "overflowed")
+
+    def __init__(self, hub: Hub, run_id: str) -> None:
+        self._hub, self._run_id = hub, run_id
+        self._queue: deque[Live] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self.overflowed = False
+
+    def __enter__(self) -> Subscription:
+        self._queue.extend(self._hub._unstored.get(self._run_id, ()))
+        self._hub._viewers[self._run_id].add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        viewers = self._hub._viewers.get(self._run_id)
+        if viewers is not None:
+            viewers.discard(self)
+            if not viewers:
+                del self._hub._viewers[self._run_id]
+
+    def put(self, live: Live) -> None:
+        """Called by the hub."""
+        if len(self._queue) >= QUEUE_LIMIT:
+            self.overflowed = True
+        else:
+            self._queue.append(live)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, timeout_s: float) -> list[Live]:
+        """Everything that has come, in order; empty after ``timeout_s`` without anything."""
+        if not self._queue and not self.overflowed:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._waiter
+            except TimeoutError:
+                return []
+            finally:
+                self._waiter = None
+        got = list(self._queue)
+        self._queue.clear()
+        return got
+
+
+class Hub:
+    """Viewers by run. Used on one event loop."""
+
+    def __init__(self) -> None:
+        self._viewers: defaultdict[str, set[Subscription]] = defaultdict(set)
+        # Shown and not yet committed: a viewer who comes in between finds them neither in the rows nor live.
+        self._unstored: defaultdict[str, deque[Live]] = defaultdict(deque)
+
+    def subscribe(self, run_id: str) -> Subscription:
+        """A subscription, active inside its ``with`` block."""
+        return Subscription(self, run_id)
+
+    def publish(self, event: Event) -> None:
+        """Hand an event to everyone who watches its run; returns at once."""
+        live = Live(event)
+        self._unstored[event.run_id].append(live)
+        for viewer in self._viewers.get(event.run_id, ()):
+            viewer.put(live)
+
+    def stored(self, run_id: str, seq: int) -> None:
+        """Events of the run up to ``seq`` are committed: who comes now finds them in the rows."""
+        waiting = self._unstored.get(run_id)
+        while waiting and waiting[0].event.seq <= seq:
+            waiting.popleft()
+        if not waiting:
+            self._unstored.pop(run_id, None)
+
+    def viewers(self, run_id: str) -> int:
+        """How many watch this run here."""
+        return len(self._viewers.get(run_id, ()))
+
+
+# One per process. Where no engine runs, nothing is published and streams follow the rows.
+hub = Hub()

@@ -1,0 +1,172 @@
+"""Number, coalesce, publish and store the events of running runs.
+
+A ``Recorder`` belongs to one run; the ``Writer`` is shared by all runs of an engine and stores their
+events in batches. Text grows in steps: the first piece goes out at once, what follows within
+``COALESCE_S`` joins one event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from typing import Any
+
+from runs import events
+from runs.events import Event
+from runs.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+COALESCE_S = 0.03
+COALESCE_CHARS = 256
+FLUSH_S = 0.05
+BATCH = 200
+
+# Events are shown before they are stored, at most one batch and what arrives during its write. After a
+# crash numbering goes on beyond anything a viewer may have seen, so that no number is used twice.
+RESUME_GAP = 10_000
+
+Store = Callable[[list[Event], dict[str, str]], Awaitable[dict[str, str]]]
+
+
+class Writer:
+    """Stores events in batches, one batch at a time, in order. Nothing leaves the queue before its commit."""
+
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+        self._queue: deque[Event] = deque()
+        self._heads: dict[str, str] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._full = asyncio.Event()
+        self._progress = asyncio.Condition()
+
+    def add(self, event: Event) -> None:
+        """Take an event; returns at once."""
+        self._queue.append(event)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="event writer")
+        if len(self._queue) >= BATCH:
+            self._full.set()
+
+    async def flush(self, run_id: str) -> None:
+        """Return when every event of the run taken so far is committed."""
+        self._full.set()
+        async with self._progress:
+            await self._progress.wait_for(lambda: all(event.run_id != run_id for event in self._queue))
+
+    def head(self, run_id: str) -> str | None:
+        """The digest of the last committed event of a run, if this writer wrote it."""
+        return self._heads.get(run_id)
+
+    def forget(self, run_id: str) -> None:
+        """The run has ended."""
+        self._heads.pop(run_id, None)
+
+    async def close(self) -> None:
+        """Store what waits; gives up after 5 s."""
+        self._full.set()
+        if self._task is not None and not self._task.done():
+            await asyncio.wait([self._task], timeout=5)
+            self._task.cancel()
+        if self._queue:
+            logger.error("%d events could not be stored", len(self._queue))
+
+    async def _run(self) -> None:
+        pause_s = 0.0
+        while self._queue:
+            if pause_s:
+                await asyncio.sleep(pause_s)
+            elif len(self._queue) < BATCH and not self._full.is_set():
+                await self._wait_full()
+            self._full.clear()
+            batch = list(islice(self._queue, BATCH * 5))
+            try:
+                heads = await self._store(batch, self._heads)
+            except Exception:
+                pause_s = min(pause_s * 2 or 0.1, 5.0)
+                logger.exception("%d events were not stored; trying again in %.1f s", len(batch), pause_s)
+                continue
+            pause_s = 0.0
+            self._heads.update(heads)
+            for event in batch:
+                self._queue.popleft()
+                self._hub.stored(event.run_id, event.seq)
+            async with self._progress:
+                self._progress.notify_all()
+
+    async def _wait_full(self) -> None:
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self._full.wait()
+        except TimeoutError:
+            pass
+
+
+class Recorder:
+    """The events of one run, numbered. Used on the engine's event loop."""
+
+    def __init__(self, run_id: str, seq: int, writer: Writer, hub: Hub) -> None:
+        self.run_id = run_id
+        self.seq = seq
+        self._writer, self._hub = writer, hub
+        self._kind = ""
+        self._parts: list[str] = []
+        self._size = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._quiet_until = 0.0
+
+    def emit(self, kind: str, data: dict[str, Any]) -> Event:
+        """Record one event, after any text that was still growing."""
+        self.flush_text()
+        return self._put(kind, events.redacted(data))
+
+    def grow(self, kind: str, text: str) -> None:
+        """Add to ``text.delta`` or ``reasoning.delta``; pieces that come close together become one event."""
+        if not text:
+            return
+        if kind != self._kind:
+            self.flush_text()
+            self._kind = kind
+        self._parts.append(text)
+        self._size += len(text)
+        loop = asyncio.get_running_loop()
+        if self._size >= COALESCE_CHARS or loop.time() >= self._quiet_until:
+            self.flush_text()
+        elif self._timer is None:
+            self._timer = loop.call_at(self._quiet_until, self.flush_text)
+
+    def flush_text(self) -> None:
+        """Send what has grown."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._parts:
+            return
+        text, kind = "".join(self._parts), self._kind
+        self._parts.clear()
+        self._size = 0
+        self._quiet_until = asyncio.get_running_loop().time() + COALESCE_S
+        self._put(kind, events.redacted({"text": text}))
+
+    def final(self, kind: str, data: dict[str, Any]) -> Event:
+        """The run's last event: numbered, not yet stored or shown. The caller stores it with the run's row
+        in one transaction and then publishes it."""
+        self.flush_text()
+        self.seq += 1
+        return Event(self.run_id, self.seq, kind, events.redacted(data), events.now())
+
+    async def flush(self) -> None:
+        """Return when everything emitted so far is committed."""
+        self.flush_text()
+        await self._writer.flush(self.run_id)
+
+    def _put(self, kind: str, data: dict[str, Any]) -> Event:
+        self.seq += 1
+        event = Event(self.run_id, self.seq, kind, data, events.now())
+        self._hub.publish(event)
+        self._writer.add(event)
+        return event

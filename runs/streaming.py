@@ -1,0 +1,43 @@
+"""Follow one run live: subscribe, replay the rows after what the viewer has, drop doubles, follow to the end.
+
+Used by the streams of ``channels_app``; knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from runs import events
+from runs.hub import Hub, Live
+from runs.timeline import ENDS
+
+# Where the engine lives in this process every event comes by the hub, and rows are only looked at now and
+# then; elsewhere the rows are all there is.
+LOOK_WITH_ENGINE_S = 5.0
+LOOK_WITHOUT_ENGINE_S = 0.2
+
+Db = Callable[..., Awaitable[Any]]
+
+
+async def follow(
+    run_id: str, after: int, hub: Hub, db: Db, *, has_engine: Callable[[], bool]
+) -> AsyncIterator[list[Live]]:
+    """Batches of events with ``seq`` above ``after``, in order, each once; ends after the run's last event.
+
+    An empty batch is a sign of life. Ends early when the viewer was too slow: it then resumes from rows."""
+    seq = after
+    with hub.subscribe(run_id) as subscription:
+        batch = [Live(event) for event in await db(events.replay, run_id, seq)]
+        while True:
+            fresh = [live for live in batch if live.event.seq > seq]
+            if fresh:
+                seq = fresh[-1].event.seq
+            yield fresh
+            if fresh and fresh[-1].event.kind in ENDS:
+                return
+            if subscription.overflowed:
+                return
+            batch = await subscription.wait(LOOK_WITH_ENGINE_S if has_engine() else LOOK_WITHOUT_ENGINE_S)
+            if not batch:
+                batch = [Live(event) for event in await db(events.replay, run_id, seq)]

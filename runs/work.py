@@ -1,0 +1,197 @@
+"""What the engine needs to know of a run, read in one piece, and the small changes it makes on the way.
+
+Sync functions with plain values; the engine calls each in one hop.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.utils import timezone
+
+from agents import secrets
+from agents.models import ModelRoute
+from agents.routes import route_of
+from runs import approvals
+from runs.models import ACTIVE, Approval, ApprovalState, EngineBeat, Message, Run, Speaker, Status
+from sandboxes.inference.calls import RouteTarget
+
+LEASE_S = 15
+BEAT_S = 5
+
+# How much of the conversation travels with a run; the runtime compresses on its own beyond that.
+HISTORY_MESSAGES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier message."""
+
+    from_person: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One claimed run, as values."""
+
+    run_id: str
+    agent_id: str
+    conversation_id: str
+    actor: str
+    text: str
+    history: tuple[Turn, ...]
+    target: RouteTarget
+    stamp: dict[str, Any]
+    fingerprint: str
+    attempt: int
+    lane: int | None
+    runtime_run_id: str
+    runtime_session_id: str
+    cancel_requested: bool
+    age_s: float = field(default=0.0)
+
+
+def process_name() -> str:
+    """Who holds a lease: host and process, with the process's start so that a reused number is no other's."""
+    return f"{socket.gethostname()[:30]}:{os.getpid()}:{_started_at(os.getpid())}"
+
+
+def is_dead(owner: str) -> bool:
+    """Is the lease's owner a process of this host that has ended? Then nobody need wait for the lease."""
+    host, _, rest = owner.rpartition(":")[0].rpartition(":")[0], "", owner.rsplit(":", 2)[1:]
+    if host != socket.gethostname()[:30] or len(rest) != 2:
+        return False
+    return _started_at(int(rest[0])) != rest[1]
+
+
+def _started_at(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def claim_queued(owner: str, limit: int) -> list[str]:
+    """Take up to ``limit`` queued runs, oldest first. Two engines never get the same one."""
+    ready = Run.objects.filter(status=Status.QUEUED, lease_owner="").order_by("created_at").values_list("pk", flat=True)
+    return [run_id for run_id in ready[:limit] if _claim(run_id, owner, Q(status=Status.QUEUED, lease_owner=""))]
+
+
+def claim_abandoned(owner: str) -> list[str]:
+    """Take the unfinished runs whose engine is gone: its lease ran out, or its process on this host is dead."""
+    rows = Run.objects.filter(status__in=ACTIVE).exclude(lease_owner="").exclude(lease_owner=owner)
+    taken = []
+    for run_id, holder, until in rows.values_list("pk", "lease_owner", "lease_until"):
+        if (until is None or until < timezone.now() or is_dead(holder)) and _claim(
+            run_id, owner, Q(lease_owner=holder, status__in=ACTIVE)
+        ):
+            taken.append(run_id)
+    return taken
+
+
+def _claim(run_id: str, owner: str, condition: Q) -> bool:
+    return bool(
+        Run.objects.filter(condition, pk=run_id).update(
+            lease_owner=owner, lease_until=timezone.now() + timedelta(seconds=LEASE_S), attempt=F("attempt") + 1
+        )
+    )
+
+
+def beat(owner: str) -> None:
+    """Renew this engine's leases and say that it lives."""
+    until = timezone.now() + timedelta(seconds=LEASE_S)
+    Run.objects.filter(lease_owner=owner, status__in=ACTIVE).update(lease_until=until)
+    EngineBeat.objects.update_or_create(owner=owner, defaults={"seen_at": timezone.now()})
+    EngineBeat.objects.filter(seen_at__lt=timezone.now() - timedelta(hours=1)).delete()
+
+
+def rest(owner: str) -> None:
+    """This engine stops in good order: its runs may be taken over at once."""
+    Run.objects.filter(lease_owner=owner, status__in=ACTIVE).update(lease_until=timezone.now() - timedelta(seconds=1))
+    EngineBeat.objects.filter(owner=owner).delete()
+
+
+def load(run_id: str) -> Work:
+    """Everything the run needs, the provider's key opened."""
+    run = Run.objects.select_related("agent__route__provider", "message", "actor").get(pk=run_id)
+    route = _route(run)
+    earlier = Message.objects.filter(conversation_id=run.conversation_id, pk__lt=run.message_id).order_by("-pk")
+    history = [Turn(m.speaker == Speaker.PERSON, m.text) for m in earlier[:HISTORY_MESSAGES]][::-1]
+    return Work(
+        run_id=run.pk,
+        agent_id=run.agent_id,
+        conversation_id=run.conversation_id,
+        actor=run.actor.username if run.actor else "",
+        text=run.message.text,
+        history=tuple(history),
+        target=target_of(route),
+        stamp=run.stamp,
+        fingerprint=run.fingerprint,
+        attempt=run.attempt,
+        lane=run.lane,
+        runtime_run_id=run.runtime_run_id,
+        runtime_session_id=run.runtime_session_id,
+        cancel_requested=run.cancel_requested_at is not None,
+        age_s=(timezone.now() - run.created_at).total_seconds(),
+    )
+
+
+def _route(run: Run) -> ModelRoute:
+    frozen = run.stamp.get("model", {}).get("route_id", "")
+    route = ModelRoute.objects.select_related("provider").filter(pk=frozen).first()
+    return route or route_of(run.agent)
+
+
+def target_of(route: ModelRoute) -> RouteTarget:
+    """Where calls on this route go, as a value that holds the opened key."""
+    return RouteTarget(
+        route_id=route.pk,
+        kind=route.provider.kind,
+        model=route.model,
+        base_url=route.provider.base_url,
+        api_key=secrets.unseal(route.provider.sealed_key),
+        context_length=route.context_length,
+        price_input=route.price_input,
+        price_output=route.price_output,
+        first_byte_timeout_s=settings.LOGOS_FIRST_BYTE_TIMEOUT_S,
+        idle_timeout_s=settings.LOGOS_IDLE_TIMEOUT_S,
+    )
+
+
+def enter(run_id: str, status: str, **fields: Any) -> bool:
+    """Move an unfinished run to ``status`` and note ``fields``; False when it has ended meanwhile."""
+    return bool(Run.objects.filter(pk=run_id, status__in=ACTIVE).update(status=status, **fields))
+
+
+def wishes(run_id: str) -> tuple[bool, list[tuple[str, str, str]]]:
+    """What people want of a running run: to stop it, and decisions (id, choice, by) the runtime was not told."""
+    cancel = Run.objects.filter(pk=run_id, cancel_requested_at__isnull=False).exists()
+    approvals.expire(Approval.objects.filter(run_id=run_id))
+    decided = (
+        Approval.objects.filter(run_id=run_id, answered_at=None)
+        .exclude(state=ApprovalState.PENDING)
+        .order_by("created_at")
+        .values_list("pk", "state", "decided_by__username")
+    )
+    return cancel, [(pk, state, by or "") for pk, state, by in decided]
+
+
+def answered(approval_id: str) -> bool:
+    """The runtime is being told this decision; True for the one caller who tells it."""
+    return bool(Approval.objects.filter(pk=approval_id, answered_at=None).update(answered_at=timezone.now()))
+
+
+def with_news(run_ids: list[str]) -> list[str]:
+    """Those of the running runs that somebody wants something of: two queries for all of them."""
+    cancelled = Run.objects.filter(pk__in=run_ids, cancel_requested_at__isnull=False).values_list("pk", flat=True)
+    due = Q(state=ApprovalState.PENDING, expires_at__lte=timezone.now()) | ~Q(state=ApprovalState.PENDING)
+    decided = Approval.objects.filter(due, run_id__in=run_ids, answered_at=None).values_list("run_id", flat=True)
+    return [*cancelled, *decided]

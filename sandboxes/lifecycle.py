@@ -1,0 +1,199 @@
+"""Start, keep and stop sandboxes: the only caller of drivers' start and stop.
+
+``ensure_running`` is safe to call from any process, any number of times: one caller claims the row, the
+others wait for it. What runs already and answers is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+
+from agents.errors import LogosError
+from agents.logcontext import about
+from sandboxes import drivers, records
+from sandboxes.driver import SandboxError, SandboxSpec
+from sandboxes.hermes import gateway, runtime
+from sandboxes.hermes.configuration import HermesConfig
+from sandboxes.hermes.spec import sandbox_spec, write_live_files
+from sandboxes.models import State
+from sandboxes.records import Wanted
+
+logger = logging.getLogger(__name__)
+
+# Host users of sandboxes when Logos runs as root: far above people and services, one per agent.
+FIRST_UID = 200_000
+WAIT_FOR_OTHER_S = 60.0
+
+# The runtime's name for whatever model the router chooses per run: were it the real one, another model
+# would mean another configuration, and a restart in the middle of other runs.
+MODEL_LABEL = "logos"
+
+Progress = Callable[[str], None]
+Db = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A sandbox whose runtime answers."""
+
+    sandbox_id: str
+    driver: str
+    driver_state: Mapping[str, Any]
+    layers: tuple[str, ...]
+    api_key: str = field(repr=False)
+
+
+async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """The database hop of processes without an engine (commands, background work)."""
+    return await sync_to_async(function, thread_sensitive=True)(*args)
+
+
+def root_of(sandbox_id: str) -> Path:
+    """The directory of one sandbox on the host."""
+    return Path(settings.LOGOS_HOME) / "agents" / sandbox_id
+
+
+async def ensure_running(agent_id: str, progress: Progress = lambda sentence: None, db: Db = in_thread) -> Running:
+    """The agent's sandbox, started if need be, with its files in step with the agent's rows.
+
+    ``progress`` gets sentences for the person who waits. Raises SandboxError or LogosError with the exact
+    fix; the row then says why."""
+    wanted: Wanted = await db(records.wanted, agent_id)
+    with about(sandbox=wanted.sandbox_id):
+        installed = runtime.require(Path(settings.LOGOS_HOME))
+        config = HermesConfig(MODEL_LABEL, wanted.toolsets, wanted.context_length)
+        spec = _spec(wanted, installed, config)
+        digest = configuration_digest(spec)
+        await asyncio.to_thread(_write_files, spec.root, config, wanted.soul)
+        if running := await _answering(wanted, digest):
+            return running
+        if not await db(records.claim, wanted.sandbox_id, State.STARTING):
+            progress("Waiting for the sandbox that is being prepared")
+            return await _wait_for_other(agent_id, db)
+        return await _start(wanted, spec, digest, progress, db)
+
+
+async def stop(agent_id: str, db: Db = in_thread, *, now: bool = False) -> None:
+    """End the agent's sandbox; stopping what is stopped is not an error."""
+    wanted: Wanted = await db(records.wanted, agent_id)
+    if not await db(records.claim, wanted.sandbox_id):
+        raise SandboxError(
+            "This sandbox is being started or stopped already.", reason="conflict", action="Try again in a moment."
+        )
+    try:
+        await drivers.get(wanted.driver).stop(wanted.driver_state, now=now)
+    except LogosError as error:
+        await db(records.ended, wanted.sandbox_id, State.FAILED, error.message)
+        raise
+    await db(records.ended, wanted.sandbox_id, State.STOPPED)
+
+
+def configuration_digest(spec: SandboxSpec) -> str:
+    """What cannot change while a sandbox runs; a running one with another digest is started anew."""
+    parts = [spec.mounts, sorted(spec.files.items()), spec.empty_dirs, spec.listen, sorted(spec.environment.items())]
+    return hashlib.sha256(repr([*parts, spec.limits, spec.uid]).encode()).hexdigest()
+
+
+async def _answering(wanted: Wanted, digest: str) -> Running | None:
+    """The sandbox as recorded, if it runs, is composed as wanted, and its runtime answers."""
+    if wanted.state != State.RUNNING or wanted.configuration_hash != digest:
+        return None
+    driver = drivers.get(wanted.driver)
+    if await driver.poll(wanted.driver_state) is not None:
+        return None
+    try:
+        attachment = await driver.attach(wanted.driver_state)
+    except SandboxError:
+        return None
+    try:
+        alive = await gateway.is_alive(attachment, wanted.api_key)
+    finally:
+        await attachment.close()
+    if not alive:
+        return None
+    return Running(wanted.sandbox_id, wanted.driver, wanted.driver_state, wanted.layers, wanted.api_key)
+
+
+async def _start(wanted: Wanted, spec: SandboxSpec, digest: str, progress: Progress, db: Db) -> Running:
+    driver = drivers.get(wanted.driver)
+    try:
+        progress("Preparing the sandbox")
+        if wanted.driver_state and await driver.poll(wanted.driver_state) is None:
+            await driver.stop(wanted.driver_state, now=True)
+        handle = await driver.start(spec)
+        try:
+            progress("Starting the agent runtime")
+            attachment = await driver.attach(handle.state)
+            try:
+                started = await gateway.start(attachment, spec.root)
+            finally:
+                await attachment.close()
+        except BaseException:
+            await driver.stop(handle.state, now=True)
+            raise
+    except (LogosError, OSError) as error:
+        await db(records.ended, wanted.sandbox_id, State.FAILED, getattr(error, "message", str(error)))
+        raise as_unavailable(error) from error
+    except BaseException:
+        await db(records.ended, wanted.sandbox_id, State.STOPPED, "Its start was interrupted.")
+        raise
+    await db(records.started, wanted.sandbox_id, dict(handle.state), handle.layers, started.key, digest)
+    logger.info("The sandbox runs, its runtime answered after %.2f s", started.ready_s)
+    return Running(wanted.sandbox_id, wanted.driver, handle.state, handle.layers, started.key)
+
+
+async def _wait_for_other(agent_id: str, db: Db) -> Running:
+    deadline = asyncio.get_running_loop().time() + WAIT_FOR_OTHER_S
+    while asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.1)
+        wanted: Wanted = await db(records.wanted, agent_id)
+        if running := await _answering(wanted, wanted.configuration_hash):
+            return running
+        if wanted.state in (State.FAILED, State.STOPPED):
+            return await ensure_running(agent_id, db=db)
+    raise SandboxError(
+        "The sandbox was not ready in time.",
+        reason="sandbox_unavailable",
+        action="Try again; ./logos doctor says what is wrong if it happens twice.",
+    )
+
+
+def _spec(wanted: Wanted, installed: runtime.Runtime, config: HermesConfig) -> SandboxSpec:
+    uid = FIRST_UID + wanted.number if os.getuid() == 0 else None
+    return sandbox_spec(
+        name=wanted.sandbox_id, root=root_of(wanted.sandbox_id), runtime=installed, config=config, uid=uid
+    )
+
+
+def _write_files(root: Path, config: HermesConfig, soul: str) -> None:
+    # The agents' users walk through both directories; what is in an agent's own is guarded further down.
+    for directory in (root.parent, root):
+        directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+    try:
+        write_live_files(root, config, soul)
+    except OSError as error:
+        raise as_unavailable(error) from error
+
+
+def as_unavailable(error: Exception) -> LogosError:
+    """The error of a start as one that names the sandbox, the cause and the fix."""
+    if isinstance(error, LogosError):
+        return error
+    full = isinstance(error, OSError) and error.errno in (28, 122)  # ENOSPC, EDQUOT
+    return SandboxError(
+        "The disk is full, so the sandbox could not be prepared." if full else "The sandbox could not be prepared.",
+        reason="disk_full" if full else "sandbox_unavailable",
+        detail=f"{type(error).__name__}: {error}",
+        action="Free some space, then try again." if full else "Run ./logos doctor for the exact fix.",
+        permanent=False,
+    )

@@ -1,0 +1,116 @@
+"""Read and write Sandbox rows: the claim that lets one process start or stop a sandbox, and its recorded state.
+
+Sync functions with plain values, called from ``lifecycle`` in one hop each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Max, Q
+from django.utils import timezone
+
+from agents import secrets
+from agents.errors import NotFound
+from agents.models import Agent
+from agents.routes import route_of
+from sandboxes.models import Sandbox, State
+
+# Longer than any start: an unfinished claim means that its process died.
+CLAIM_S = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an agent's sandbox should be, and what we last recorded of it."""
+
+    sandbox_id: str
+    agent_id: str
+    number: int
+    driver: str
+    soul: str
+    toolsets: tuple[str, ...]
+    model: str
+    context_length: int | None
+    state: str
+    driver_state: dict[str, Any]
+    layers: tuple[str, ...]
+    configuration_hash: str
+    api_key: str = field(repr=False, default="")
+
+
+def wanted(agent_id: str) -> Wanted:
+    """The agent's wishes and its sandbox's row, made at the first call. NotFound for a deleted agent."""
+    agent = Agent.objects.alive().select_related("soul", "route__provider").filter(pk=agent_id).first()
+    if agent is None:
+        raise NotFound("Agent")
+    route, row = route_of(agent), _row(agent)
+    return Wanted(
+        sandbox_id=row.pk,
+        agent_id=agent.pk,
+        number=row.number,
+        driver=row.driver,
+        soul=agent.soul.text,
+        toolsets=tuple(agent.toolsets),
+        model=route.model,
+        context_length=route.context_length,
+        state=row.state,
+        driver_state=row.driver_state,
+        layers=tuple(row.layers),
+        configuration_hash=row.configuration_hash,
+        api_key=secrets.unseal(row.sealed_api_key),
+    )
+
+
+def _row(agent: Agent) -> Sandbox:
+    row = Sandbox.objects.filter(agent=agent).first()
+    while row is None:
+        number = (Sandbox.objects.aggregate(last=Max("number"))["last"] or 0) + 1
+        try:
+            with transaction.atomic():
+                row = Sandbox.objects.create(agent=agent, number=number, driver=settings.LOGOS_SANDBOX_DRIVER)
+        except IntegrityError:  # another process made it, or took the number, in the same moment
+            row = Sandbox.objects.filter(agent=agent).first()
+    return row
+
+
+def claim(sandbox_id: str, state: str = "") -> bool:
+    """Take the right to start or stop this sandbox; False while somebody else has it. One UPDATE."""
+    now = timezone.now()
+    changes: dict[str, Any] = {"claimed_until": now + timedelta(seconds=CLAIM_S)}
+    if state:
+        changes |= {"state": state, "reason": ""}
+    free = Q(claimed_until=None) | Q(claimed_until__lt=now)
+    return bool(Sandbox.objects.filter(free, pk=sandbox_id).update(**changes))
+
+
+def started(sandbox_id: str, driver_state: dict[str, Any], layers: tuple[str, ...], key: str, digest: str) -> None:
+    """It runs and its runtime answers; gives the claim back."""
+    Sandbox.objects.filter(pk=sandbox_id).update(
+        state=State.RUNNING,
+        reason="",
+        driver_state=driver_state,
+        layers=list(layers),
+        sealed_api_key=secrets.seal(key),
+        configuration_hash=digest,
+        starts=F("starts") + 1,
+        started_at=timezone.now(),
+        probed_at=timezone.now(),
+        claimed_until=None,
+    )
+
+
+def ended(sandbox_id: str, state: str, reason: str = "") -> None:
+    """It is stopped or failed; gives the claim back."""
+    Sandbox.objects.filter(pk=sandbox_id).update(state=state, reason=secrets.redact(reason)[:500], claimed_until=None)
+
+
+def lost(sandbox_id: str, driver_state: dict[str, Any]) -> None:
+    """It ended by itself; nothing changes if it was started anew in the meantime."""
+    Sandbox.objects.filter(pk=sandbox_id, state=State.RUNNING, driver_state=driver_state).update(
+        state=State.STOPPED, reason="The sandbox ended by itself."
+    )
