@@ -38,7 +38,7 @@ class LocalDriver(SandboxDriver):
         return SandboxHandle(state=state, layers=tuple(state["layers"]))
 
     async def poll(self, state: Mapping[str, Any]) -> int | None:
-        return None if processes.is_running(state["keeper"]) else 0
+        return None if state and processes.is_running(state["keeper"]) else 0
 
     async def stop(self, state: Mapping[str, Any], *, now: bool = False) -> None:
         grace_s = 0.0 if now else GRACE_S

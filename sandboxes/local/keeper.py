@@ -44,10 +44,11 @@ def main() -> None:
         sandbox = launch.launch(plan, starter)
     except launch.Failed as problem:
         log("failed", words=problem.words, status=problem.status)
+        os.close(plan["lock"])  # before the starter can learn of the end: it may start again at once
         wire.Outbox(starter).put({"op": "failed", "words": problem.words[-8000:], "status": problem.status})
         sys.exit(1)
     state = _state(plan, sandbox)
-    keeper = Keeper(sandbox, _listening_socket(), state)
+    keeper = Keeper(sandbox, _listening_socket(), state, plan["lock"])
     if not _hand_over(starter, state):
         keeper.end("the starter gave up")
     starter.close()
@@ -112,8 +113,9 @@ class Client:
 
 
 class Keeper:
-    def __init__(self, sandbox: launch.Sandbox, listener: socket.socket, state: dict[str, Any]) -> None:
+    def __init__(self, sandbox: launch.Sandbox, listener: socket.socket, state: dict[str, Any], lock: int) -> None:
         self._sandbox = sandbox
+        self._lock = lock
         self._state = state
         self._listener = listener
         self._control = sandbox.control
@@ -339,6 +341,7 @@ class Keeper:
             os.unlink(SOCKET_NAME)
         except OSError:
             pass
+        os.close(self._lock)  # before anybody sees a connection close: they may start again at once
         os._exit(0)
 
 
