@@ -10,6 +10,7 @@ from agents import permissions
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, ModelRoute, Soul, User, Visibility
 from agents.models.agents import DEFAULT_TOOLSETS
+from agents.toolsets import check_toolsets
 
 
 def clean_name(name: str) -> str:
@@ -46,7 +47,7 @@ def create(
                 name=clean_name(name),
                 soul=soul,
                 route=route,
-                toolsets=DEFAULT_TOOLSETS if toolsets is None else toolsets,
+                toolsets=list(check_toolsets(DEFAULT_TOOLSETS if toolsets is None else toolsets)),
                 description=description.strip(),
                 visibility=visibility,
             )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from agents.errors import Invalid, LogosError
+from agents.errors import Conflict, Invalid, LogosError
 
 STATUS = {
     "not_found": 404,
@@ -28,8 +28,8 @@ STATUS = {
 
 
 def status_for(error: LogosError) -> int:
-    """The HTTP status of an error, by its reason; 400 for what the caller can change, 500 otherwise."""
-    return STATUS.get(error.reason, 400 if isinstance(error, Invalid) else 500)
+    """The HTTP status of an error: by its reason, else 400 for what the caller can change, 409 for a conflict, or 500."""
+    return STATUS.get(error.reason, 400 if isinstance(error, Invalid) else 409 if isinstance(error, Conflict) else 500)
 
 
 class ErrorPages:
