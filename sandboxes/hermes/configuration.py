@@ -126,6 +126,7 @@ def fixed_files(config: HermesConfig) -> dict[str, str]:
         "agent:x:10001:10001:agent:/home/agent:/bin/bash\n"
         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
         "/etc/group": "root:x:0:\nagent:x:10001:\nnogroup:x:65534:\n",
+        "/etc/profile": 'export PATH="$HOME/.local/bin:$PATH"\n',
         "/etc/hosts": f"127.0.0.1 localhost {INFERENCE_HOST}\n",
         "/etc/resolv.conf": "",
         "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",

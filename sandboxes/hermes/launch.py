@@ -15,6 +15,7 @@ import ctypes
 import json
 import os
 import runpy
+import subprocess
 import sys
 import threading
 from typing import Any
@@ -29,13 +30,28 @@ def close_to_others() -> None:
         raise SystemExit("could not protect the runtime's memory; not starting")
 
 
-def take_secrets() -> None:
-    """Read one line of JSON from standard input into the environment, then close that door."""
-    secrets = json.loads(sys.stdin.buffer.readline())
-    os.environ.update({str(name): str(value) for name, value in secrets.items()})
+def take_secrets() -> frozenset[str]:
+    """Read one line of JSON from standard input into the environment, close that door, and return the names."""
+    secrets = {str(name): str(value) for name, value in json.loads(sys.stdin.buffer.readline()).items()}
+    os.environ.update(secrets)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
+    return frozenset(secrets)
+
+
+def keep_from_children(names: frozenset[str]) -> None:
+    """Start every process without the secrets.
+
+    The runtime strips them from its shell tool. But it also starts helpers of its own, git for instance, in a
+    directory whose contents (and so whose hooks) belong to the agent."""
+    plain: Any = subprocess.Popen.__init__
+
+    def init(self: Any, *args: Any, env: Any = None, **options: Any) -> None:
+        given = os.environ if env is None else env
+        plain(self, *args, env={name: value for name, value in given.items() if name not in names}, **options)
+
+    subprocess.Popen.__init__ = init  # type: ignore[method-assign]
 
 
 def forget_earlier_starts() -> None:
@@ -94,7 +110,7 @@ def stamp_model_calls() -> None:
 
 def main() -> None:
     close_to_others()
-    take_secrets()
+    keep_from_children(take_secrets())
     forget_earlier_starts()
     widen_thread_pools()
     carry_context_into_threads()

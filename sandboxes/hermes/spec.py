@@ -25,7 +25,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "SHELL": "/bin/bash",
     "LANG": "C.UTF-8",
     "TERM": "dumb",
-    "PATH": f"/home/agent/.local/bin:/usr/local/bin:/usr/bin:/bin:{VENV_INSIDE}/bin",
+    # Nothing the agent can write: the runtime itself finds its helpers here. /etc/profile adds what is the agent's.
+    "PATH": f"/usr/local/bin:/usr/bin:/bin:{VENV_INSIDE}/bin",
     "HERMES_HOME": HERMES_HOME,
     "PYTHONDONTWRITEBYTECODE": "1",
 }

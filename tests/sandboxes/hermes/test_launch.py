@@ -43,10 +43,14 @@ with concurrent.futures.ThreadPoolExecutor() as pool:
 with concurrent.futures.ThreadPoolExecutor(3) as pool:
     asked = pool._max_workers
 
-import ctypes
+import ctypes, subprocess
+def child(**options):
+    return subprocess.run(["env"], capture_output=True, text=True, **options).stdout
+
 print(json.dumps({
     "argv": sys.argv, "name": __name__, "key": os.environ.get("API_SERVER_KEY"), "sent": sent, "width": width,
     "asked": asked, "dumpable": ctypes.CDLL(None).prctl(3), "stdin": os.readlink("/proc/self/fd/0"),
+    "children": [child(), child(env=dict(os.environ)), child(env={"API_SERVER_KEY": "x", "OTHER": "kept"})],
     "in_block": "hidden-key" in open("/proc/self/environ").read() if os.geteuid() == 0 else False,
 }))
 """
@@ -88,6 +92,15 @@ def test_the_secret_arrives_but_is_in_no_environment_block(report: dict[str, Any
     assert report["key"] == "hidden-key"
     assert report["in_block"] is False
     assert report["stdin"] == "/dev/null"
+
+
+def test_no_child_process_inherits_the_secret(report: dict[str, Any]) -> None:
+    inherited, copied, chosen = report["children"]
+
+    assert "HERMES_HOME=" in inherited
+    assert "HERMES_HOME=" in copied
+    assert "API_SERVER_KEY" not in inherited + copied
+    assert chosen == "OTHER=kept\n"
 
 
 def test_the_process_is_closed_to_others_of_its_user(report: dict[str, Any]) -> None:

@@ -70,6 +70,17 @@ async def test_a_command_runs_inside_as_the_agents_user(sandbox: RealSandbox) ->
     assert "".join(event.text for event in events if isinstance(event, TextDelta)).strip() == end.output
 
 
+async def test_the_agents_own_programs_are_on_its_path(sandbox: RealSandbox) -> None:
+    script = (
+        "mkdir -p ~/.local/bin && printf 'echo mine' > ~/.local/bin/own-program && chmod +x ~/.local/bin/own-program"
+    )
+    await whole_run(sandbox, f"run: {script}", 14, "path-1")
+    events = await whole_run(sandbox, "run: own-program", 14, "path-2")
+
+    assert isinstance(events[-1], Completed)
+    assert '"mine"' in events[-1].output
+
+
 async def test_what_was_stored_has_the_call_its_arguments_and_its_result(sandbox: RealSandbox) -> None:
     async with sandbox.client() as client:
         run_id = await client.start_run("run: echo stored", lane=3, session_id="stored")

@@ -59,6 +59,14 @@ def test_only_the_routers_port_leads_out_and_no_proxy_or_secret_is_in_the_enviro
     assert made.environment["HERMES_HOME"] == "/hermes"
 
 
+def test_the_runtime_finds_its_helpers_only_where_the_agent_cannot_put_any() -> None:
+    made = spec()
+    writable = [mount.target for mount in made.mounts if mount.writable]
+
+    for directory in made.environment["PATH"].split(":"):
+        assert not any(directory.startswith(target) for target in writable), directory
+
+
 def test_the_launcher_needs_nothing_but_the_standard_library_until_the_runtime_is_there() -> None:
     imports = [line for line in LAUNCHER.read_text().splitlines() if line.startswith(("import ", "from "))]
     assert not [line for line in imports if "sandboxes" in line or "agents" in line or "httpx" in line]
