@@ -336,6 +336,8 @@ class Keeper:
         poller = select.poll()
         poller.register(self._sandbox.init_pidfd, select.POLLIN)
         is_gone = bool(poller.poll(10_000))
+        if is_gone:
+            launch.reap_all()
         log("ended", reason=reason, clean=is_gone)
         try:
             os.unlink(SOCKET_NAME)

@@ -69,6 +69,7 @@ def launch(plan: Plan, starter: socket.socket) -> Sandbox:
     bwrap = os.fork()
     if bwrap == 0:
         _become_bwrap(argv, plan["uid"], inner_errors)
+    _lead_a_group(bwrap)
     inner_control.close()
     for descriptor in (inner_info, inner_errors, plan["arguments"], *plan["data"]):
         os.close(descriptor)
@@ -96,8 +97,17 @@ def launch(plan: Plan, starter: socket.socket) -> Sandbox:
     )
 
 
+def _lead_a_group(pid: int) -> None:
+    """So that bubblewrap can be killed with the child it has not yet tied to its own life."""
+    try:
+        os.setpgid(pid, pid)
+    except OSError:
+        pass  # it has done so itself, and may be bubblewrap already
+
+
 def _become_bwrap(argv: list[str], uid: int | None, errors: int) -> NoReturn:
     try:
+        _lead_a_group(os.getpid())
         null = os.open("/dev/null", os.O_RDWR)
         for target, source in enumerate((null, null, errors)):
             os.dup2(source, target)
@@ -156,16 +166,21 @@ def _layers(ready: dict[str, Any], uid: int | None) -> list[str]:
 def _end(bwrap: int) -> str:
     """Kill and reap; every process of the sandbox dies with it."""
     try:
-        os.kill(bwrap, 9)
+        os.killpg(bwrap, 9)
     except ProcessLookupError:
         pass
     code = os.waitstatus_to_exitcode(os.waitpid(bwrap, 0)[1])
-    # PID 1 is now our child (we are a subreaper) and gone only after everything inside.
+    reap_all()
+    return f"exit {code}" if code >= 0 else f"signal {-code}"
+
+
+def reap_all() -> None:
+    """Wait for all that was killed. PID 1 is our child too (we are a subreaper), gone only after all inside."""
     while True:
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
-            return f"exit {code}" if code >= 0 else f"signal {-code}"
+            return
 
 
 def _read_all(errors: int) -> str:
