@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from agents.errors import Invalid
 from sandboxes.inference.addresses import endpoint
 from sandboxes.inference.failures import (
     TIMED_OUT,
@@ -36,9 +37,11 @@ async def list_models(
 ) -> list[ModelInfo]:
     """The provider's models, sorted by id. ``base_url`` with or without "/v1".
 
-    Raises Invalid if the address is none, ProviderError (with a sentence for the person) if the provider is
+    Raises Invalid if address or key are none, ProviderError (with a sentence for the person) if the provider is
     unreachable, too slow, refuses the key, answers a web page, or has no model."""
     url = endpoint(base_url, "models")
+    if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+        raise Invalid("The API key has a character that keys do not have; copy it again.", field="api_key")
     headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
     try:
         async with httpx.AsyncClient(timeout=timeout_s, transport=transport, trust_env=False) as client:

@@ -79,6 +79,10 @@ async def carry(call: Call, upstream: Upstream, receive: Receive, send: Send) ->
         logger.info("model call %s failed: %s %s", call.id, error.reason, error.detail)
     except GaveUp as given_up:
         _note_why(call, given_up.cause)
+    except asyncio.CancelledError:
+        call.wire_status = _CLIENT_LEFT
+        call.failure = Failure(Code.CANCELLED, "Logos stopped before the answer was complete.", "", _CLIENT_LEFT)
+        raise
     if call.failure is not None and call.status == 0 and call.wire_status == 0:
         await _answer_failure(call, call.failure, send)
 

@@ -18,9 +18,23 @@ class Quiet(uvicorn.Server):
     The original replaces the handlers while it serves; with several servers coming and going, a dead one's
     handler would stay in place and SIGTERM would do nothing."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._asked_to_stop = asyncio.Event()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._asked_to_stop.set()
+
+    async def main_loop(self) -> None:
+        # The original looks ten times a second whether it should go on and what date it is; with a server per
+        # sandbox that is a busy idle. We send no date, and are told when to stop.
+        await self.on_tick(0)
+        await self._asked_to_stop.wait()
 
 
 class PassedListeners:
@@ -68,7 +82,7 @@ class PassedListeners:
         found = self._live.pop(name, None)
         if found is not None:
             server, task = found
-            server.should_exit = True
+            server.stop()
             await task
 
     async def close(self) -> None:
