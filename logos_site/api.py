@@ -1,7 +1,169 @@
-"""The JSON API."""
+"""The JSON API: the routers of all apps under one roof, one authentication, one shape for every refusal."""
 
 from __future__ import annotations
 
-from ninja import NinjaAPI
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
 
-api = NinjaAPI(title="Logos")
+from django.core.exceptions import RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI, Router
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+
+import agents.api
+import runs.api
+import sandboxes.api
+from agents.api.asking import BearerToken, BrowserSession
+from agents.errors import Invalid, LogosError, NotFound
+from logos_site.errors import status_for
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = """\
+Everything a page can do with agents, chats and runs, for programs.
+
+Authenticate with `Authorization: Bearer logos_…` (a personal token) or as a signed-in browser.
+Lists give `{items, next}`; send `next` as `after` for the next page.
+Every refusal is `{"error": {reason, message, action, field}}`; what you may not see is 404.
+"""
+
+
+class LogosAPI(NinjaAPI):
+    """A NinjaAPI whose "method not allowed" has the shape of every other refusal."""
+
+    def _get_urls(self) -> list[Any]:
+        patterns = super()._get_urls()
+        for pattern in patterns:
+            if pattern.callback is not None:
+                pattern.callback = self._in_shape(pattern.callback)
+        return patterns
+
+    def _in_shape(self, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(view)  # keeps the mark that our own authentication checks the CSRF token
+        def shaped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            response = view(request, *args, **kwargs)
+            if response.status_code != 405:
+                return response
+            error = LogosError("This address does not take that method.", reason="method_not_allowed")
+            shaped = self.create_response(request, refusal(error), status=405)
+            shaped.headers["Allow"] = response.headers["Allow"]
+            return shaped
+
+        return shaped
+
+
+def refusal(error: LogosError) -> dict[str, Any]:
+    """The body of an answer that is no success."""
+    return {
+        "error": {
+            "reason": error.reason,
+            "message": error.message,
+            "action": error.action,
+            "field": getattr(error, "field", ""),
+        }
+    }
+
+
+def refuse(request: HttpRequest, error: LogosError, status: int | None = None) -> HttpResponse:
+    """The answer to a request that ended in ``error``."""
+    status = status or status_for(error)
+    if status >= 500:
+        logger.error("%s %s: %s %s", request.method, request.path, error.message, error.detail)
+    return api.create_response(request, refusal(error), status=status)
+
+
+api = LogosAPI(
+    title="Logos",
+    version="1",
+    description=DESCRIPTION,
+    urls_namespace="api",
+    auth=[BearerToken(), BrowserSession()],
+)
+
+
+@api.exception_handler(LogosError)
+def _logos_error(request: HttpRequest, error: LogosError) -> HttpResponse:
+    return refuse(request, error)
+
+
+@api.exception_handler(AuthenticationError)
+def _nobody(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    response = refuse(
+        request,
+        LogosError(
+            "Nobody is signed in.",
+            reason="unauthenticated",
+            action="Send Authorization: Bearer with a valid token, or sign in.",
+        ),
+    )
+    response.headers["WWW-Authenticate"] = 'Bearer realm="Logos"'
+    return response
+
+
+@api.exception_handler(ValidationError)
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    first = error.errors[0] if error.errors else {}
+    place = [str(part) for part in first.get("loc", ())]
+    # The location starts with where the value came from (body, query, path, header) and the parameter's name.
+    field = ".".join(place[2:] or place[1:])
+    return refuse(
+        request,
+        Invalid(f"{field or 'The request'}: {str(first.get('msg', 'is not valid')).lower()}.", field=field),
+        422,
+    )
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__ or error.__context__, RequestDataTooBig):
+        return refuse(request, Invalid("The request is too large.", reason="too_large"))
+    return refuse(request, LogosError(f"{error.message}.", reason="invalid"), error.status_code)
+
+
+@api.exception_handler(Http404)
+def _not_found(request: HttpRequest, error: Http404) -> HttpResponse:
+    return refuse(request, NotFound("This address"))
+
+
+@api.exception_handler(Exception)
+def _unforeseen(request: HttpRequest, error: Exception) -> HttpResponse:
+    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+    return refuse(
+        request,
+        LogosError(
+            "Something went wrong that we did not foresee.",
+            reason="unknown",
+            action="The server log has the details; try again.",
+        ),
+    )
+
+
+elsewhere = Router()
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+@elsewhere.api_operation(METHODS, "/{path:rest}", auth=None, include_in_schema=False)
+def nothing_here(request: HttpRequest, rest: str) -> NoReturn:
+    """Whatever no router has."""
+    raise NotFound("This address")
+
+
+@elsewhere.api_operation(METHODS, "/", auth=None, include_in_schema=False)
+def nothing_at_the_root(request: HttpRequest) -> NoReturn:
+    """The documentation is one step further, at ``docs``."""
+    raise NotFound("This address")
+
+
+api.add_router("/me", agents.api.me)
+api.add_router("/agents", agents.api.agents)
+api.add_router("/souls", agents.api.souls)
+api.add_router("/routes", agents.api.routes)
+api.add_router("/conversations", runs.api.conversations)
+api.add_router("/runs", runs.api.runs)
+api.add_router("/approvals", runs.api.approvals)
+api.add_router("/sandboxes", sandboxes.api.router)
+api.add_router("/tokens", agents.api.tokens)
+# The last one, so that an address nobody has is refused in the API's own shape.
+api.add_router("", elsewhere)

@@ -1,0 +1,94 @@
+"""What all answers of the API have in common: the shape of an error, pages of a list, references to rows."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from ninja import Field, Schema
+from pydantic import AfterValidator
+
+from agents.errors import Invalid
+
+M = TypeVar("M", bound=Model)
+
+MAX_PAGE = 100
+
+
+def without_nul(text: str) -> str:
+    """PostgreSQL stores no NUL byte, so none comes further than this."""
+    if "\x00" in text:
+        raise ValueError("it holds a NUL byte")
+    return text
+
+
+Text = Annotated[str, AfterValidator(without_nul)]
+
+
+class Problem(Schema):
+    """Why a request was refused. ``reason`` is stable and for programs, ``message`` and ``action`` are for people."""
+
+    reason: str
+    message: str
+    action: str = ""
+    field: str = ""
+
+
+class Refused(Schema):
+    """Every answer that is not a success has this shape."""
+
+    error: Problem
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {
+                "error": {
+                    "reason": "conversation_busy",
+                    "message": "The agent is still answering in this chat.",
+                    "action": "Wait until it is done, or stop it; your message is kept here.",
+                    "field": "",
+                }
+            }
+        }
+    }
+
+
+REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422})
+
+
+def answers(schema: Any, status: int = 200) -> dict[Any, Any]:
+    """The ``response`` of an operation: ``schema`` with ``status``, and the one shape of refusals."""
+    return {status: schema, REFUSALS: Refused}
+
+
+class PageQuery(Schema):
+    """Which page of a list."""
+
+    after: Text = Field("", description="The `next` of the page before; empty for the first page.")
+    limit: int = Field(50, ge=1, le=MAX_PAGE, description="How many items at most.")
+
+
+def page(rows: QuerySet[M], query: PageQuery, *, newest_first: bool = True) -> dict[str, Any]:
+    """One page of ``rows`` by their ids, which sort by the time they were made, and where the next begins.
+
+    Raises Invalid for an ``after`` that no id can be."""
+    if query.after:
+        try:
+            after = rows.model._meta.pk.to_python(query.after)
+        except ValidationError as error:
+            raise Invalid("This is not the `next` of a page.", field="after") from error
+        rows = rows.filter(**{"pk__lt" if newest_first else "pk__gt": after})
+    found = list(rows.order_by("-pk" if newest_first else "pk")[: query.limit + 1])
+    items = found[: query.limit]
+    return {"items": items, "next": str(items[-1].pk) if len(found) > query.limit else None}
+
+
+NEXT = Field(None, description="Send it as `after` to get the next page; null on the last.")
+
+
+class PersonRef(Schema):
+    """A person, as others see them."""
+
+    username: str
+    name: str = Field(alias="display_name")
