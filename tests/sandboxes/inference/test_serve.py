@@ -64,6 +64,22 @@ async def test_a_listener_held_elsewhere_keeps_connections_for_the_next_server()
     kept.close()
 
 
+async def test_answers_do_not_wait_for_acknowledgements() -> None:
+    listeners = PassedListeners(drain_s=1)
+    made, address = listener()
+    await listeners.add("box", made, saying(b"x"))
+    loop = asyncio.get_running_loop()
+
+    async with aiohttp.ClientSession() as client:
+        began = loop.time()
+        for _ in range(10):
+            await (await client.get(address)).read()
+        took_s = loop.time() - began
+
+    assert took_s < 0.2  # ten delayed acknowledgements would take 0.4 s
+    await listeners.close()
+
+
 async def test_adding_a_name_again_replaces_its_server() -> None:
     listeners = PassedListeners(drain_s=1)
     kept, address = listener()
