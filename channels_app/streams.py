@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 from agents import permissions
 from agents.models import User
 from channels_app.people import person_of
-from runs import dispatch, rendering
+from runs import rendering
 from runs.hub import Live, hub
 from runs.models import Run
 from runs.streaming import follow
@@ -93,7 +93,7 @@ async def _send_all(viewing: Viewing, send: Send) -> None:
     alive_at = clock()
     # A page needs the whole fold, also of what the viewer has: it starts at 0 and stays silent until then.
     start = viewing.after if viewing.view == "json" else 0
-    async with contextlib.aclosing(follow(viewing.run_id, start, hub, _threads.run, has_engine=has_engine)) as batches:
+    async with contextlib.aclosing(follow(viewing.run_id, start, hub, _threads.run)) as batches:
         async for batch in batches:
             body = await draw.frames(batch)
             if not body and clock() - alive_at >= KEEP_ALIVE_S:
@@ -140,11 +140,6 @@ class _Page:
         frame = rendering.frames(self._run, self._timeline, live.event, changed, self._viewing.view, figures)
         live.frames[self._viewing.view] = frame
         return frame
-
-
-def has_engine() -> bool:
-    """Does an engine of this process ring for new events?"""
-    return bool(dispatch.wake)
 
 
 def _may_see(user: User, run_id: str) -> bool:

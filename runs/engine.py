@@ -156,12 +156,14 @@ class Engine:
     def _carry(self, execution: Execution) -> None:
         run_id = execution.job.run_id
         self._runs[run_id] = execution
+        self.tools.hub.carried.add(run_id)
         task = asyncio.create_task(execution.carry_out(), name=run_id)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(run_id, done))
 
     def _ended(self, run_id: str, task: asyncio.Task[None]) -> None:
         self._runs.pop(run_id, None)
+        self.tools.hub.carried.discard(run_id)
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("Run %s was left unfinished", run_id, exc_info=error)
@@ -169,9 +171,10 @@ class Engine:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(work.BEAT_S)
             try:
                 await self._threads.run(work.beat, self.owner)
                 await self._take_over()
+                await self.residents.adopt()
             except Exception:
                 logger.exception("The engine's leases could not be renewed")
+            await asyncio.sleep(work.BEAT_S)

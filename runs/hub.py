@@ -85,6 +85,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._viewers: defaultdict[str, set[Subscription]] = defaultdict(set)
+        # Runs carried out by this process: their events all come by here.
+        self.carried: set[str] = set()
         # Shown and not yet committed: a viewer who comes in between finds them neither in the rows nor live.
         self._unstored: defaultdict[str, deque[Live]] = defaultdict(deque)
 

@@ -5,24 +5,22 @@ Used by the streams of ``channels_app``; knows nothing of HTTP.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from runs import events
 from runs.hub import Hub, Live
 from runs.timeline import ENDS
 
-# Where the engine lives in this process every event comes by the hub, and rows are only looked at now and
-# then; elsewhere the rows are all there is.
-LOOK_WITH_ENGINE_S = 5.0
-LOOK_WITHOUT_ENGINE_S = 0.2
+# A run carried out by this process rings for every event, and its rows are only looked at now and then;
+# for any other the rows are all there is.
+LOOK_CARRIED_S = 5.0
+LOOK_ELSEWHERE_S = 0.2
 
 Db = Callable[..., Awaitable[Any]]
 
 
-async def follow(
-    run_id: str, after: int, hub: Hub, db: Db, *, has_engine: Callable[[], bool]
-) -> AsyncIterator[list[Live]]:
+async def follow(run_id: str, after: int, hub: Hub, db: Db) -> AsyncGenerator[list[Live], None]:
     """Batches of events with ``seq`` above ``after``, in order, each once; ends after the run's last event.
 
     An empty batch is a sign of life. Ends early when the viewer was too slow: it then resumes from rows."""
@@ -38,6 +36,6 @@ async def follow(
                 return
             if subscription.overflowed:
                 return
-            batch = await subscription.wait(LOOK_WITH_ENGINE_S if has_engine() else LOOK_WITHOUT_ENGINE_S)
+            batch = await subscription.wait(LOOK_CARRIED_S if run_id in hub.carried else LOOK_ELSEWHERE_S)
             if not batch:
                 batch = [Live(event) for event in await db(events.replay, run_id, seq)]

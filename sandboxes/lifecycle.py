@@ -40,6 +40,7 @@ MODEL_LABEL = "logos"
 
 Progress = Callable[[str], None]
 Db = Callable[..., Awaitable[Any]]
+Probe = Callable[[Wanted], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,30 @@ def root_of(sandbox_id: str) -> Path:
     return Path(settings.LOGOS_HOME) / "agents" / sandbox_id
 
 
-async def ensure_running(agent_id: str, progress: Progress = lambda sentence: None, db: Db = in_thread) -> Running:
+async def answers(wanted: Wanted) -> bool:
+    """Does the recorded sandbox run, and does its runtime take our key?"""
+    driver = drivers.get(wanted.driver)
+    if await driver.poll(wanted.driver_state) is not None:
+        logger.info("The sandbox has ended since it was last seen")
+        return False
+    try:
+        attachment = await driver.attach(wanted.driver_state)
+    except SandboxError as error:
+        logger.info("The sandbox cannot be attached to: %s %s", error.message, error.detail)
+        return False
+    try:
+        return await gateway.is_alive(attachment, wanted.api_key)
+    finally:
+        await attachment.close()
+
+
+async def ensure_running(
+    agent_id: str, progress: Progress = lambda sentence: None, db: Db = in_thread, probe: Probe = answers
+) -> Running:
     """The agent's sandbox, started if need be, with its files in step with the agent's rows.
 
-    ``progress`` gets sentences for the person who waits. Raises SandboxError or LogosError with the exact
-    fix; the row then says why."""
+    ``progress`` gets sentences for the person who waits; ``probe`` says whether the recorded sandbox answers.
+    Raises SandboxError or LogosError with the exact fix; the row then says why."""
     wanted: Wanted = await db(records.wanted, agent_id)
     with about(sandbox=wanted.sandbox_id):
         installed = runtime.require(Path(settings.LOGOS_HOME))
@@ -75,7 +95,7 @@ async def ensure_running(agent_id: str, progress: Progress = lambda sentence: No
         spec = _spec(wanted, installed, config)
         digest = configuration_digest(spec)
         await asyncio.to_thread(_write_files, spec.root, config, wanted.soul)
-        if running := await _answering(wanted, digest):
+        if running := await _answering(wanted, digest, probe):
             return running
         if not await db(records.claim, wanted.sandbox_id, State.STARTING):
             progress("Waiting for the sandbox that is being prepared")
@@ -104,22 +124,9 @@ def configuration_digest(spec: SandboxSpec) -> str:
     return hashlib.sha256(repr([*parts, spec.limits, spec.uid]).encode()).hexdigest()
 
 
-async def _answering(wanted: Wanted, digest: str) -> Running | None:
+async def _answering(wanted: Wanted, digest: str, probe: Probe) -> Running | None:
     """The sandbox as recorded, if it runs, is composed as wanted, and its runtime answers."""
-    if wanted.state != State.RUNNING or wanted.configuration_hash != digest:
-        return None
-    driver = drivers.get(wanted.driver)
-    if await driver.poll(wanted.driver_state) is not None:
-        return None
-    try:
-        attachment = await driver.attach(wanted.driver_state)
-    except SandboxError:
-        return None
-    try:
-        alive = await gateway.is_alive(attachment, wanted.api_key)
-    finally:
-        await attachment.close()
-    if not alive:
+    if wanted.state != State.RUNNING or wanted.configuration_hash != digest or not await probe(wanted):
         return None
     return Running(wanted.sandbox_id, wanted.driver, wanted.driver_state, wanted.layers, wanted.api_key)
 
@@ -157,7 +164,7 @@ async def _wait_for_other(agent_id: str, db: Db) -> Running:
     while asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.1)
         wanted: Wanted = await db(records.wanted, agent_id)
-        if running := await _answering(wanted, wanted.configuration_hash):
+        if running := await _answering(wanted, wanted.configuration_hash, answers):
             return running
         if wanted.state in (State.FAILED, State.STOPPED):
             return await ensure_running(agent_id, db=db)

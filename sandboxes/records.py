@@ -109,6 +109,11 @@ def ended(sandbox_id: str, state: str, reason: str = "") -> None:
     Sandbox.objects.filter(pk=sandbox_id).update(state=state, reason=secrets.redact(reason)[:500], claimed_until=None)
 
 
+def running() -> list[str]:
+    """The agents whose sandbox runs, as far as we know."""
+    return list(Sandbox.objects.filter(state=State.RUNNING, claimed_until=None).values_list("agent_id", flat=True))
+
+
 def lost(sandbox_id: str, driver_state: dict[str, Any]) -> None:
     """It ended by itself; nothing changes if it was started anew in the meantime."""
     Sandbox.objects.filter(pk=sandbox_id, state=State.RUNNING, driver_state=driver_state).update(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from agents.errors import LogosError
 from sandboxes import drivers, records
 from sandboxes.driver import Attachment, SandboxError
 from sandboxes.hermes import gateway
@@ -19,7 +21,7 @@ from sandboxes.hermes.client import HermesClient
 from sandboxes.hermes.configuration import ROUTER_PORT
 from sandboxes.inference.lanes import Lanes
 from sandboxes.inference.serve import PassedListeners
-from sandboxes.lifecycle import Db, Progress, Running, ensure_running
+from sandboxes.lifecycle import Db, Progress, Running, answers, ensure_running
 
 logger = logging.getLogger(__name__)
 
@@ -44,13 +46,11 @@ class Residents:
     async def get(self, agent_id: str, progress: Progress) -> Resident:
         """The agent's sandbox, running, answering, and served by this engine's router."""
         async with self._locks.setdefault(agent_id, asyncio.Lock()):
-            running = await ensure_running(agent_id, progress, self._db)
-            known = self._by_agent.get(agent_id)
-            if known and not known.gone.is_set() and known.running.driver_state == running.driver_state:
-                return known
-            if known:
-                await self._leave(agent_id)
-            return await self._move_in(agent_id, running)
+            running = await ensure_running(agent_id, progress, self._db, self._answers)
+            known = self._known(agent_id, running.driver_state)
+            if known is None:
+                known = await self._move_in(agent_id, running)
+            return known
 
     async def reattach(self, agent_id: str) -> Resident | None:
         """The agent's sandbox if it still runs and answers; None when it does not. Starts nothing."""
@@ -67,13 +67,37 @@ class Residents:
                 logger.warning("The sandbox could not be attached to", exc_info=True)
                 return None
 
+    async def adopt(self) -> None:
+        """Serve sandboxes that another process started, and let their runtimes load what a first run loads."""
+        for agent_id in await self._db(records.running):
+            known = self._by_agent.get(agent_id)
+            if (known is None or known.gone.is_set()) and (resident := await self.reattach(agent_id)):
+                self._in_background(gateway.warm_up(resident.attachment, resident.running.api_key), "warm up")
+
     async def close(self) -> None:
         """Give every sandbox's descriptors back."""
         for task in self._watchers:
             task.cancel()
         await asyncio.gather(*[self._leave(agent_id) for agent_id in list(self._by_agent)], return_exceptions=True)
 
+    def _known(self, agent_id: str, driver_state: Mapping[str, Any]) -> Resident | None:
+        known = self._by_agent.get(agent_id)
+        return known if known and not known.gone.is_set() and known.running.driver_state == driver_state else None
+
+    async def _answers(self, wanted: records.Wanted) -> bool:
+        """Ask over the connection that is open already, if there is one."""
+        known = self._known(wanted.agent_id, wanted.driver_state)
+        if known is None:
+            return await answers(wanted)
+        try:
+            await known.client.check_key()
+        except LogosError as error:
+            logger.info("The runtime does not answer: %s %s", error.message, error.detail)
+            return False
+        return True
+
     async def _move_in(self, agent_id: str, running: Running) -> Resident:
+        await self._leave(agent_id)
         attachment = await drivers.get(running.driver).attach(running.driver_state)
         try:
             sockets = await attachment.listeners()
@@ -83,10 +107,14 @@ class Residents:
             raise
         client = await gateway.client_for(attachment, running.api_key).__aenter__()
         resident = self._by_agent[agent_id] = Resident(running, attachment, client)
-        watcher = asyncio.create_task(self._watch(agent_id, resident), name=f"watch {running.sandbox_id}")
-        self._watchers.add(watcher)
-        watcher.add_done_callback(self._watchers.discard)
+        self._in_background(self._watch(agent_id, resident), f"watch {running.sandbox_id}")
         return resident
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        # A context of its own: what is logged later is not about the run that happened to come first.
+        task = asyncio.create_task(work, name=name, context=contextvars.Context())
+        self._watchers.add(task)
+        task.add_done_callback(self._watchers.discard)
 
     async def _watch(self, agent_id: str, resident: Resident) -> None:
         with contextlib.suppress(SandboxError):

@@ -113,6 +113,11 @@ class HermesClient:
         """The runtime's version. Needs no key, so it also says nothing about ours."""
         return str((await self._json("GET", "/health", timeout_s=timeout_s)).get("version", ""))
 
+    async def check_key(self, timeout_s: float = 5.0) -> None:
+        """Raises HermesError("gateway_key") for a wrong key. Asks for something the runtime knows without
+        looking anywhere: its list of toolsets would probe the model first, and wait when no engine serves it."""
+        await self._json("GET", "/v1/capabilities", timeout_s=timeout_s)
+
     async def toolsets(self) -> dict[str, tuple[str, ...]]:
         """The switched-on toolsets, each with its tools. Raises HermesError("gateway_key") for a wrong key."""
         listed = (await self._json("GET", "/v1/toolsets")).get("data") or []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import secrets
 import signal
@@ -22,6 +23,8 @@ from sandboxes.hermes.configuration import GATEWAY_PORT, NO_LANE
 from sandboxes.hermes.errors import HermesError
 from sandboxes.hermes.runtime import PYTHON_INSIDE
 from sandboxes.hermes.spec import HERMES_HOME, LAUNCHER_INSIDE
+
+logger = logging.getLogger(__name__)
 
 READY_DEADLINE_S = 30.0
 FIRST_LOOK_S, NEXT_LOOK_S = 0.4, 0.05  # it never answers sooner than the first; then every look costs 1 ms
@@ -99,9 +102,9 @@ async def is_alive(attachment: Attachment, key: str) -> bool:
     """Whether a gateway started earlier answers and takes this key."""
     try:
         async with client_for(attachment, key) as client:
-            await client.health()
-            await client.toolsets()
-    except HermesError:
+            await client.check_key()
+    except HermesError as error:
+        logger.info("The runtime does not answer: %s %s", error.message, error.detail)
         return False
     return True
 
