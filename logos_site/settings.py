@@ -63,8 +63,8 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+# Daphne is not listed: only ``serve`` needs it, and it would cost every other process 20 MB and half a second.
 INSTALLED_APPS = [
-    "daphne",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -134,11 +134,21 @@ CHANNEL_LAYERS = {
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
 
+# What the processes of one Logos tell each other in passing: whether background work is alive. Pages count
+# their rate limits in memory.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "processes": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": LOGOS_REDIS_URL}
+    if LOGOS_REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": LOGOS_HOME / "cache"},
+}
+
 # retry must exceed the longest task with room to spare, or the broker hands it out again while it runs;
 # queue_limit = workers keeps fetched tasks from waiting on their lease (docs/architecture.md).
 Q_CLUSTER = {
     "name": "logos",
     "orm": "default",
+    "cache": "processes",
     "workers": 2,
     "queue_limit": 2,
     "bulk": 1,
@@ -206,8 +216,10 @@ STATIC_ROOT = LOGOS_HOME / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "logos_site.static_storage.StaticStorage"},
 }
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
+WHITENOISE_MANIFEST_STRICT = False  # a page without its stylesheet is better than an error page that fails too
 MEDIA_ROOT = LOGOS_HOME / "media"
 
 # --- log ------------------------------------------------------------------------------------------

@@ -1,0 +1,52 @@
+"""The ASGI application: live streams go straight to their own callable, everything else to Django.
+
+Streams stay in front of Django's middleware because they live for minutes and must cost nothing while idle;
+they bring their own authentication.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "logos_site.settings")
+
+# Sets Django up: whatever touches models is imported below it.
+django_application = get_asgi_application()
+
+from channels_app import streams  # noqa: E402
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one connection by its type and path."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    elif scope["type"] == "websocket":
+        # There are no websockets yet; closing before accepting answers 403.
+        await receive()
+        await send({"type": "websocket.close"})
+    elif is_stream(scope):
+        await streams.application(scope, receive, send)
+    else:
+        await django_application(scope, receive, send)
+
+
+def is_stream(scope: Scope) -> bool:
+    """Is this one of the addresses that ``channels_app.streams`` answers?"""
+    return scope["path"].startswith("/stream/") or streams.PATH.fullmatch(scope["path"]) is not None
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Servers other than ours ask whether to begin and end; nothing of ours waits for that."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
