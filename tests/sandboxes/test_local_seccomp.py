@@ -58,20 +58,18 @@ def test_every_named_call_is_refused(machine: str) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_denied_name_has_a_number_where_the_machine_has_the_call(machine: str) -> None:
-    only_on_x86 = set(
-        [
-            "create_module",
-            "get_kernel_syms",
-            "query_module",
-            "uselib",
-            "sysfs",
-            "_sysctl",
-            "ustat",
-            "iopl",
-            "ioperm",
-            "modify_ldt",
-        ]
-    )
+    only_on_x86 = {
+        "create_module",
+        "get_kernel_syms",
+        "query_module",
+        "uselib",
+        "sysfs",
+        "_sysctl",
+        "ustat",
+        "iopl",
+        "ioperm",
+        "modify_ldt",
+    }
     missing = {name for name in seccomp.denied_names() if name not in seccomp.NUMBERS[machine]}
 
     assert missing == (only_on_x86 if machine == "aarch64" else set())

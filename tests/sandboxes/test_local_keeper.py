@@ -1,0 +1,431 @@
+"""The keeper: it outlives its starter, takes the sandbox with it when it dies, and no client can hold it up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandboxes.driver import SandboxError, SandboxHandle, SandboxSpec
+from sandboxes.execute import run
+from sandboxes.local import processes
+from sandboxes.local.driver import LocalDriver
+from tests.sandboxes.local_specs import local_spec
+
+pytestmark = pytest.mark.sandbox
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def spec(walkable_dir: Path) -> SandboxSpec:
+    return local_spec(walkable_dir, listen=(8081,))
+
+
+@pytest.fixture
+async def handle(spec: SandboxSpec) -> AsyncIterator[SandboxHandle]:
+    handle = await LocalDriver().start(spec)
+    yield handle
+    await LocalDriver().stop(handle.state, now=True)
+
+
+async def until_gone(process: dict[str, Any]) -> None:
+    assert await asyncio.to_thread(processes.wait_gone, process, 10)
+
+
+def content(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def raw_client(handle: SandboxHandle) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.connect(handle.state["engine"] + "/keeper.sock")
+    client.settimeout(10)
+    return client
+
+
+async def output_of(handle: SandboxHandle, *argv: str) -> bytes:
+    attachment = await LocalDriver().attach(handle.state)
+    done = await run(attachment, list(argv))
+    await attachment.close()
+    return done.stdout
+
+
+# Life and death
+
+STARTER = """
+import asyncio, json, os, signal, sys
+from pathlib import Path
+from sandboxes.local.driver import LocalDriver
+from tests.sandboxes.local_specs import local_spec
+handle = asyncio.run(LocalDriver().start(local_spec(Path(sys.argv[1]))))
+print(json.dumps(handle.state), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_a_sandbox_survives_the_death_of_its_starter(walkable_dir: Path) -> None:
+    starter = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTER, str(walkable_dir), cwd=PROJECT, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await starter.communicate()
+    assert starter.returncode == -signal.SIGKILL
+    handle = SandboxHandle(state=json.loads(output))
+    driver = LocalDriver()
+
+    assert await driver.poll(handle.state) is None
+    assert await output_of(handle, "echo", "alive") == b"alive\n"
+
+    await driver.stop(handle.state)
+
+
+async def test_when_the_keeper_is_killed_the_sandbox_ends_and_can_be_started_again(spec: SandboxSpec) -> None:
+    driver = LocalDriver()
+    first = await driver.start(spec)
+    attachment = await driver.attach(first.state)
+
+    os.kill(first.state["keeper"]["pid"], signal.SIGKILL)
+
+    async with asyncio.timeout(10):
+        await attachment.wait_gone()
+    await until_gone(first.state["init"])
+    assert await driver.poll(first.state) == 0
+    await driver.stop(first.state)
+    assert "keeper.sock" in os.listdir(first.state["engine"])  # stale
+    second = await driver.start(spec)
+    assert await output_of(second, "echo", "again") == b"again\n"
+    with pytest.raises(SandboxError):
+        await driver.attach(first.state)
+    await driver.stop(second.state)
+    await attachment.close()
+
+
+async def test_when_pid_1_is_killed_everybody_hears_of_it(spec: SandboxSpec) -> None:
+    driver = LocalDriver()
+    handle = await driver.start(spec)
+    attachment = await driver.attach(handle.state)
+
+    os.kill(handle.state["init"]["pid"], signal.SIGKILL)
+
+    async with asyncio.timeout(10):
+        await attachment.wait_gone()
+    await until_gone(handle.state["keeper"])
+    assert await driver.poll(handle.state) == 0
+    assert "keeper.sock" not in os.listdir(handle.state["engine"])
+    await attachment.close()
+
+
+async def test_a_keeper_that_hangs_is_stopped_all_the_same(spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandboxes.local.attachment.CONNECT_TIMEOUT_S", 0.1)
+    driver = LocalDriver()
+    handle = await driver.start(spec)
+    os.kill(handle.state["keeper"]["pid"], signal.SIGSTOP)
+
+    await driver.stop(handle.state)
+
+    assert not processes.is_running(handle.state["init"])
+    assert not processes.is_running(handle.state["keeper"])
+
+
+async def test_stop_asks_first_and_insists_later(spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandboxes.local.driver.GRACE_S", 0.3)
+    driver = LocalDriver()
+    handle = await driver.start(spec)
+    attachment = await driver.attach(handle.state)
+    polite = "trap 'echo asked > /workspace/asked; exit' TERM; echo ready; while :; do sleep 0.01; done"
+    stubborn = "trap '' TERM; echo ready; while :; do sleep 1; done"
+    output, stdout = os.pipe()
+    for code in (polite, stubborn):
+        await attachment.exec(["sh", "-c", code], stdio=(stdout, stdout, stdout))
+        assert await asyncio.to_thread(os.read, output, 10) == b"ready\n"
+    os.close(stdout)
+
+    await driver.stop(handle.state)
+
+    assert (spec.root / "workspace/asked").read_text() == "asked\n"
+    while os.read(output, 100):  # its end comes when the last process that could write is gone
+        pass
+    os.close(output)
+    await attachment.close()
+
+
+async def test_a_cancelled_start_can_be_repeated_at_any_moment_of_it(spec: SandboxSpec) -> None:
+    driver = LocalDriver()
+    for delay_ms in (0, 10, 20, 30, 40, 50, 60, 80):
+        starting = asyncio.create_task(driver.start(spec))
+        await asyncio.sleep(delay_ms / 1000)
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await driver.stop((await starting).state, now=True)
+
+    handle = await driver.start(spec)
+    await driver.stop(handle.state, now=True)
+
+
+async def test_the_path_may_be_longer_than_a_sockets_address(walkable_dir: Path) -> None:
+    deep = walkable_dir / ("d" * 100) / ("e" * 100)
+    deep.mkdir(parents=True)
+    driver = LocalDriver()
+    handle = await driver.start(local_spec(deep))
+
+    assert await output_of(handle, "echo", "reached") == b"reached\n"
+
+    await driver.stop(handle.state)
+
+
+async def test_a_failure_is_explained_and_leaves_nothing(spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandboxes.local.bwrap.COMMAND", ["/usr/bin/no-such-python"])
+    with pytest.raises(SandboxError) as failed:
+        await LocalDriver().start(spec)
+    assert "no-such-python" in failed.value.detail
+
+    monkeypatch.undo()
+
+    handle = await LocalDriver().start(spec)
+    await LocalDriver().stop(handle.state)
+
+
+async def test_a_missing_wall_stops_the_start(spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sandboxes.local import bwrap
+
+    real = bwrap._walls
+    monkeypatch.setattr(bwrap, "_walls", lambda *arguments: [*real(*arguments), "--share-net"])
+
+    with pytest.raises(SandboxError) as failed:
+        await LocalDriver().start(spec)
+
+    assert failed.value.reason == "wall_missing"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user's sandbox keeps the user")
+async def test_root_must_give_a_sandbox_a_user_of_its_own(walkable_dir: Path) -> None:
+    for uid in (None, 0):
+        with pytest.raises(SandboxError) as refused:
+            await LocalDriver().start(local_spec(walkable_dir, uid=uid))
+        assert refused.value.reason == "sandbox_user"
+
+
+# Clients
+
+
+async def test_no_secret_of_the_starter_reaches_keeper_or_sandbox(
+    spec: SandboxSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGOS_SECRET_KEY", "very secret")
+    handle = await LocalDriver().start(local_spec(spec.root.parent, environment={"TOKEN": "spec secret"}))
+
+    for process in ("keeper", "init"):
+        pid = handle.state[process]["pid"]
+        for name in ("environ", "cmdline"):
+            assert b"secret" not in content(f"/proc/{pid}/{name}")
+    assert os.stat(handle.state["engine"] + "/keeper.sock").st_mode & 0o777 == 0o600
+
+    await LocalDriver().stop(handle.state)
+
+
+async def test_many_clients_share_the_sandbox_and_each_gets_its_own_answers(handle: SandboxHandle) -> None:
+    attachments = [await LocalDriver().attach(handle.state) for _ in range(8)]
+
+    answers = await asyncio.gather(
+        *(run(attachment, ["echo", f"{n}-{k}"]) for n, attachment in enumerate(attachments) for k in range(5))
+    )
+
+    assert [answer.stdout.decode().strip() for answer in answers] == [f"{n}-{k}" for n in range(8) for k in range(5)]
+    for attachment in attachments:
+        await attachment.close()
+
+
+async def test_a_client_that_does_not_read_is_dropped_and_harms_nobody(handle: SandboxHandle) -> None:
+    deaf = raw_client(handle)
+    deaf.setblocking(False)
+
+    async def shout() -> None:
+        with contextlib.suppress(OSError):
+            for number in range(100_000):
+                try:
+                    deaf.send(json.dumps({"op": "dial", "id": number, "port": 1}).encode())
+                except BlockingIOError:
+                    await asyncio.sleep(0.001)
+
+    async with asyncio.timeout(30):
+        shouting = asyncio.create_task(shout())
+        assert await output_of(handle, "echo", "served") == b"served\n"
+        await shouting
+
+    deaf.setblocking(True)
+    while deaf.recv(4096):  # what was left for it, then the end
+        pass
+    deaf.close()
+    assert await output_of(handle, "echo", "still served") == b"still served\n"
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"not json",
+        b"{}",
+        b'{"op":"unknown","id":1}',
+        b'{"op":"dial","id":1,"port":"80"}',
+        b'{"op":"dial","id":1,"port":70000}',
+        b'{"op":"dial","id":-1,"port":80}',
+        b'{"op":"exec","id":1,"argv":[]}',
+        b'{"op":"exec","id":1,"argv":"ls"}',
+        b'{"op":"exec","id":1,"argv":["ls"],"env":{"A":1}}',
+        b'{"op":"exec","id":1,"argv":["ls"],"cwd":3}',
+        b'{"op":"signal","id":1,"signal":999}',
+        b'{"op":"stop","id":1,"grace_s":"soon"}',
+        b'{"op":"stop","id":1,"grace_s":-1}',
+    ],
+)
+async def test_a_client_that_makes_no_sense_is_dropped_and_harms_nobody(handle: SandboxHandle, nonsense: bytes) -> None:
+    client = raw_client(handle)
+    assert json.loads(client.recv(4096))["version"] == 1
+
+    client.send(nonsense)
+
+    assert client.recv(4096) == b""
+    client.close()
+    assert await output_of(handle, "echo", "served") == b"served\n"
+
+
+async def test_a_command_without_its_descriptors_is_refused(handle: SandboxHandle) -> None:
+    client = raw_client(handle)
+    client.recv(4096)
+
+    client.send(b'{"op":"exec","id":5,"argv":["true"]}')
+
+    answer = json.loads(client.recv(4096))
+    assert (answer["id"], answer["code"]) == (5, 126)
+    client.close()
+
+
+async def test_a_keeper_of_another_version_is_not_spoken_to(
+    handle: SandboxHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sandboxes.local.wire.VERSION", 2)
+
+    with pytest.raises(SandboxError) as refused:
+        await LocalDriver().attach(handle.state)
+
+    assert refused.value.reason == "sandbox_version"
+
+
+async def test_a_command_line_that_is_too_long_is_refused(handle: SandboxHandle) -> None:
+    attachment = await LocalDriver().attach(handle.state)
+
+    with pytest.raises(SandboxError) as refused:
+        await run(attachment, ["echo", "x" * 200_000])
+
+    assert refused.value.reason == "exec_too_long"
+    assert (await run(attachment, ["echo", "x" * 100_000])).code == 0
+    await attachment.close()
+
+
+async def test_descriptors_do_not_pile_up(handle: SandboxHandle) -> None:
+    attachment = await LocalDriver().attach(handle.state)
+    await run(attachment, ["true"])
+    before = [len(os.listdir(f"/proc/{pid}/fd")) for pid in (os.getpid(), handle.state["keeper"]["pid"])]
+
+    for _ in range(50):
+        await run(attachment, ["true"])
+        with contextlib.suppress(ConnectionRefusedError):
+            await attachment.dial(1)
+        (await attachment.dial(8081)).close()
+
+    after = [len(os.listdir(f"/proc/{pid}/fd")) for pid in (os.getpid(), handle.state["keeper"]["pid"])]
+    # The keeper may still be closing its copy of the last one.
+    assert all(count <= earlier + 3 for count, earlier in zip(after, before, strict=True)), (before, after)
+    await attachment.close()
+
+
+# What an agent tries against PID 1
+
+
+async def test_three_hundred_quick_commands_all_report_their_end(handle: SandboxHandle) -> None:
+    attachment = await LocalDriver().attach(handle.state)
+    null = os.open(os.devnull, os.O_RDWR)
+    started = [await attachment.exec(["/bin/true"], stdio=(null, null, null)) for _ in range(300)]
+    os.close(null)
+
+    async with asyncio.timeout(60):
+        codes = await asyncio.gather(*(execution.wait() for execution in started))
+
+    assert codes == [0] * 300
+    await attachment.close()
+
+
+HOG = """
+import os, time
+children = 0
+try:
+    while True:
+        if os.fork() == 0:
+            time.sleep(100)
+            os._exit(0)
+        children += 1
+except OSError:
+    print("full", flush=True)
+time.sleep(100)
+"""
+
+
+async def test_pid_1_survives_an_agent_that_holds_every_process(walkable_dir: Path) -> None:
+    from sandboxes.driver import Limits
+
+    driver = LocalDriver()
+    handle = await driver.start(local_spec(walkable_dir, limits=Limits(processes=30)))
+    attachment = await driver.attach(handle.state)
+    output, stdout = os.pipe()
+    hog = await attachment.exec(["python3", "-c", HOG], stdio=(stdout, stdout, stdout))
+    os.close(stdout)
+    assert await asyncio.to_thread(os.read, output, 100) == b"full\n"
+    os.close(output)
+
+    assert (await run(attachment, ["true"])).code == 126
+    await hog.signal(signal.SIGKILL)
+    await hog.wait()
+    async with asyncio.timeout(10):
+        while (await run(attachment, ["true"])).code != 0:
+            pass
+
+    await attachment.close()
+    await driver.stop(handle.state, now=True)
+
+
+FULL_BACKLOG = """
+import socket
+server = socket.socket(); server.bind(("127.0.0.1", 8642)); server.listen(0)
+waiting = [socket.socket() for _ in range(20)]
+for client in waiting:
+    client.setblocking(False); client.connect_ex(("127.0.0.1", 8642))
+print("full", flush=True)
+import time; time.sleep(100)
+"""
+
+
+async def test_a_server_that_does_not_accept_holds_up_no_other_request(handle: SandboxHandle) -> None:
+    attachment = await LocalDriver().attach(handle.state)
+    output, stdout = os.pipe()
+    await attachment.exec(["python3", "-c", FULL_BACKLOG], stdio=(stdout, stdout, stdout))
+    os.close(stdout)
+    assert await asyncio.to_thread(os.read, output, 100) == b"full\n"
+    os.close(output)
+    dialling = [asyncio.create_task(attachment.dial(8642)) for _ in range(5)]
+
+    async with asyncio.timeout(2):
+        assert (await run(attachment, ["echo", "quick"])).stdout == b"quick\n"
+
+    assert not any(task.done() and not task.exception() for task in dialling)
+    for task in dialling:
+        task.cancel()
+    await asyncio.gather(*dialling, return_exceptions=True)
+    await attachment.close()
