@@ -124,20 +124,19 @@ class _Page:
     async def frames(self, batch: list[Live]) -> bytes:
         if not batch:
             return b""
-        if self._run is None:
-            self._run = await _threads.run(_run_ref, self._viewing.run_id)
+        run = self._run = self._run or await _threads.run(_run_ref, self._viewing.run_id)
         parts = []
         for live in batch:
             changed = self._timeline.apply(live.event)
             if live.event.seq > self._viewing.after:
-                parts.append(live.frames.get(self._viewing.view) or await self._draw(live, changed))
+                parts.append(live.frames.get(self._viewing.view) or await self._draw(run, live, changed))
         return b"".join(parts)
 
-    async def _draw(self, live: Live, changed: list[Any]) -> bytes:
+    async def _draw(self, run: rendering.RunRef, live: Live, changed: list[Any]) -> bytes:
         figures = None
         if live.event.kind in ENDS:
             figures = await _threads.run(_figures, self._viewing.run_id)
-        frame = rendering.frames(self._run, self._timeline, live.event, changed, self._viewing.view, figures)
+        frame = rendering.frames(run, self._timeline, live.event, changed, self._viewing.view, figures)
         live.frames[self._viewing.view] = frame
         return frame
 

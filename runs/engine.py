@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
+from collections.abc import Coroutine
+from typing import Any
 
 from django.conf import settings
 
+from agents.errors import LogosError
 from runs import dispatch, events, work
 from runs.execution import Execution, Tools
 from runs.hub import Hub, hub
 from runs.recorder import Writer
 from runs.recovery import Resumed, execution_for
 from runs.threads import DatabaseThreads
-from sandboxes import records
+from sandboxes import lifecycle, records
 from sandboxes.inference.lanes import Lanes
 from sandboxes.inference.meter import Meter
 from sandboxes.inference.router import Router
@@ -157,17 +161,35 @@ class Engine:
         run_id = execution.job.run_id
         self._runs[run_id] = execution
         self.tools.hub.carried.add(run_id)
-        task = asyncio.create_task(execution.carry_out(), name=run_id)
+        task = asyncio.create_task(execution.carry_out(), name=run_id, context=contextvars.Context())
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(run_id, done))
+        task.add_done_callback(lambda done: self._ended(execution, done))
 
-    def _ended(self, run_id: str, task: asyncio.Task[None]) -> None:
+    def _ended(self, execution: Execution, task: asyncio.Task[None]) -> None:
+        run_id = execution.job.run_id
         self._runs.pop(run_id, None)
         self.tools.hub.carried.discard(run_id)
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("Run %s was left unfinished", run_id, exc_info=error)
+        if execution.may_still_run and not any(
+            other.job.agent_id == execution.job.agent_id for other in self._runs.values()
+        ):
+            self._in_background(self._end_sandbox(execution.job.agent_id))
         self._bell.set()
+
+    def _in_background(self, story: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(story, context=contextvars.Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end_sandbox(self, agent_id: str) -> None:
+        """A stop must be true. A runtime that does not obey is ended with its sandbox; files stay."""
+        logger.warning("The sandbox of %s is stopped, because its runtime did not stop a run", agent_id)
+        try:
+            await lifecycle.stop(agent_id, self._threads.run, now=True)
+        except LogosError as error:
+            logger.error("That sandbox could not be stopped: %s", error.message)
 
     async def _beat(self) -> None:
         while True:

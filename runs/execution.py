@@ -79,6 +79,7 @@ class Execution:
         self.news = asyncio.Event()
         self.stop = asyncio.Event()
         self.patience: asyncio.Timeout | None = None
+        self.may_still_run = False  # a stop was asked and the runtime did not confirm it
         self.reply: list[str] = []
         self.resident: Resident | None = None
         self.lease: Lease | None = None
@@ -144,11 +145,13 @@ class Execution:
         lease.runtime_run_id = self.runtime_run_id
         note = {"runtime_run_id": self.runtime_run_id, "started_at": events.now()}
         await self.tools.db(work.enter, self.job.run_id, Status.RUNNING, **note)
+        if self.stop.is_set():  # asked while the runtime was being told to start
+            await self._stop_runtime()
 
     async def _follow(self, resident: Resident) -> Outcome:
         """Read the one stream there is. After a stop only for as long as the runtime may take to end by itself."""
         try:
-            async with asyncio.timeout(None) as self.patience:
+            async with asyncio.timeout(STOP_GRACE_S if self.stop.is_set() else None) as self.patience:
                 async with contextlib.aclosing(resident.client.events(self.runtime_run_id)) as stream:
                     async for event in stream:
                         if outcome := await self._on(event):
@@ -156,6 +159,7 @@ class Execution:
         except TimeoutError:
             if not self.stop.is_set():
                 raise
+            self.may_still_run = True
             logger.warning("The runtime did not confirm the stop within %.1f s", STOP_GRACE_S)
         return self.cancelled() if self.stop.is_set() else await self.after_lost_stream(resident)
 
@@ -218,6 +222,7 @@ class Execution:
                     return status
             overdue += POLL_S if self.stop.is_set() else 0.0
             if overdue > STOP_GRACE_S:
+                self.may_still_run = True
                 raise Stopped
             await asyncio.sleep(POLL_S)
 
