@@ -124,7 +124,8 @@ class _Page:
     async def frames(self, batch: list[Live]) -> bytes:
         if not batch:
             return b""
-        run = self._run = self._run or await _threads.run(_run_ref, self._viewing.run_id)
+        if (run := self._run) is None:
+            run = self._run = await _threads.run(_run_ref, self._viewing.run_id)
         parts = []
         for live in batch:
             changed = self._timeline.apply(live.event)
