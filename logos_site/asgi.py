@@ -39,8 +39,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def is_stream(scope: Scope) -> bool:
-    """Is this one of the addresses that ``channels_app.streams`` answers?"""
-    return scope["path"].startswith("/stream/") or streams.PATH.fullmatch(scope["path"]) is not None
+    """Is this for ``channels_app.streams``? A run's events are, when a stream is asked for; without that
+    the API answers a page of them."""
+    if scope["path"].startswith("/stream/"):
+        return True
+    wants_stream = b"text/event-stream" in dict(scope["headers"]).get(b"accept", b"")
+    return wants_stream and streams.PATH.fullmatch(scope["path"]) is not None
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
