@@ -11,13 +11,15 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 
-import agents.api
-import runs.api
-import sandboxes.api
+from agents.api import agents, me, routes, souls, tokens
 from agents.api.asking import BearerToken, BrowserSession
+from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
+from runs.api import approvals, conversations, runs
+from sandboxes import api as sandboxes
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,17 @@ Every refusal is `{"error": {reason, message, action, field}}`; what you may not
 
 
 class LogosAPI(NinjaAPI):
-    """A NinjaAPI whose "method not allowed" has the shape of every other refusal."""
+    """A NinjaAPI that refuses in one shape: also a method an address does not take, and in its schema."""
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        schema = super().get_openapi_schema(**options)
+        shape = Refused.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema["components"]["schemas"] |= {**shape.pop("$defs"), "Refused": shape}
+        content = {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}}
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                operation["responses"]["default"] = {"description": "Refused, with the reason", "content": content}
+        return schema
 
     def _get_urls(self) -> list[Any]:
         patterns = super()._get_urls()
@@ -106,20 +118,20 @@ def _nobody(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     first = error.errors[0] if error.errors else {}
     place = [str(part) for part in first.get("loc", ())]
-    # The location starts with where the value came from (body, query, path, header) and the parameter's name.
+    # A location begins with where the value came from (body, query, path, header) and the parameter's name.
     field = ".".join(place[2:] or place[1:])
-    return refuse(
-        request,
-        Invalid(f"{field or 'The request'}: {str(first.get('msg', 'is not valid')).lower()}.", field=field),
-        422,
-    )
+    complaint = str(first.get("msg", "It is not valid")).removeprefix("Value error, ")
+    return refuse(request, Invalid(f"{field or 'The request'}: {complaint}.", field=field), 422)
 
 
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
-    if isinstance(error.__cause__ or error.__context__, RequestDataTooBig):
-        return refuse(request, Invalid("The request is too large.", reason="too_large"))
     return refuse(request, LogosError(f"{error.message}.", reason="invalid"), error.status_code)
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return refuse(request, Invalid("The request is too large.", reason="too_large"))
 
 
 @api.exception_handler(Http404)
@@ -156,14 +168,14 @@ def nothing_at_the_root(request: HttpRequest) -> NoReturn:
     raise NotFound("This address")
 
 
-api.add_router("/me", agents.api.me)
-api.add_router("/agents", agents.api.agents)
-api.add_router("/souls", agents.api.souls)
-api.add_router("/routes", agents.api.routes)
-api.add_router("/conversations", runs.api.conversations)
-api.add_router("/runs", runs.api.runs)
-api.add_router("/approvals", runs.api.approvals)
-api.add_router("/sandboxes", sandboxes.api.router)
-api.add_router("/tokens", agents.api.tokens)
+api.add_router("/me", me.router)
+api.add_router("/agents", agents.router)
+api.add_router("/souls", souls.router)
+api.add_router("/routes", routes.router)
+api.add_router("/conversations", conversations.router)
+api.add_router("/runs", runs.router)
+api.add_router("/approvals", approvals.router)
+api.add_router("/sandboxes", sandboxes.router)
+api.add_router("/tokens", tokens.router)
 # The last one, so that an address nobody has is refused in the API's own shape.
 api.add_router("", elsewhere)

@@ -11,7 +11,7 @@ from ninja import Query, Router, Schema
 
 from agents import permissions
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, Text, answers, page
+from agents.api.shapes import NEXT, PageQuery, Text, page
 from agents.models import Agent
 from sandboxes import lifecycle
 from sandboxes.models import Sandbox, State
@@ -61,20 +61,20 @@ class SandboxPage(Schema):
     next: str | None = NEXT
 
 
-@router.get("", response=answers(SandboxPage), operation_id="list_sandboxes", summary="List sandboxes")
+@router.get("", response=SandboxPage, operation_id="list_sandboxes", summary="List sandboxes")
 def list_sandboxes(request: HttpRequest, query: Query[PageQuery]) -> dict:
     """The sandboxes of agents you can see. An agent that never ran has none yet."""
     return page(permissions.visible(asker(request), Sandbox.objects.select_related("agent")), query)
 
 
-@router.get("/{sandbox_id}", response=answers(SandboxOut), operation_id="get_sandbox", summary="Read a sandbox")
+@router.get("/{sandbox_id}", response=SandboxOut, operation_id="get_sandbox", summary="Read a sandbox")
 def get_sandbox(request: HttpRequest, sandbox_id: Text) -> Sandbox:
     """One sandbox, by its own id or its agent's."""
     rows = Sandbox.objects.select_related("agent").filter(Q(pk=sandbox_id) | Q(agent_id=sandbox_id))
     return permissions.fetch(asker(request), "sandbox.view", rows)
 
 
-@router.post("/{sandbox_id}/start", response=answers(SandboxOut), operation_id="start_sandbox", summary="Start it")
+@router.post("/{sandbox_id}/start", response=SandboxOut, operation_id="start_sandbox", summary="Start it")
 def start_sandbox(request: HttpRequest, sandbox_id: Text) -> Sandbox:
     """Answers when the sandbox and the agent runtime in it are ready, at once if they are already.
 
@@ -84,7 +84,7 @@ def start_sandbox(request: HttpRequest, sandbox_id: Text) -> Sandbox:
     return _row(agent)
 
 
-@router.post("/{sandbox_id}/stop", response=answers(SandboxOut), operation_id="stop_sandbox", summary="Stop it")
+@router.post("/{sandbox_id}/stop", response=SandboxOut, operation_id="stop_sandbox", summary="Stop it")
 def stop_sandbox(request: HttpRequest, sandbox_id: Text) -> Sandbox:
     """Answers when everything in the sandbox has ended. A run in progress there ends as interrupted; files stay."""
     agent = _operated(request, sandbox_id)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
 from agents import choosing, composition, permissions
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, answers, page
+from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, page
 from agents.models import Agent, Visibility
 from agents.models.agents import AgentQuerySet
 
@@ -101,13 +101,13 @@ def rows() -> AgentQuerySet:
     return Agent.objects.alive().select_related("owner", "soul", "route__provider")
 
 
-@router.get("", response=answers(AgentPage), operation_id="list_agents", summary="List agents")
+@router.get("", response=AgentPage, operation_id="list_agents", summary="List agents")
 def list_agents(request: HttpRequest, query: Query[PageQuery]) -> dict:
     """The agents you own, were given, or that are shared with everyone."""
     return page(permissions.visible(asker(request), rows()), query)
 
 
-@router.post("", response=answers(AgentOut, 201), operation_id="create_agent", summary="Create an agent")
+@router.post("", response={201: AgentOut}, operation_id="create_agent", summary="Create an agent")
 def create_agent(request: HttpRequest, body: AgentIn) -> Agent:
     """A new agent of yours. Its sandbox is made when the first message needs it."""
     user = asker(request)
@@ -124,14 +124,13 @@ def create_agent(request: HttpRequest, body: AgentIn) -> Agent:
         )
 
 
-@router.get("/{agent_id}", response=answers(AgentOut), operation_id="get_agent", summary="Read an agent")
+@router.get("/{agent_id}", response=AgentOut, operation_id="get_agent", summary="Read an agent")
 def get_agent(request: HttpRequest, agent_id: Text) -> Agent:
     """One agent by its id."""
     return permissions.fetch(asker(request), "agent.view", rows(), pk=agent_id)
 
 
-@router.delete("/{agent_id}", response=answers(None, 204), operation_id="delete_agent", summary="Delete an agent")
-def delete_agent(request: HttpRequest, agent_id: Text) -> HttpResponse:
+@router.delete("/{agent_id}", response={204: None}, operation_id="delete_agent", summary="Delete an agent")
+def delete_agent(request: HttpRequest, agent_id: Text) -> None:
     """The agent can no longer be used; its conversations and runs stay readable."""
     permissions.fetch(asker(request), "agent.manage", rows(), pk=agent_id).mark_deleted()
-    return HttpResponse(status=204)

@@ -7,7 +7,6 @@ from ninja import Router, Schema
 
 from agents import permissions
 from agents.api.asking import asker
-from agents.api.shapes import answers
 from agents.models import User
 
 router = Router(tags=["Me"])
@@ -35,7 +34,7 @@ class MeOut(Schema):
     }
 
 
-@router.get("", response=answers(MeOut), operation_id="me", summary="Who am I")
+@router.get("", response=MeOut, operation_id="me", summary="Who am I")
 def me(request: HttpRequest) -> MeOut:
     """The person this session or token belongs to."""
     return described(asker(request))

@@ -9,7 +9,7 @@ from ninja import Field, Query, Router, Schema
 
 from agents import permissions
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, Text, answers, page
+from agents.api.shapes import NEXT, PageQuery, Text, page
 from agents.models import ModelRoute, ProviderKind
 
 router = Router(tags=["Model routes"])
@@ -50,13 +50,13 @@ class RoutePage(Schema):
     next: str | None = NEXT
 
 
-@router.get("", response=answers(RoutePage), operation_id="list_routes", summary="List model routes")
+@router.get("", response=RoutePage, operation_id="list_routes", summary="List model routes")
 def list_routes(request: HttpRequest, query: Query[PageQuery]) -> dict:
     """The routes you may use. Exactly one is the default."""
     return page(permissions.visible(asker(request), ModelRoute.objects.select_related("provider")), query)
 
 
-@router.get("/{route_id}", response=answers(RouteOut), operation_id="get_route", summary="Read a model route")
+@router.get("/{route_id}", response=RouteOut, operation_id="get_route", summary="Read a model route")
 def get_route(request: HttpRequest, route_id: Text) -> ModelRoute:
     """One route by its id."""
     rows = ModelRoute.objects.select_related("provider")

@@ -16,14 +16,18 @@ M = TypeVar("M", bound=Model)
 MAX_PAGE = 100
 
 
-def without_nul(text: str) -> str:
-    """PostgreSQL stores no NUL byte, so none comes further than this."""
+def storable(text: str) -> str:
+    """``text`` if a database can hold it: PostgreSQL stores no NUL byte, and no database half a character."""
     if "\x00" in text:
-        raise ValueError("it holds a NUL byte")
+        raise ValueError("It holds a NUL byte")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("It is not valid Unicode") from error
     return text
 
 
-Text = Annotated[str, AfterValidator(without_nul)]
+Text = Annotated[str, AfterValidator(storable)]
 
 
 class Problem(Schema):
@@ -52,14 +56,6 @@ class Refused(Schema):
             }
         }
     }
-
-
-REFUSALS = frozenset({400, 401, 403, 404, 409, 413, 422})
-
-
-def answers(schema: Any, status: int = 200) -> dict[Any, Any]:
-    """The ``response`` of an operation: ``schema`` with ``status``, and the one shape of refusals."""
-    return {status: schema, REFUSALS: Refused}
 
 
 class PageQuery(Schema):

@@ -11,7 +11,7 @@ from ninja import Field, Query, Router, Schema
 
 from agents import permissions, souls
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, answers, page
+from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, page
 from agents.errors import Conflict, Invalid
 from agents.models import Soul, Visibility
 
@@ -83,14 +83,14 @@ class Revision(Schema):
     model_config = {"json_schema_extra": {"example": {"text": "You are a calm, exact editor.\n", "revision": 3}}}
 
 
-@router.get("", response=answers(SoulPage), operation_id="list_souls", summary="List souls")
+@router.get("", response=SoulPage, operation_id="list_souls", summary="List souls")
 def list_souls(request: HttpRequest, query: Query[PageQuery]) -> dict:
     """The souls you own, were given, or that are shared; without their texts."""
     rows = Soul.objects.select_related("owner").defer("text")
     return page(permissions.visible(asker(request), rows), query)
 
 
-@router.post("", response=answers(SoulText, 201), operation_id="create_soul", summary="Write a soul")
+@router.post("", response={201: SoulText}, operation_id="create_soul", summary="Write a soul")
 def create_soul(request: HttpRequest, body: SoulIn) -> Soul:
     """A new soul of yours, revision 1."""
     user = asker(request)
@@ -100,13 +100,13 @@ def create_soul(request: HttpRequest, body: SoulIn) -> Soul:
     return souls.create(body.name, body.text, user, description=body.description, visibility=body.visibility)
 
 
-@router.get("/{soul_id}", response=answers(SoulText), operation_id="get_soul", summary="Read a soul")
+@router.get("/{soul_id}", response=SoulText, operation_id="get_soul", summary="Read a soul")
 def get_soul(request: HttpRequest, soul_id: Text) -> Soul:
     """One soul with its text."""
     return permissions.fetch(asker(request), "soul.view", Soul.objects.select_related("owner"), pk=soul_id)
 
 
-@router.put("/{soul_id}", response=answers(SoulText), operation_id="revise_soul", summary="Revise a soul")
+@router.put("/{soul_id}", response=SoulText, operation_id="revise_soul", summary="Revise a soul")
 def revise_soul(request: HttpRequest, soul_id: Text, body: Revision) -> Soul:
     """Save the next revision; the same text changes nothing. Agents use it from their next message on."""
     user = asker(request)

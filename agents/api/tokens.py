@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 
 from agents import permissions
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, Text, answers, page
+from agents.api.shapes import NEXT, PageQuery, Text, page
 from agents.errors import Invalid, NotFound
 from agents.models import ApiToken
 
@@ -64,13 +64,13 @@ class TokenIn(Schema):
     model_config = {"json_schema_extra": {"example": {"name": "nightly build", "days": 90}}}
 
 
-@router.get("", response=answers(TokenPage), operation_id="list_tokens", summary="List your tokens")
+@router.get("", response=TokenPage, operation_id="list_tokens", summary="List your tokens")
 def list_tokens(request: HttpRequest, query: Query[PageQuery]) -> dict:
     """Your tokens that are not revoked."""
     return page(ApiToken.objects.filter(user=asker(request), revoked_at=None), query)
 
 
-@router.post("", response=answers(TokenMade, 201), operation_id="create_token", summary="Make a token")
+@router.post("", response={201: TokenMade}, operation_id="create_token", summary="Make a token")
 def create_token(request: HttpRequest, body: TokenIn) -> TokenMade:
     """A token that may do whatever you may. Keep the secret: it is shown only now."""
     user = asker(request)
@@ -81,10 +81,9 @@ def create_token(request: HttpRequest, body: TokenIn) -> TokenMade:
     return TokenMade(**TokenOut.from_orm(token).dict(), secret=secret)
 
 
-@router.delete("/{token_id}", response=answers(None, 204), operation_id="revoke_token", summary="Revoke a token")
-def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
+@router.delete("/{token_id}", response={204: None}, operation_id="revoke_token", summary="Revoke a token")
+def revoke_token(request: HttpRequest, token_id: int) -> None:
     """The token stops working at once."""
     own = ApiToken.objects.filter(user=asker(request), revoked_at=None, pk=token_id)
     if not own.update(revoked_at=timezone.now()):
         raise NotFound("Token")
-    return HttpResponse(status=204)

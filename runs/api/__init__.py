@@ -1,7 +1,1 @@
-"""The API of what happens: conversations and their messages, runs and their events, approvals."""
-
-from runs.api.approvals import router as approvals
-from runs.api.conversations import router as conversations
-from runs.api.runs import router as runs
-
-__all__ = ["approvals", "conversations", "runs"]
+"""The API of what happens: conversations and messages, runs and events, approvals; a router in each module."""

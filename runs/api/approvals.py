@@ -11,7 +11,7 @@ from ninja import Field, Query, Router, Schema
 
 from agents import permissions
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, Text, answers, page
+from agents.api.shapes import NEXT, PageQuery, Text, page
 from runs import approvals
 from runs.api.shapes import AgentRef
 from runs.models import Approval, ApprovalState
@@ -65,14 +65,14 @@ class Decision(Schema):
     model_config = {"json_schema_extra": {"example": {"choice": "once", "subject_hash": "1c9e5a7b3d2f4e6a…"}}}
 
 
-@router.get("", response=answers(ApprovalPage), operation_id="list_approvals", summary="List what waits for you")
+@router.get("", response=ApprovalPage, operation_id="list_approvals", summary="List what waits for you")
 def list_approvals(request: HttpRequest, query: Query[PageQuery]) -> dict:
     """Undecided questions of runs you can see."""
     waiting = Approval.objects.filter(state=ApprovalState.PENDING, expires_at__gt=timezone.now())
     return page(permissions.visible(asker(request), waiting.select_related("run__agent"), "run.view"), query)
 
 
-@router.post("/{approval_id}", response=answers(ApprovalOut), operation_id="decide_approval", summary="Allow or deny")
+@router.post("/{approval_id}", response=ApprovalOut, operation_id="decide_approval", summary="Allow or deny")
 def decide(request: HttpRequest, approval_id: Text, body: Decision) -> Approval:
     """Decide once. 409 when it was decided before, has expired, or is not what you read."""
     user = asker(request)

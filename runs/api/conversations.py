@@ -8,7 +8,7 @@ from ninja import Field, Header, Query, Router, Schema
 
 from agents import composition, permissions
 from agents.api.asking import asker
-from agents.api.shapes import PageQuery, Text, answers, page
+from agents.api.shapes import PageQuery, Text, page
 from runs import dispatch
 from runs.api.shapes import Accepted, ConversationOut, ConversationPage, MessagePage
 from runs.models import Conversation, Message, Run
@@ -56,14 +56,14 @@ def rows() -> QuerySet[Conversation]:
     return Conversation.objects.select_related("agent", "owner").annotate(is_busy=Exists(busy))
 
 
-@router.get("", response=answers(ConversationPage), operation_id="list_conversations", summary="List conversations")
+@router.get("", response=ConversationPage, operation_id="list_conversations", summary="List conversations")
 def list_conversations(request: HttpRequest, query: Query[ConversationQuery]) -> dict:
     """Your conversations, and for operators those with agents they manage."""
     seen = permissions.visible(asker(request), rows())
     return page(seen.filter(agent_id=query.agent) if query.agent else seen, query)
 
 
-@router.post("", response=answers(Accepted, 202), operation_id="begin_conversation", summary="Begin a conversation")
+@router.post("", response={202: Accepted}, operation_id="begin_conversation", summary="Begin a conversation")
 def begin(request: HttpRequest, body: Opening, once: Header[Once]) -> dict:
     """Send the first message of a new conversation; the run's `conversation_id` names it."""
     user = asker(request)
@@ -73,7 +73,7 @@ def begin(request: HttpRequest, body: Opening, once: Header[Once]) -> dict:
 
 @router.get(
     "/{conversation_id}",
-    response=answers(ConversationOut),
+    response=ConversationOut,
     operation_id="get_conversation",
     summary="Read a conversation",
 )
@@ -82,9 +82,7 @@ def get_conversation(request: HttpRequest, conversation_id: Text) -> Conversatio
     return permissions.fetch(asker(request), "conversation.view", rows(), pk=conversation_id)
 
 
-@router.get(
-    "/{conversation_id}/messages", response=answers(MessagePage), operation_id="list_messages", summary="List messages"
-)
+@router.get("/{conversation_id}/messages", response=MessagePage, operation_id="list_messages", summary="List messages")
 def list_messages(request: HttpRequest, conversation_id: Text, query: Query[PageQuery]) -> dict:
     """What was said, the oldest first. The agent's message appears when its run has ended."""
     talk = permissions.fetch(asker(request), "conversation.view", Conversation.objects.all(), pk=conversation_id)
@@ -94,7 +92,7 @@ def list_messages(request: HttpRequest, conversation_id: Text, query: Query[Page
 
 @router.post(
     "/{conversation_id}/messages",
-    response=answers(Accepted, 202),
+    response={202: Accepted},
     operation_id="send_message",
     summary="Send a message",
 )

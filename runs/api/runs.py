@@ -10,7 +10,7 @@ from ninja import Field, Query, Router, Schema
 
 from agents import permissions
 from agents.api.asking import asker
-from agents.api.shapes import PageQuery, Text, answers, page
+from agents.api.shapes import PageQuery, Text, page
 from runs import dispatch
 from runs.api.conversations import accepted
 from runs.api.shapes import Accepted, EventOut, EventPage, RunOut, RunPage, RunWithStamp
@@ -62,7 +62,7 @@ def rows() -> QuerySet[Run]:
     return Run.objects.select_related("agent", "message", "reply").defer("stamp")
 
 
-@router.get("", response=answers(RunPage), operation_id="list_runs", summary="List runs")
+@router.get("", response=RunPage, operation_id="list_runs", summary="List runs")
 def list_runs(request: HttpRequest, query: Query[RunQuery]) -> dict:
     """Your runs, and for operators those of agents they manage."""
     wanted = {"status": query.status, "agent_id": query.agent, "conversation_id": query.conversation}
@@ -70,7 +70,7 @@ def list_runs(request: HttpRequest, query: Query[RunQuery]) -> dict:
     return page(seen.filter(**{key: value for key, value in wanted.items() if value}), query)
 
 
-@router.get("/{run_id}", response=answers(RunWithStamp), operation_id="get_run", summary="Read a run")
+@router.get("/{run_id}", response=RunWithStamp, operation_id="get_run", summary="Read a run")
 def get_run(request: HttpRequest, run_id: Text) -> Run:
     """One run with its STAMP: what it was asked, how it ended, what it used."""
     return permissions.fetch(asker(request), "run.view", rows().defer(None), pk=run_id)
@@ -78,7 +78,7 @@ def get_run(request: HttpRequest, run_id: Text) -> Run:
 
 @router.get(
     "/{run_id}/events",
-    response=answers(EventPage),
+    response=EventPage,
     operation_id="list_events",
     summary="Read or follow a run's events",
     openapi_extra=STREAM_DOC,
@@ -96,14 +96,14 @@ def list_events(request: HttpRequest, run_id: Text, query: Query[EventQuery]) ->
     return EventPage(items=items, next=items[-1].seq if more else None, ended=run.has_finished and not more)
 
 
-@router.post("/{run_id}/cancel", response=answers(RunOut, 202), operation_id="cancel_run", summary="Stop a run")
+@router.post("/{run_id}/cancel", response={202: RunOut}, operation_id="cancel_run", summary="Stop a run")
 def cancel_run(request: HttpRequest, run_id: Text) -> Run:
     """Ask the run to stop; it ends as `cancelled` within about two seconds. 409 when it has already ended."""
     user = asker(request)
     return dispatch.cancel(user, permissions.fetch(user, "run.cancel", rows(), pk=run_id))
 
 
-@router.post("/{run_id}/clone", response=answers(Accepted, 202), operation_id="clone_run", summary="Send it again")
+@router.post("/{run_id}/clone", response={202: Accepted}, operation_id="clone_run", summary="Send it again")
 def clone_run(request: HttpRequest, run_id: Text) -> dict:
     """The run's message in a new conversation with the same agent, as the agent is now."""
     user = asker(request)
