@@ -66,13 +66,18 @@ class StreamTap:
 
     def feed(self, data: bytes) -> bytes:
         """What to pass on for these bytes; may be empty, or hold bytes of an earlier call."""
-        if self.has_begun and not self._held and not self._calls and data[-1:] == b"\n" and not self._skipping:
-            for mark in _MARKS:
-                if mark in data:
-                    break
-            else:
-                return data
+        if not self._held and not self._skipping and data[-1:] == b"\n" and self._is_plain(data):
+            return data
         return self._by_lines(data)
+
+    def _is_plain(self, data: bytes) -> bool:
+        """Whether whole lines hold nothing but text, of which the first token is known already."""
+        if not self.has_begun or self._calls:
+            return False
+        for mark in _MARKS:  # noqa: SIM110 - a generator would cost as much as the search
+            if mark in data:
+                return False
+        return True
 
     def end(self) -> bytes:
         """What is still held; call after the last bytes of an answer that ended well."""
@@ -109,7 +114,7 @@ class StreamTap:
         if self._skipping:
             self._skipping = False
             return line
-        if line[:5] != b"data:":
+        if line[:5] != b"data:" or self._is_plain(line):
             return line
         payload = line[5:].strip()
         if payload == b"[DONE]":

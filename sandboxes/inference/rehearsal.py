@@ -46,6 +46,9 @@ _RECALL = re.compile(
 # hermes-agent asks so for the rest of an answer that broke off.
 _CONTINUE = "[System: The previous response was cut off"
 
+# And so for a last word when its limit of turns is reached; the results stand before that message.
+_LIMIT = "You've reached the maximum number of tool-calling iterations"
+
 
 @dataclass(frozen=True, slots=True)
 class Think:
@@ -109,6 +112,9 @@ def script(messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]], 
     """What the model does next in this conversation. ``delay_s`` is the pace unless the message sets one."""
     messages = [message for message in messages if isinstance(message, dict)]
     asked = _last_user(messages)
+    if asked is not None and text_of(messages[asked].get("content")).startswith(_LIMIT):
+        messages, tools = messages[:asked], ()
+        asked = _last_user(messages)
     wishes = read_wishes(text_of(messages[asked].get("content")) if asked is not None else "")
     after = messages[asked + 1 :] if asked is not None else []
     steps: list[Step] = [Pace(min(wishes.delay_s if wishes.delay_s is not None else delay_s, MAX_DELAY_S))]

@@ -150,7 +150,8 @@ def _one_result(name: str, args: dict[str, Any], result: str) -> str:
 
 def _parsed(result: str) -> dict[str, Any] | None:
     try:
-        told = json.loads(result)
+        # The runtime may put advice to the model behind the document ("[Tool loop warning: …]").
+        told, _ = json.JSONDecoder().raw_decode(result.lstrip())
     except ValueError:
         return None
     return told if isinstance(told, dict) else None

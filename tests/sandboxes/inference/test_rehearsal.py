@@ -103,6 +103,7 @@ def test_the_report_quotes_output_and_exit_code() -> None:
         ('{"output": "````", "exit_code": 0}', "`````\n````\n`````"),
         ("plain words", "plain words"),
         ("[1, 2]", "[1, 2]"),
+        ('{"output": "hi", "exit_code": 0}\n\n[Tool loop warning: again]', "```\nhi\n```"),
         ('{"output": "' + "x" * 5000 + '"}', "1000 more characters"),
     ],
 )
@@ -184,6 +185,16 @@ def test_after_breaking_off_it_goes_on_when_asked_to() -> None:
 
     assert not any(isinstance(step, Cut) for step in steps)
     assert "here is the rest" in said(steps)
+
+
+def test_at_the_runtimes_limit_it_reports_what_was_done() -> None:
+    conversation = [user("run: a\nthen run: b")]
+    conversation += answer(calls_of(script(conversation, TOOLS)), "A")
+    limit = "You've reached the maximum number of tool-calling iterations allowed. Please provide a final response."
+    steps = script([*conversation, user(limit)], [])
+
+    assert "`a`" in said(steps)
+    assert calls_of(steps) == []
 
 
 def test_it_quotes_what_was_said_before() -> None:
