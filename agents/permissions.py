@@ -88,6 +88,7 @@ ACTIONS: dict[str, Action] = {
         Action("run.clone", "Send a run's message again in a new chat", "view", MEMBERS),
         Action("sandbox.view", "See an agent's sandbox and its state", "view", EVERYONE),
         Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),
+        Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE),
         Action("token.create", "Make API tokens of one's own", "", EVERYONE),
         Action("user.manage", "Create people, change roles, suspend", "manage", ADMINS),
     )
@@ -126,6 +127,10 @@ _GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
     Policy: (PolicyUserGrant, PolicyGroupGrant),
 }
 
+# Models without actions of their own are seen by whoever may see what they are part of. Model calls are the
+# exception: those of a shared agent tell what everybody asked of it, so they are for who manages it.
+_FAMILIES = {"message": "conversation", "approval": "run", "inferencecall": "call"}
+
 # What "shared" gives to everyone who may sign in.
 SHARED_LEVEL: dict[type[Model], str] = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view"}
 
@@ -145,7 +150,7 @@ def may(user: Person, action: str) -> bool:
 def visible(user: Person, queryset: QuerySet[M], action: str = "") -> QuerySet[M]:
     """The rows of ``queryset`` on which ``user`` may do ``action`` (default: see them)."""
     model = queryset.model
-    wanted = ACTIONS[action or f"{_noun(model)}.view"]
+    wanted = ACTIONS[action or f"{_FAMILIES.get(model._meta.model_name or '', _noun(model))}.view"]
     if not isinstance(user, User) or role_of(user) not in wanted.roles:
         return queryset.none()
     if role_of(user) == Role.ADMIN:
