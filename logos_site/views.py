@@ -4,11 +4,36 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from agents import permissions
+from logos_site.up import first_link
+from runs.models import Run
+from runs.views import parts
+from runs.views.access import person, signed_in
 
 
+@require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    return render(request, "home.html")
+    """What runs now, recent chats, the agents one may chat with; before the first start, how to begin."""
+    if not request.user.is_authenticated and not first_link.administrator_exists():
+        return render(request, "waiting_for_administrator.html")
+    return _home(request)
+
+
+@signed_in
+def _home(request: HttpRequest) -> HttpResponse:
+    user = person(request)
+    running = permissions.visible(user, Run.objects.active()).select_related("agent", "conversation")
+    context = {
+        "running": running.defer("stamp").order_by("-pk")[:10],
+        "recent": parts.own_chats(user)[:6],
+        "agents": parts.usable_agents(user),
+        "may_chat": permissions.may(user, "agent.chat"),
+    }
+    return render(request, "home.html", context)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """The page for an address nothing lives at."""
     return render(request, "404.html", status=404)

@@ -2,5 +2,24 @@
 
 from __future__ import annotations
 
+from django.urls import path
+
+from runs.views import activity, chat, steering
+
 app_name = "runs"
-urlpatterns: list = []
+urlpatterns = [
+    path("chat/", chat.newest, name="chat"),
+    path("chat/list/", chat.threads, name="chat-threads"),
+    path("chat/new/<str:agent_id>/", chat.new, name="chat-new"),
+    path("chat/new/<str:agent_id>/send/", chat.send_new, name="chat-new-send"),
+    path("chat/<str:conversation_id>/", chat.conversation, name="chat-conversation"),
+    path("chat/<str:conversation_id>/send/", chat.send, name="chat-send"),
+    path("runs/", activity.run_list, name="run-list"),
+    path("runs/<str:run_id>/", activity.run_detail, name="run-detail"),
+    path("runs/<str:run_id>/reply/", activity.run_reply, name="run-reply"),
+    path("runs/<str:run_id>/record/", activity.run_record, name="run-record"),
+    path("runs/<str:run_id>/steps/<int:seq>/", activity.step_output, name="step-output"),
+    path("runs/<str:run_id>/cancel/", steering.cancel, name="run-cancel"),
+    path("runs/<str:run_id>/clone/", steering.clone, name="run-clone"),
+    path("approvals/<str:approval_id>/decide/", steering.decide, name="approval-decide"),
+]

@@ -1,7 +1,37 @@
-"""Template tags of the frame: icons, relative times."""
+"""Template tags of the frame: icons, faces, and a form field with its label and errors."""
 
 from __future__ import annotations
 
 from django import template
+from django.forms import BoundField
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """A line icon of ``static/icons.svg``; decoration unless it has a label."""
+    href = f"{static('icons.svg')}#{name}"
+    if label:
+        return format_html('<svg class="glyph" role="img" aria-label="{}"><use href="{}"/></svg>', label, href)
+    return format_html('<svg class="glyph" aria-hidden="true"><use href="{}"/></svg>', href)
+
+
+@register.simple_tag
+def face(name: str, kind: str = "") -> SafeString:
+    """The initial of an agent (square) or a person (``kind`` "round")."""
+    letter = next((character for character in name if character.isalnum()), "?").upper()
+    return format_html('<span class="face {}" aria-hidden="true">{}</span>', kind, letter)
+
+
+@register.inclusion_tag("_field.html")
+def field(bound: BoundField, hint: str = "") -> dict[str, object]:
+    """A form field: label, control, hint, errors, tied together for screen readers."""
+    described = [f"{bound.id_for_label}-{part}" for part in ("hint", "errors")]
+    control = bound.as_widget(
+        attrs={"aria-describedby": " ".join(described), **({"aria-invalid": "true"} if bound.errors else {})}
+    )
+    return {"bound": bound, "control": control, "hint": hint or bound.help_text}

@@ -1,0 +1,198 @@
+"""Runs: the list with its filters, and one run with timeline, reply and record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+
+from django.db.models import QuerySet
+from django.db.models.functions import Substr
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.middleware.csrf import get_token
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.views.decorators.http import require_GET
+
+from agents import permissions
+from agents.models import Agent, User
+from runs import events, rendering, words
+from runs.models import Run, Status
+from runs.rendering import RunFigures, RunRef
+from runs.timeline import Timeline, Tool
+from runs.views import parts
+from runs.views.access import person, signed_in
+
+PAGE_SIZE = 25
+RECORD_PAGE_SIZE = 200
+# What the record shows of an event's data; 200 rows stay below 60 KB with it.
+RECORD_DATA_CHARS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the list of runs is narrowed to; read from the address, so that it can be shared."""
+
+    text: str = ""
+    status: str = ""
+    agent: str = ""
+    since: str = ""
+    chat: str = ""
+    before: str = ""
+    problem: str = ""
+
+    @classmethod
+    def read(cls, query: QueryDict) -> Filters:
+        names = ("text", "status", "agent", "since", "chat", "before")
+        given = {name: query.get(name, "").replace("\x00", "").strip()[:200] for name in names}
+        problem = ""
+        if given["status"] and given["status"] not in Status.values:
+            given["status"], problem = "", "There is no such state; runs in every state are shown."
+        if given["since"] and _date(given["since"]) is None:
+            given["since"], problem = "", "That is not a date; runs of every day are shown."
+        return cls(**given, problem=problem)
+
+    @property
+    def any(self) -> bool:
+        return any((self.text, self.status, self.agent, self.since, self.chat))
+
+    @property
+    def query(self) -> str:
+        """The address without the page."""
+        query = QueryDict(mutable=True)
+        for name in ("text", "status", "agent", "since", "chat"):
+            if value := getattr(self, name):
+                query[name] = value
+        return query.urlencode()
+
+    def apply(self, runs: QuerySet[Run]) -> QuerySet[Run]:
+        if self.text:
+            runs = runs.filter(message__text__icontains=self.text)
+        if self.status:
+            runs = runs.filter(status=self.status)
+        if self.agent:
+            runs = runs.filter(agent=self.agent)
+        if self.chat:
+            runs = runs.filter(conversation=self.chat)
+        if day := _date(self.since):
+            runs = runs.filter(created_at__gte=timezone.make_aware(datetime.combine(day, time.min)))
+        return runs.filter(pk__lt=self.before) if self.before else runs
+
+
+def _date(value: str) -> date | None:
+    try:
+        return parse_date(value)
+    except ValueError:
+        return None
+
+
+@require_GET
+@signed_in
+def run_list(request: HttpRequest) -> HttpResponse:
+    """Runs one may see, newest first, a page at a time."""
+    user, filters = person(request), Filters.read(request.GET)
+    visible = permissions.visible(user, Run.objects.all())
+    rows = filters.apply(visible).select_related("agent", "actor").annotate(preview=Substr("message__text", 1, 160))
+    # Ids rise with time, and a cursor keeps its place while new runs arrive.
+    found = list(rows.defer("stamp").order_by("-pk")[: PAGE_SIZE + 1])
+    runs = found[:PAGE_SIZE]
+    for run in runs:
+        run.is_foreign = run.actor_id != user.pk  # type: ignore[attr-defined]
+        run.asked_by = parts.name_of(run.actor)  # type: ignore[attr-defined]
+    context = {
+        "runs": runs,
+        "next": runs[-1].pk if len(found) > PAGE_SIZE else "",
+        "filters": filters,
+        "query": filters.query,
+        "problem": filters.problem,
+        "states": [(value, words.STATES[value]) for value in Status.values],
+        "agents": permissions.visible(user, Agent.objects.all()).order_by("name")[:200],
+    }
+    return render(request, "runs/list.html", context)
+
+
+@require_GET
+@signed_in
+def run_detail(request: HttpRequest, run_id: str) -> HttpResponse:
+    """The timeline of a run, live while it goes on."""
+    run = _run(person(request), run_id)
+    timeline = Timeline(events.replay(run.pk))
+    html = rendering.turn_html(RunRef.of(run), RunFigures.of(run), timeline, "run", get_token(request))
+    extra = {"timeline_html": html, "asked_text": run.message.text}
+    return render(request, "runs/detail.html", {**_frame(request, run, "timeline"), **extra})
+
+
+@require_GET
+@signed_in
+def run_reply(request: HttpRequest, run_id: str) -> HttpResponse:
+    """What the agent answered, alone."""
+    run = _run(person(request), run_id)
+    reply = run.reply.text if run.reply else ""
+    return render(request, "runs/reply.html", {**_frame(request, run, "reply"), "reply": reply})
+
+
+@require_GET
+@signed_in
+def run_record(request: HttpRequest, run_id: str) -> HttpResponse:
+    """The events as stored, with the proof that nothing was changed."""
+    run = _run(person(request), run_id)
+    given = request.GET.get("after", "0")
+    after = min(int(given), 2**31) if given.isascii() and given.isdigit() else 0
+    found = list(run.events.filter(seq__gt=after).order_by("seq")[: RECORD_PAGE_SIZE + 1])
+    shown = found[:RECORD_PAGE_SIZE]
+    extra = {
+        "rows": [_record_row(row, run) for row in shown],
+        "problem": events.verify(run),
+        "total": run.events.count(),
+        "next": shown[-1].seq if len(found) > RECORD_PAGE_SIZE else None,
+        "previous": max(0, after - RECORD_PAGE_SIZE) if after else None,
+    }
+    return render(request, "runs/record.html", {**_frame(request, run, "record"), **extra})
+
+
+@require_GET
+@signed_in
+def step_output(request: HttpRequest, run_id: str, seq: int) -> HttpResponse:
+    """The whole output of the tool call that event ``seq`` started, as plain text."""
+    run = _run(person(request), run_id)
+    wanted = run.events.filter(kind__startswith="tool.", seq__gte=seq).order_by("seq")
+    step = next(iter(Timeline(events.from_rows(wanted)).items), None)
+    if not isinstance(step, Tool) or step.seq != seq:
+        raise Http404
+    return HttpResponse(step.output, content_type="text/plain; charset=utf-8")
+
+
+def _run(user: User, run_id: str) -> Run:
+    rows = Run.objects.select_related("agent", "actor", "message", "reply", "conversation")
+    return permissions.fetch(user, "run.view", rows, pk=run_id)
+
+
+def _frame(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
+    """What every tab of a run shows around its own part."""
+    user, figures = person(request), RunFigures.of(run)
+    may_cancel = not run.has_finished and bool(permissions.allows(user, "run.cancel", run))
+    return {
+        "run": run,
+        "figures": figures,
+        "title": run.message.text.split("\n", 1)[0][:117],
+        "asked_by": parts.name_of(run.actor),
+        "tab": tab,
+        "stamp": parts.stamp_chips(run.stamp),
+        "is_scripted": figures.is_scripted,
+        "active_run": run if may_cancel else None,
+        "may_approve": may_cancel,
+        "may_clone": not run.agent.is_deleted and permissions.may(user, "run.clone"),
+    }
+
+
+def _record_row(row: Any, run: Run) -> dict[str, Any]:
+    data = json.dumps(row.data, ensure_ascii=False, separators=(",", ":"))
+    return {
+        "seq": row.seq,
+        "kind": row.kind,
+        "offset_ms": (row.at - run.created_at).total_seconds() * 1000,
+        "data": data if len(data) <= RECORD_DATA_CHARS else data[:RECORD_DATA_CHARS] + "…",
+        "digest": row.digest[:10],
+    }

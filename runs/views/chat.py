@@ -1,0 +1,173 @@
+"""Chat: the newest conversation, a new one, one of them, sending a message, stopping, deciding."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from agents import permissions
+from agents.errors import LogosError
+from agents.models import Agent, User
+from runs import composing, dispatch
+from runs.models import ACTIVE, Conversation, Run
+from runs.views import parts
+from runs.views.access import is_htmx, leave_to, person, signed_in
+from sandboxes.models import Sandbox
+
+
+@require_GET
+@signed_in
+def newest(request: HttpRequest) -> HttpResponse:
+    """The chat last used, or the choice of agents."""
+    user = person(request)
+    latest = parts.own_chats(user).first()
+    if latest is not None:
+        return redirect("runs:chat-conversation", latest.pk)
+    return render(request, "runs/chat_empty.html", {"agents": parts.usable_agents(user)})
+
+
+@require_GET
+@signed_in
+def new(request: HttpRequest, agent_id: str) -> HttpResponse:
+    """An empty chat with one agent; nothing is stored before the first message."""
+    agent = _agent(person(request), agent_id)
+    return render(request, "runs/chat.html", _page(request, agent, None))
+
+
+@require_GET
+@signed_in
+def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """One conversation: its last turns, live where a run goes on."""
+    talk = _conversation(person(request), "conversation.view", conversation_id)
+    return render(request, "runs/chat.html", _page(request, talk.agent, talk))
+
+
+@require_GET
+@signed_in
+def threads(request: HttpRequest) -> HttpResponse:
+    """The list of chats alone, asked for again when a run ends."""
+    user = person(request)
+    current = parts.own_chats(user).filter(pk=request.GET.get("current", "")).first()
+    return render(request, "runs/_threads.html", {"threads": parts.threads(user), "conversation": current})
+
+
+@require_POST
+@signed_in
+def send(request: HttpRequest, conversation_id: str) -> HttpResponse:
+    """A message into a conversation."""
+    talk = _conversation(person(request), "conversation.write", conversation_id)
+    return _accept(request, talk.agent, talk)
+
+
+@require_POST
+@signed_in
+def send_new(request: HttpRequest, agent_id: str) -> HttpResponse:
+    """The first message to an agent, which makes the conversation."""
+    return _accept(request, _agent(person(request), agent_id), None)
+
+
+def _accept(request: HttpRequest, agent: Agent, talk: Conversation | None) -> HttpResponse:
+    text, key = request.POST.get("text", ""), request.POST.get("key", "")
+    try:
+        started = dispatch.start(person(request), text, agent=agent, conversation=talk, idempotency_key=key)
+    except LogosError as error:
+        if is_htmx(request):
+            raise
+        from_error = {"error": error, "text": text, "key": key or _new_key()}
+        context = {**_page(request, agent, talk), **from_error}
+        return render(request, "runs/chat.html", context, status=409 if error.reason.endswith("busy") else 400)
+    # A repeated key means this tab never saw the first answer: show it everything anew.
+    if talk is None or started.repeated or not is_htmx(request):
+        return leave_to(request, reverse("runs:chat-conversation", args=[started.run.conversation_id]))
+    run = _turns(Run.objects.filter(pk=started.run.pk)).get()
+    context = {
+        "turn": parts.turns_of([run], get_token(request))[0],
+        "key": _new_key(),
+        "active_run": run,
+        "conversation": talk,
+        "threads": parts.threads(person(request)),
+    }
+    return render(request, "runs/_sent.html", context)
+
+
+def _agent(user: User, agent_id: str) -> Agent:
+    rows = Agent.objects.select_related("soul", "route__provider", "owner")
+    return permissions.fetch(user, "agent.chat", rows, pk=agent_id)
+
+
+def _conversation(user: User, action: str, conversation_id: str) -> Conversation:
+    rows = Conversation.objects.select_related("agent__soul", "agent__route__provider", "owner")
+    return permissions.fetch(user, action, rows, pk=conversation_id)
+
+
+def _turns(runs: Any) -> Any:
+    return runs.select_related("message", "reply", "actor", "agent")
+
+
+def _page(request: HttpRequest, agent: Agent, talk: Conversation | None) -> dict[str, Any]:
+    """Everything chat.html shows."""
+    user = person(request)
+    runs, earlier, before = _shown_runs(request, talk)
+    active = next((run for run in runs if not run.has_finished), None) or _active_run(talk, before)
+    route = parts.route_for(agent)
+    may_write = talk is None or bool(permissions.allows(user, "conversation.write", talk))
+    target = ["runs:chat-send", talk.pk] if talk else ["runs:chat-new-send", agent.pk]
+    return {
+        "agent": agent,
+        "conversation": talk,
+        "turns": parts.turns_of(runs, get_token(request)),
+        "earlier": earlier,
+        "later": reverse("runs:chat-conversation", args=[talk.pk]) if talk and before else "",
+        "active_run": active if may_write else None,
+        "threads": parts.threads(user),
+        "sandbox": Sandbox.objects.filter(agent=agent).first(),
+        "stamp": parts.stamp_chips(_stamp(agent, route is not None)),
+        "model": route.model if route else "no model yet",
+        "is_scripted": route is not None and route.is_rehearsal,
+        "run_count": talk.runs.count() if talk else 0,
+        "may_write": may_write and not agent.is_deleted,
+        "why_not": _why_not(agent),
+        "send_url": reverse(target[0], args=target[1:]),
+        "draft_key": f"{user.pk}:{talk.pk if talk else agent.pk}",
+        "max_chars": settings.LOGOS_MAX_MESSAGE_CHARS,
+        "key": _new_key(),
+        "text": "",
+        "error": None,
+    }
+
+
+def _shown_runs(request: HttpRequest, talk: Conversation | None) -> tuple[list[Run], str, str]:
+    """The turns of this page (newest last), where an earlier page begins, and where this one does."""
+    before = request.GET.get("before", "")
+    if talk is None:
+        return [], "", ""
+    rows = talk.runs.filter(pk__lt=before) if before else talk.runs.all()
+    found = list(_turns(rows).order_by("-pk")[: parts.SHOWN_TURNS + 1])
+    shown = found[: parts.SHOWN_TURNS][::-1]
+    return shown, shown[0].pk if len(found) > parts.SHOWN_TURNS else "", before
+
+
+def _active_run(talk: Conversation | None, before: str) -> Run | None:
+    return talk.runs.filter(status__in=ACTIVE).first() if talk and before else None
+
+
+def _why_not(agent: Agent) -> str:
+    """Why the composer is closed, as one sentence, where it is."""
+    if agent.is_deleted:
+        return f"{agent.name} was deleted. Its chats can be read but not continued."
+    return "You can read this chat; only its owner writes in it."
+
+
+def _stamp(agent: Agent, has_route: bool) -> dict[str, Any]:
+    return composing.compose(agent) if has_route else {"soul": {"name": agent.soul.name}}
+
+
+def _new_key() -> str:
+    return secrets.token_urlsafe(12)

@@ -1,0 +1,126 @@
+"""What the pages of chats and runs share: turns, STAMP chips, the list of chats, who may do what."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from agents import permissions
+from agents.models import Agent, ModelRoute, User
+from agents.routes import default_route
+from runs import events, rendering, words
+from runs.models import ACTIVE, Conversation, Run, RunEvent
+from runs.rendering import RunFigures, RunRef
+from runs.timeline import Timeline
+
+# A page shows the last turns; of these the newest with all their steps.
+SHOWN_TURNS = 30
+DETAILED_TURNS = 6
+SHOWN_CHATS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A message and what came of it. ``html`` is the agent's turn with its steps; "" for an older, short one."""
+
+    ref: RunRef
+    figures: RunFigures
+    text: str
+    asked_by: str
+    html: str = ""
+    reply: str = ""
+    problem: str = ""
+
+
+def turns_of(runs: list[Run], csrf_token: str) -> list[Turn]:
+    """Turns for runs (newest last) that have message, reply, actor and agent loaded; one query for all events."""
+    detailed = [run for position, run in enumerate(reversed(runs)) if position < DETAILED_TURNS or not run.has_finished]
+    timelines = timelines_of([run.pk for run in detailed])
+    return [_turn(run, timelines.get(run.pk), csrf_token) for run in runs]
+
+
+def timelines_of(run_ids: list[str]) -> dict[str, Timeline]:
+    """The folded events of several runs, in one query."""
+    timelines: dict[str, Timeline] = defaultdict(Timeline)
+    for run_id in run_ids:
+        timelines[run_id] = Timeline()
+    rows = RunEvent.objects.filter(run_id__in=run_ids).order_by("run_id", "seq")
+    for event in events.from_rows(rows.only("run_id", "seq", "kind", "data", "at").iterator(2000)):
+        timelines[event.run_id].apply(event)
+    return timelines
+
+
+def _turn(run: Run, timeline: Timeline | None, csrf_token: str) -> Turn:
+    ref, figures, asked_by = RunRef.of(run), RunFigures.of(run), name_of(run.actor)
+    if timeline is not None:
+        html = rendering.turn_html(ref, figures, timeline, "chat", csrf_token)
+        return Turn(ref, figures, run.message.text, asked_by, html=html)
+    problem = words.describe(run.error_code, run.error_message)[0] if run.error_code else ""
+    reply = run.reply.text if run.reply else ""
+    return Turn(ref, figures, run.message.text, asked_by, reply=reply, problem=problem)
+
+
+def name_of(person: User | None) -> str:
+    """A person's name for pages; accounts can be deleted."""
+    return person.display_name if person else "Somebody"
+
+
+def stamp_chips(stamp: dict[str, Any]) -> list[dict[str, str]]:
+    """The five dimensions as letter, name and value."""
+    soul, runtime, model = stamp.get("soul") or {}, stamp.get("runtime") or {}, stamp.get("model") or {}
+    rules = stamp.get("permissions") or {}
+    hosts = rules.get("hosts") or []
+    values = (
+        ("Soul", f"{soul.get('name', '')} · revision {soul.get('revision', '?')}"),
+        ("Tools", ", ".join((stamp.get("tools") or {}).get("toolsets") or []) or "none"),
+        ("Agent runtime", f"{runtime.get('name', '')} {runtime.get('version', '')}".strip()),
+        ("Model", f"{model.get('model', '')} · {model.get('provider', '')}"),
+        ("Permissions", f"{rules.get('driver', '')} sandbox, {', '.join(hosts) or 'no hosts'}"),
+    )
+    return [{"letter": name[0], "name": name, "value": value} for name, value in values]
+
+
+def route_for(agent: Agent) -> ModelRoute | None:
+    """The route the next message would use, or None; needs ``route__provider`` loaded."""
+    return agent.route or default_route()
+
+
+def usable_agents(user: User) -> list[Agent]:
+    """The agents ``user`` may chat with, each with its model's name and whether it works right now."""
+    working = Run.objects.filter(agent=OuterRef("pk"), status__in=ACTIVE)
+    rows = Agent.objects.alive().select_related("soul", "route", "owner").annotate(is_working=Exists(working))
+    agents: list[Agent] = list(permissions.visible(user, rows, "agent.chat").order_by("name")[:60])
+    fallback = default_route() if any(agent.route_id is None for agent in agents) else None
+    for agent in agents:
+        route = agent.route or fallback
+        agent.model_name = route.model if route else "no model yet"  # type: ignore[attr-defined]
+    return agents
+
+
+def own_chats(user: User) -> QuerySet[Conversation]:
+    """A person's own conversations, newest first, with the state of the run that goes on in each."""
+    active = Run.objects.filter(conversation=OuterRef("pk"), status__in=ACTIVE).values("status")[:1]
+    rows = permissions.visible(user, Conversation.objects.filter(owner=user))
+    return rows.select_related("agent").annotate(active_status=Subquery(active)).order_by("-last_at")
+
+
+def threads(user: User) -> list[dict[str, Any]]:
+    """The list of chats in groups: today, this week, earlier."""
+    midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    week = midnight - timedelta(days=6)
+    grouped = _grouped(own_chats(user)[:SHOWN_CHATS], midnight, week)
+    return [{"label": label, "conversations": chats} for label, chats in grouped.items() if chats]
+
+
+def _grouped(chats: Iterable[Conversation], midnight: datetime, week: datetime) -> dict[str, list[Conversation]]:
+    groups: dict[str, list[Conversation]] = {"Today": [], "This week": [], "Earlier": []}
+    for chat in chats:
+        label = "Today" if chat.last_at >= midnight else "This week" if chat.last_at >= week else "Earlier"
+        groups[label].append(chat)
+    return groups

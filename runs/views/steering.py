@@ -1,0 +1,64 @@
+"""What a person does to a run that goes on or has ended: stop it, decide what it asks, clone it."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.middleware.csrf import get_token
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from agents import permissions
+from runs import approvals, dispatch, rendering
+from runs.models import Approval, Run
+from runs.rendering import RunRef
+from runs.timeline import Question
+from runs.views import parts
+from runs.views.access import is_htmx, person, signed_in
+
+
+@require_POST
+@signed_in
+def cancel(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Ask a run to stop."""
+    run = permissions.fetch(person(request), "run.cancel", Run.objects.all(), pk=run_id)
+    run = dispatch.cancel(person(request), run)
+    if is_htmx(request):
+        return render(request, "runs/_stop.html", {"active_run": run})
+    return redirect("runs:chat-conversation", run.conversation_id)
+
+
+@require_POST
+@signed_in
+def decide(request: HttpRequest, approval_id: str) -> HttpResponse:
+    """Allow a command once, or refuse it."""
+    user = person(request)
+    rows = Approval.objects.select_related("run__agent")
+    approval = permissions.fetch(user, "run.approve", rows, pk=approval_id)
+    choice = request.POST.get("choice", "")
+    approval = approvals.decide(user, approval, choice, request.POST.get("subject", ""))
+    run = approval.run
+    if not is_htmx(request):
+        return redirect("runs:chat-conversation", run.conversation_id)
+    view = request.POST.get("view", "")
+    item = Question(
+        f"question-{approval.pk}",
+        0,
+        approval.created_at,
+        approval_id=approval.pk,
+        command=approval.command,
+        description=approval.description,
+        choice=choice,
+        by=parts.name_of(user),
+    )
+    view = view if view in rendering.VIEWS else "chat"
+    return HttpResponse(rendering.item_html(RunRef.of(run), item, view, get_token(request)))
+
+
+@require_POST
+@signed_in
+def clone(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Send a run's message again in a new chat."""
+    user = person(request)
+    run = permissions.fetch(user, "run.clone", Run.objects.select_related("agent", "message"), pk=run_id)
+    started = dispatch.clone(user, run)
+    return redirect("runs:chat-conversation", started.run.conversation_id)

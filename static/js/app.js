@@ -1,0 +1,147 @@
+// What every page needs: local times, ticking durations, copy buttons, the theme, errors of htmx near their form.
+"use strict";
+
+(() => {
+  const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const dayFormat = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const exactFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+  // The server does not know the reader's time zone.
+  function localTimes(root) {
+    for (const time of root.querySelectorAll("time[datetime]")) {
+      const at = new Date(time.dateTime);
+      if (Number.isNaN(at.getTime())) continue;
+      time.title = exactFormat.format(at);
+      if ("clock" in time.dataset) {
+        const isToday = at.toDateString() === new Date().toDateString();
+        time.textContent = (isToday ? clockFormat : dayFormat).format(at);
+      }
+    }
+  }
+
+  function elapsed(milliseconds) {
+    const seconds = Math.max(0, Math.floor(milliseconds / 1000));
+    if (seconds < 60) return `${seconds} s`;
+    const minutes = Math.floor(seconds / 60);
+    if (minutes < 60) return `${minutes} min ${seconds % 60} s`;
+    return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  }
+
+  function tick() {
+    for (const node of document.querySelectorAll("[data-since]")) {
+      node.textContent = elapsed(Date.now() - Date.parse(node.dataset.since));
+    }
+  }
+
+  function copyButtons(root) {
+    for (const block of root.querySelectorAll(".prose pre")) {
+      if (block.parentElement.classList.contains("with-copy")) continue;
+      const frame = document.createElement("div");
+      frame.className = "with-copy";
+      block.replaceWith(frame);
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "button copy";
+      button.textContent = "Copy";
+      button.addEventListener("click", async () => {
+        try {
+          await navigator.clipboard.writeText(block.innerText);
+          button.textContent = "Copied";
+        } catch {
+          getSelection().selectAllChildren(block);
+          button.textContent = "Selected";
+        }
+        setTimeout(() => (button.textContent = "Copy"), 1500);
+      });
+      frame.append(block, button);
+    }
+  }
+
+  function enhance(root) {
+    localTimes(root);
+    copyButtons(root);
+    tick();
+  }
+
+  function themeToggle() {
+    const button = document.querySelector("[data-theme-toggle]");
+    if (!button) return;
+    const isDark = () => {
+      const chosen = document.documentElement.dataset.theme;
+      return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    };
+    const label = () => (button.querySelector("[data-theme-word]").textContent = isDark() ? "Light" : "Dark");
+    button.hidden = false;
+    label();
+    button.addEventListener("click", () => {
+      const theme = isDark() ? "light" : "dark";
+      document.documentElement.dataset.theme = theme;
+      localStorage.setItem("logos:theme", theme);
+      label();
+    });
+  }
+
+  // Errors never replace what they were meant to add to: they go to the nearest place for errors.
+  function errorPlace(source) {
+    return source.closest("form")?.querySelector("[data-errors]") || document.getElementById("notices");
+  }
+
+  function notice(place, sentence, action) {
+    const box = document.createElement("div");
+    box.className = "notice bad";
+    box.dataset.error = "unsent";
+    const strong = document.createElement("strong");
+    strong.textContent = sentence;
+    const inside = document.createElement("div");
+    inside.append(strong, ` ${action}`);
+    box.append(inside);
+    place.replaceChildren(box);
+  }
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, requestConfig } = event.detail;
+    if (xhr.status < 400) return;
+    const place = errorPlace(requestConfig.elt);
+    if (xhr.responseText.includes("data-error=") || xhr.responseText.includes("data-form-errors")) {
+      event.detail.shouldSwap = true;
+      event.detail.target = place;
+      event.detail.swapOverride = "innerHTML";
+      return;
+    }
+    event.detail.shouldSwap = false;
+    if (xhr.status === 403) notice(place, "This page is out of date.", "Reload it and try again; what you typed is kept.");
+    else if (xhr.status === 400 || xhr.status === 413) notice(place, "This is too large to send.", "Put the long part in a file, or send it in pieces.");
+    else notice(place, "Something went wrong that we did not foresee.", "Nothing was lost; try again.");
+  });
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    document.addEventListener(name, (event) => {
+      notice(errorPlace(event.detail.elt), "Logos did not answer.", "Check that it is running and try again; what you typed is kept.");
+    });
+  }
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const place = event.detail.elt.querySelector?.("[data-errors]");
+    if (place) place.replaceChildren();
+  });
+  document.addEventListener("htmx:configRequest", (event) => {
+    // Items that arrive over the stream carry no token of their own.
+    const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
+    if (token) event.detail.headers["X-CSRFToken"] = token;
+  });
+  document.addEventListener("htmx:afterSettle", (event) => enhance(event.detail.elt.parentElement || document));
+  document.addEventListener("logos:drawn", (event) => enhance(event.target));
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    const field = document.querySelector("[data-search]") || document.getElementById("message");
+    if (!field) return;
+    event.preventDefault();
+    field.focus();
+  });
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#notices .notice")) event.target.closest(".notice").remove();
+  });
+
+  setInterval(tick, 1000);
+  themeToggle();
+  enhance(document);
+})();
