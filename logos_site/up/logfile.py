@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+_TIMED = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 ROTATE_AT_BYTES = 20 * 1024 * 1024
 
 
@@ -20,9 +22,11 @@ class LogFile:
         self._open()
 
     def write(self, source: str, line: str) -> None:
-        """Add one line. A full disk loses the line and nothing else."""
-        stamp = datetime.now().astimezone().isoformat(timespec="seconds")
-        data = f"{stamp} {source:<8} {line}\n".encode(errors="replace")
+        """Add one line, with a time unless it brings its own; JSON stays JSON. A full disk loses the line only."""
+        if not line.startswith("{"):
+            time = "" if _TIMED.match(line) else f"{datetime.now():%Y-%m-%d %H:%M:%S} "
+            line = f"{source:<8} {time}{line}"
+        data = f"{line}\n".encode(errors="replace")
         try:
             if self._size + len(data) > self._limit:
                 self._file.close()
