@@ -163,6 +163,11 @@ class SandboxDriver(abc.ABC):
     async def doctor(self) -> list[Check]:
         """What this driver needs from the machine, whether it is there, and the exact fix if it is not."""
 
+    async def find(self, root: Path) -> SandboxHandle | None:
+        """The sandbox that runs for the agent in ``root`` although nobody may remember its state: the process
+        that started it can die before the state is stored. None if there is none, or a driver cannot tell."""
+        return None
+
     async def progress(self, spec: SandboxSpec) -> AsyncIterator[str]:
         """Sentences for the person who waits for ``start``."""
         yield "Preparing the sandbox"

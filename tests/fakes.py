@@ -118,6 +118,10 @@ class FakeDriver(SandboxDriver):
             raise disconnected()
         return FakeAttachment(sandbox)
 
+    async def find(self, root: Path) -> SandboxHandle | None:
+        found = [sandbox for sandbox in _running.values() if sandbox.spec.root == root]
+        return SandboxHandle(state={"number": found[0].number}) if found else None
+
     async def doctor(self) -> list[Check]:
         return [Check("isolation", False, "the fake driver isolates nothing; it is for tests", mandatory=False)]
 

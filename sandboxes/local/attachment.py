@@ -52,6 +52,16 @@ async def connect(engine: Path) -> LocalAttachment:
     return attachment
 
 
+async def is_answered(engine: Path) -> bool:
+    """Whether a keeper serves ``engine``: it says hello, it does not only hold the socket while it dies."""
+    try:
+        connection = await connect(engine)
+    except SandboxError as problem:
+        return problem.reason == "sandbox_version"
+    await connection.close()
+    return True
+
+
 def _connected_socket(engine: Path) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sandboxes.local.starting import start_keeper
 
 GRACE_S = 5.0  # what runs inside has this long to end by itself when asked
 END_TIMEOUT_S = 10.0
+LOCK_PATIENCE_S = 0.5
 
 
 class LocalDriver(SandboxDriver):
@@ -28,7 +30,7 @@ class LocalDriver(SandboxDriver):
         bubblewrap = machine.require_all()
         tree.check(spec)
         _check_user(spec)
-        lock = prepare.take_lock(spec)
+        lock = await _take_lock(spec)
         try:
             await _end_leftovers(tree.engine_directory(spec.root))
             prepare.make_sources(spec)
@@ -57,10 +59,30 @@ class LocalDriver(SandboxDriver):
             raise attachment.disconnected("another sandbox was started in its place")
         return connection
 
+    async def find(self, root: Path) -> SandboxHandle | None:
+        state = _written_state(tree.engine_directory(root))
+        if state is None or await self.poll(state) is not None:
+            return None
+        return SandboxHandle(state=state, layers=tuple(state["layers"]))
+
     async def doctor(self) -> list[Check]:
         from sandboxes.local import doctor
 
         return await doctor.examine(self)
+
+
+async def _take_lock(spec: SandboxSpec) -> int:
+    """The agent's lock; a keeper that has just died may hold it for another moment."""
+    deadline = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            return prepare.take_lock(spec)
+        except SandboxError as problem:
+            if problem.reason != "sandbox_running" or time.monotonic() > deadline:
+                raise
+            if await attachment.is_answered(tree.engine_directory(spec.root)):
+                raise
+        await asyncio.sleep(0.01)
 
 
 def _check_user(spec: SandboxSpec) -> None:
@@ -78,14 +100,19 @@ def _check_user(spec: SandboxSpec) -> None:
         )
 
 
-async def _end_leftovers(engine: Path) -> None:
-    """After a keeper was killed, its sandbox may need another moment; two must never share a home."""
+def _written_state(engine: Path) -> dict[str, Any] | None:
+    """What the last keeper wrote of itself; None if it wrote nothing that can be read."""
     try:
         state = json.loads((engine / STATE_NAME).read_text())
-        known = state["init"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return
-    await _end(known)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return state if isinstance(state, dict) and {"keeper", "init", "layers"} <= state.keys() else None
+
+
+async def _end_leftovers(engine: Path) -> None:
+    """After a keeper was killed, its sandbox may need another moment; two must never share a home."""
+    if state := _written_state(engine):
+        await _end(state["init"])
 
 
 async def _ask_to_end(connection: attachment.LocalAttachment, grace_s: float) -> None:

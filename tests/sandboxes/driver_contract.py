@@ -143,6 +143,19 @@ class DriverContract:
         assert (await run(attachment, ["echo", "found"])).stdout == b"found\n"
         await attachment.close()
 
+    async def test_a_sandbox_whose_state_was_lost_is_found_again(
+        self, new_driver: Callable[[], SandboxDriver], spec: SandboxSpec
+    ) -> None:
+        assert await new_driver().find(spec.root) is None
+        started = await new_driver().start(spec)
+
+        found = await new_driver().find(spec.root)
+
+        assert found is not None
+        assert found.state == started.state
+        await new_driver().stop(found.state)
+        assert await new_driver().find(spec.root) is None
+
     async def test_a_cancelled_start_leaves_nothing_behind(self, driver: SandboxDriver, spec: SandboxSpec) -> None:
         starting = asyncio.create_task(driver.start(spec))
         await asyncio.sleep(0)  # it has begun

@@ -109,6 +109,52 @@ async def test_when_the_keeper_is_killed_the_sandbox_ends_and_can_be_started_aga
     await attachment.close()
 
 
+STARTER_TO_BE_KILLED = """
+import asyncio, sys
+from pathlib import Path
+from sandboxes.local.driver import LocalDriver
+from tests.sandboxes.local_specs import local_spec
+print("starting", flush=True)
+asyncio.run(LocalDriver().start(local_spec(Path(sys.argv[1]))))
+asyncio.run(asyncio.sleep(100))
+"""
+
+
+async def test_a_starter_killed_in_the_middle_leaves_nothing_or_what_can_be_found(walkable_dir: Path) -> None:
+    driver, spec = LocalDriver(), local_spec(walkable_dir)
+    for delay_ms in (0, 15, 30, 45, 60, 120):
+        starter = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", STARTER_TO_BE_KILLED, str(walkable_dir), cwd=PROJECT, stdout=asyncio.subprocess.PIPE
+        )
+        assert starter.stdout is not None
+        assert await starter.stdout.readline() == b"starting\n"
+        await asyncio.sleep(delay_ms / 1000)
+        starter.kill()
+        await starter.wait()
+
+        if (found := await driver.find(spec.root)) is not None:
+            await driver.stop(found.state, now=True)
+        handle = await driver.start(spec)
+        await driver.stop(handle.state, now=True)
+
+
+async def test_whatever_is_killed_and_whenever_the_next_start_works(spec: SandboxSpec) -> None:
+    driver = LocalDriver()
+    for delay_ms, victim in enumerate(("keeper", "init") * 6):
+        handle = await driver.start(spec)
+        attachment = await driver.attach(handle.state)
+        working = [asyncio.create_task(run(attachment, ["sleep", "0.005"])) for _ in range(4)]
+        await asyncio.sleep(delay_ms / 1000)
+
+        os.kill(handle.state[victim]["pid"], signal.SIGKILL)
+
+        async with asyncio.timeout(10):
+            results = await asyncio.gather(*working, return_exceptions=True)
+            await attachment.wait_gone()
+        assert not [r for r in results if isinstance(r, BaseException) and not isinstance(r, SandboxError)]
+        await attachment.close()
+
+
 async def test_when_pid_1_is_killed_everybody_hears_of_it(spec: SandboxSpec) -> None:
     driver = LocalDriver()
     handle = await driver.start(spec)
