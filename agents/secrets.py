@@ -12,24 +12,64 @@ from agents.errors import LogosError
 
 MASK = "••••••"
 
-# Shapes that are secrets wherever they appear: bearer headers, common provider key prefixes, our own
-# tokens, JSON web tokens, PEM private keys, and "password=…"-like assignments.
+# Shapes that are secrets wherever they appear. Tool output decides what this runs over, so every piece begins
+# where a word begins and repeats without going back: the time stays linear in the text. Words of prose look like
+# some shapes ("bearer authentication", "sk-learn-…"); what is hidden must look random: a digit, a capital in the
+# middle, or twenty letters without a break.
+_RANDOM = r"(?=[A-Za-z._-]{0,80}(?:[0-9]|[a-z][A-Z])|[A-Za-z_-]{0,20}[A-Za-z]{20})"
 _SHAPES = re.compile(
-    r"(?i:bearer\s+)[A-Za-z0-9._~+/=-]{12,}"
-    r"|\b(?:sk|pk|rk)-(?:[A-Za-z0-9]+-)?[A-Za-z0-9_-]{16,}"
-    r"|\blogos_[A-Za-z0-9_-]{20,}"
-    r"|\b(?:gh[pousr]|github_pat|glpat|xox[abposr])[-_][A-Za-z0-9_-]{16,}"
-    r"|\bAKIA[0-9A-Z]{16}\b"
-    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    r"(?<![A-Za-z0-9_-])(?:"
+    r"(?i:authorization[\"']?[ \t]{0,3}[:=][ \t]{0,3}[\"']?(?:bearer|basic|token)[ \t]{1,8})[A-Za-z0-9._~+/=-]++"
+    rf"|(?i:bearer[ \t]{{1,8}}){_RANDOM}[A-Za-z0-9._~+/=-]{{12,}}+"
+    rf"|(?:sk|pk|rk)-{_RANDOM}[A-Za-z0-9_-]{{16,}}+"
+    r"|(?:sk|pk|rk)_(?:live|test)_[A-Za-z0-9]{16,}+"
+    r"|logos_[A-Za-z0-9_-]{40,}+"
+    r"|gh[pousr]_[A-Za-z0-9]{16,}+"
+    r"|(?:github_pat_|glpat-|xox[abeposr]-|xapp-)[A-Za-z0-9_-]{16,}+"
+    r"|(?:hf|gsk|npm)_[A-Za-z0-9]{30,}+"
+    r"|AIza[A-Za-z0-9_-]{35}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}(?![0-9A-Za-z])"
+    r"|eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{5,}+"
+    r")"
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
+    # the name and password in an address
+    r"|(?<=://)[^\s/:@\"'<>]{0,80}:[^\s/:@\"'<>]{3,200}(?=@)",
     re.DOTALL,
 )
 # Cheap look before the expensive one: text without any of these cannot hold a shape.
-_HINTS = re.compile(r"(?i)bearer|sk-|pk-|rk-|logos_|gh[pousr]_|github_pat|glpat|xox|AKIA|eyJ|PRIVATE KEY")
+_HINTS = re.compile(
+    r"sk[-_]|pk[-_]|rk[-_]|logos_|gh[pousr]_|github_pat|glpat|xox|xapp|hf_|gsk_|npm_|AIza|AKIA|ASIA|eyJ|PRIVATE KEY"
+    r"|://|[Bb][Ee][Aa][Rr]|[Aa][Uu][Tt][Hh][Oo][Rr]"
+)
+# How secrets begin, for text that still grows: a beginning at its end, whole or in part, may become one.
+_BEGINNINGS = (
+    *("sk-", "pk-", "rk-", "sk_", "pk_", "rk_", "logos_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
+    *("glpat-", "xox", "xapp-", "hf_", "gsk_", "npm_", "AIza", "AKIA", "ASIA", "eyJ"),
+)
+_WORDS = ("bearer", "authorization")
+
+
+def _parts(words: tuple[str, ...]) -> str:
+    return "|".join(re.escape(word[:length]) for word in words for length in range(len(word), 0, -1))
+
+
+_HALF = re.compile(
+    r"(?<![A-Za-z0-9_-])(?:"
+    rf"(?:{'|'.join(_BEGINNINGS)})[A-Za-z0-9._-]*+"
+    rf"|{_parts(_BEGINNINGS)}|(?i:{_parts(_WORDS)})"
+    r"|(?i:bearer)[ \t]{1,8}[A-Za-z0-9._~+/=-]*+"
+    r"|(?i:authorization)[\"']?[ \t]{0,3}(?:[:=][^\n]{0,400}+)?"
+    r")\Z"
+    rf"|(?:{_parts(('-----BEGIN',))})\Z|-----BEGIN[A-Z ]{{0,50}}-{{0,5}}\Z"
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:(?!-----END).)*+(?:-----END[A-Z ]*+-{0,5})?\Z"
+    r"|:/?\Z|(?<=:)//[^\s/@\"'<>]*+\Z",
+    re.DOTALL,
+)
+_LONGEST = 16_000
 
 
 def _box() -> MultiFernet:
-    return MultiFernet([Fernet(key.strip()) for key in settings.LOGOS_SEAL_KEYS])
+    return MultiFernet([Fernet(key.strip()) for key in settings.LOGOS_SEAL_KEYS if key.strip()])
 
 
 def seal(secret: str) -> str:
@@ -53,7 +93,13 @@ def unseal(sealed: str) -> str:
 
 def redact(text: str, known: Iterable[str] = ()) -> str:
     """``text`` with every known secret and everything shaped like one masked."""
-    for secret in known:
+    for secret in sorted(known, key=len, reverse=True):
         if len(secret) >= 6:
             text = text.replace(secret, MASK)
     return _SHAPES.sub(MASK, text) if _HINTS.search(text) else text
+
+
+def settled(text: str) -> int:
+    """How much of a text that still grows can be redacted and shown: what follows may be half a secret."""
+    tail = _HALF.search(text, max(0, len(text) - _LONGEST))
+    return tail.start() if tail else len(text)
