@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -118,3 +119,27 @@ def test_the_longest_message_fits_an_idle_socket(pair: Pair) -> None:
     outbox.put(message)
 
     assert wire.receive(pair[1]) == (message, [])
+
+
+class CrowdedPeer:
+    """A socket whose user has too many descriptors in flight."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def sendmsg(self, *arguments: object) -> int:
+        raise OSError(errno.ETOOMANYREFS, "Too many references")
+
+    def send(self, data: bytes, flags: int) -> int:
+        self.sent.append(data)
+        return len(data)
+
+
+def test_a_message_arrives_without_its_descriptors_when_too_many_are_in_flight() -> None:
+    peer = CrowdedPeer()
+    before = open_descriptors()
+
+    wire.Outbox(peer).put({"op": "dialled", "errno": 0}, [os.dup(0)])  # type: ignore[arg-type]
+
+    assert peer.sent == [b'{"op":"dialled","errno":0}']
+    assert open_descriptors() == before
