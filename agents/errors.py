@@ -55,7 +55,7 @@ class LogosError(Exception):
 class NotFound(LogosError):
     """Not there, or not yours: the two look alike on purpose, so that nobody can probe for names."""
 
-    def __init__(self, what: str = "Nothing") -> None:
+    def __init__(self, what: str = "This") -> None:
         super().__init__(f"{what} was not found.", reason="not_found")
 
 

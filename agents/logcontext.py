@@ -39,7 +39,7 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         ids = "".join(f" {key}={value}" for key, value in getattr(record, "ids", {}).items())
-        return secrets.redact(super().format(record) + ids)
+        return _printable(super().format(record) + ids)
 
 
 class JsonFormatter(logging.Formatter):
@@ -50,9 +50,15 @@ class JsonFormatter(logging.Formatter):
             "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _printable(record.getMessage()),
             **getattr(record, "ids", {}),
         }
         if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return secrets.redact(json.dumps(line, ensure_ascii=False))
+            line["error"] = _printable(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _printable(text: str) -> str:
+    """Redacted before it becomes JSON, or the mask could swallow a quote; without halves of surrogate pairs,
+    which no log file takes."""
+    return secrets.redact(text).encode("utf-8", "replace").decode()
