@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sandboxes.driver import Check, SandboxDriver, SandboxError, SandboxHandle, SandboxSpec
-from sandboxes.local import attachment, machine, prepare, processes, tree
+from sandboxes.local import attachment, doctor, machine, prepare, processes, tree
 from sandboxes.local.keeper import STATE_NAME
 from sandboxes.local.starting import start_keeper
 
@@ -66,8 +66,6 @@ class LocalDriver(SandboxDriver):
         return SandboxHandle(state=state, layers=tuple(state["layers"]))
 
     async def doctor(self) -> list[Check]:
-        from sandboxes.local import doctor
-
         return await doctor.examine(self)
 
 
