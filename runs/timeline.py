@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from runs import purposes
@@ -276,7 +276,9 @@ class Timeline:
             "error_message",
         )
         known = {name: data[name] for name in names if data.get(name) is not None}
-        return [self._add(Call(f"call-{event.seq}", event.seq, event.at, **known))]
+        # It is reported when it has ended; what a person reads is when it began.
+        began = event.at - timedelta(milliseconds=data.get("duration_ms") or 0)
+        return [self._add(Call(f"call-{event.seq}", event.seq, began, **known))]
 
     def _on_note(self, event: Event) -> list[Item]:
         changed = self._settle()
