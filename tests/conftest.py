@@ -40,6 +40,22 @@ from django.test import Client
 from agents import composition, permissions, routes, souls
 from agents.models import Agent, ModelRoute, Role, Soul, User
 
+# What starts real sandboxes, browsers or servers, or measures, does so alone and after everything else.
+ALONE = ("sandbox", "runtime", "browser", "services")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the demanding tests last and into one group, which ``./logos test`` runs on one worker."""
+
+    def is_alone(item: pytest.Item) -> bool:
+        return any(item.get_closest_marker(name) for name in ALONE) or "benchmarks" in item.path.parts
+
+    for item in items:
+        if is_alone(item):
+            item.add_marker(pytest.mark.xdist_group("alone"))
+    items.sort(key=is_alone)
+
+
 PASSWORD = "a long enough password"
 
 
