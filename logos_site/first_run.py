@@ -124,12 +124,12 @@ _ATTRIBUTES: dict[str, dict[str, str | int]] = {
 
 
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def start(request: HttpRequest, token: str) -> HttpResponse:
     """The page behind the first-run link; 404 for a wrong or used link, or once there is an administrator."""
     if not first_link.is_open(token):
         raise Http404
-    if request.method == "GET":
+    if request.method != "POST":
         return _page(request, FirstRun())
     form = FirstRun(_with_kept_key(request))
     if request.POST.get("step") == "models":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from agents import permissions
 from logos_site.up import first_link
@@ -13,7 +13,7 @@ from runs.views import parts
 from runs.views.access import person, signed_in
 
 
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """What runs now, recent chats, the agents one may chat with; before the first start, how to begin."""
     if not request.user.is_authenticated and not first_link.administrator_exists():
@@ -27,7 +27,7 @@ def _home(request: HttpRequest) -> HttpResponse:
     running = permissions.visible(user, Run.objects.active()).select_related("agent", "conversation")
     context = {
         "running": running.defer("stamp").order_by("-pk")[:10],
-        "recent": parts.own_chats(user)[:6],
+        "recent": parts.idle_chats(user)[:6],
         "agents": parts.usable_agents(user),
         "may_chat": permissions.may(user, "agent.chat"),
     }

@@ -131,17 +131,23 @@ def frames(
         figures = figures or RunFigures(status=timeline.end.outcome)
         body = {"html": turn_html(run, figures, timeline, view), "status": figures.status}
         return _frame("end", body, event.seq)
-    parts = [part for item in changed if (part := _part(run, item, event, view))]
+    parts = [part for item in changed if (part := _part(run, timeline, item, event, view))]
     last = len(parts) - 1
     return b"".join(_frame(name, body, event.seq if n == last else None) for n, (name, body) in enumerate(parts))
 
 
-def _part(run: RunRef, item: Item, event: Event, view: str) -> tuple[str, dict[str, str]] | None:
+def _part(run: RunRef, timeline: Timeline, item: Item, event: Event, view: str) -> tuple[str, dict[str, str]] | None:
     element = f"{run.id}-{item.id}"
     if isinstance(item, Text | Thinking) and item.live and item.seq < event.seq:
         return "append", {"id": element, "text": event.data["text"]}
     html = item_html(run, item, view)
-    return ("item", {"id": element, "html": html}) if html else None
+    if not html:
+        return None
+    body = {"id": element, "html": html}
+    if item.seq == event.seq and item is not timeline.items[-1]:
+        # A model call is drawn before the text that is still growing.
+        body["before"] = f"{run.id}-{timeline.items[timeline.items.index(item) + 1].id}"
+    return "item", body
 
 
 def _frame(name: str, body: dict[str, str], seq: int | None) -> bytes:

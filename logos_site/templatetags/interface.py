@@ -28,10 +28,15 @@ def face(name: str, kind: str = "") -> SafeString:
 
 
 @register.inclusion_tag("_field.html")
-def field(bound: BoundField, hint: str = "") -> dict[str, object]:
-    """A form field: label, control, hint, errors, tied together for screen readers."""
+def field(bound: BoundField, hint: str = "", label: str = "") -> dict[str, object]:
+    """A form field: label, control, hint, errors, tied together for screen readers.
+
+    With a ``label`` of our own the placeholder goes: allauth repeats its label there."""
     described = [f"{bound.id_for_label}-{part}" for part in ("hint", "errors")]
-    control = bound.as_widget(
-        attrs={"aria-describedby": " ".join(described), **({"aria-invalid": "true"} if bound.errors else {})}
-    )
-    return {"bound": bound, "control": control, "hint": hint or bound.help_text}
+    attributes: dict[str, str | bool] = {"aria-describedby": " ".join(described)}
+    if bound.errors:
+        attributes["aria-invalid"] = "true"
+    if label:
+        attributes["placeholder"] = ""
+    control = bound.as_widget(attrs=attributes)
+    return {"bound": bound, "control": control, "hint": hint or bound.help_text, "label": label or bound.label}

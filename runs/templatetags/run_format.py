@@ -94,7 +94,7 @@ def money(amount: Decimal | str | float | None, is_partial: bool = False) -> str
         shown = "$0"
     elif abs(value) < Decimal("0.0001"):
         shown = "under $0.0001"
-    elif abs(value) < Decimal("0.1"):
+    elif abs(value) < Decimal("0.01"):
         shown = f"${value:.4f}"
     else:
         shown = f"${value:,.2f}"

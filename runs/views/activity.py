@@ -14,7 +14,7 @@ from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateparse import parse_date
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from agents import permissions
 from agents.models import Agent, User
@@ -88,7 +88,7 @@ def _date(value: str) -> date | None:
         return None
 
 
-@require_GET
+@require_safe
 @signed_in
 def run_list(request: HttpRequest) -> HttpResponse:
     """Runs one may see, newest first, a page at a time."""
@@ -113,7 +113,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
     return render(request, "runs/list.html", context)
 
 
-@require_GET
+@require_safe
 @signed_in
 def run_detail(request: HttpRequest, run_id: str) -> HttpResponse:
     """The timeline of a run, live while it goes on."""
@@ -124,7 +124,7 @@ def run_detail(request: HttpRequest, run_id: str) -> HttpResponse:
     return render(request, "runs/detail.html", {**_frame(request, run, "timeline"), **extra})
 
 
-@require_GET
+@require_safe
 @signed_in
 def run_reply(request: HttpRequest, run_id: str) -> HttpResponse:
     """What the agent answered, alone."""
@@ -133,7 +133,7 @@ def run_reply(request: HttpRequest, run_id: str) -> HttpResponse:
     return render(request, "runs/reply.html", {**_frame(request, run, "reply"), "reply": reply})
 
 
-@require_GET
+@require_safe
 @signed_in
 def run_record(request: HttpRequest, run_id: str) -> HttpResponse:
     """The events as stored, with the proof that nothing was changed."""
@@ -152,7 +152,7 @@ def run_record(request: HttpRequest, run_id: str) -> HttpResponse:
     return render(request, "runs/record.html", {**_frame(request, run, "record"), **extra})
 
 
-@require_GET
+@require_safe
 @signed_in
 def step_output(request: HttpRequest, run_id: str, seq: int) -> HttpResponse:
     """The whole output of the tool call that event ``seq`` started, as plain text."""

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from agents import permissions
 from agents.errors import LogosError
@@ -22,7 +22,7 @@ from runs.views.access import is_htmx, leave_to, person, signed_in
 from sandboxes.models import Sandbox
 
 
-@require_GET
+@require_safe
 @signed_in
 def newest(request: HttpRequest) -> HttpResponse:
     """The chat last used, or the choice of agents."""
@@ -33,7 +33,7 @@ def newest(request: HttpRequest) -> HttpResponse:
     return render(request, "runs/chat_empty.html", {"agents": parts.usable_agents(user)})
 
 
-@require_GET
+@require_safe
 @signed_in
 def new(request: HttpRequest, agent_id: str) -> HttpResponse:
     """An empty chat with one agent; nothing is stored before the first message."""
@@ -41,7 +41,7 @@ def new(request: HttpRequest, agent_id: str) -> HttpResponse:
     return render(request, "runs/chat.html", _page(request, agent, None))
 
 
-@require_GET
+@require_safe
 @signed_in
 def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """One conversation: its last turns, live where a run goes on."""
@@ -49,7 +49,7 @@ def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
     return render(request, "runs/chat.html", _page(request, talk.agent, talk))
 
 
-@require_GET
+@require_safe
 @signed_in
 def threads(request: HttpRequest) -> HttpResponse:
     """The list of chats alone, asked for again when a run ends."""

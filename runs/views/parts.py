@@ -77,13 +77,13 @@ def stamp_chips(stamp: dict[str, Any]) -> list[dict[str, str]]:
     rules = stamp.get("permissions") or {}
     hosts = rules.get("hosts") or []
     values = (
-        ("Soul", f"{soul.get('name', '')} · revision {soul.get('revision', '?')}"),
-        ("Tools", ", ".join((stamp.get("tools") or {}).get("toolsets") or []) or "none"),
-        ("Agent runtime", f"{runtime.get('name', '')} {runtime.get('version', '')}".strip()),
-        ("Model", f"{model.get('model', '')} · {model.get('provider', '')}"),
-        ("Permissions", f"{rules.get('driver', '')} sandbox, {', '.join(hosts) or 'no hosts'}"),
+        ("Soul", f"{soul.get('name', '')}, revision {soul.get('revision', '?')}", ""),
+        ("Tools", ", ".join((stamp.get("tools") or {}).get("toolsets") or []) or "none", ""),
+        ("Agent runtime", f"{runtime.get('name', '')} {runtime.get('version', '')}".strip(), ""),
+        ("Model", str(model.get("model", "")), f"{model.get('model', '')} of {model.get('provider', '')}"),
+        ("Permissions", f"{rules.get('driver', '')} sandbox, {', '.join(hosts) or 'no hosts'}", ""),
     )
-    return [{"letter": name[0], "name": name, "value": value} for name, value in values]
+    return [{"letter": name[0], "name": name, "value": value, "more": more} for name, value, more in values]
 
 
 def route_for(agent: Agent) -> ModelRoute | None:
@@ -108,6 +108,11 @@ def own_chats(user: User) -> QuerySet[Conversation]:
     active = Run.objects.filter(conversation=OuterRef("pk"), status__in=ACTIVE).values("status")[:1]
     rows = permissions.visible(user, Conversation.objects.filter(owner=user))
     return rows.select_related("agent").annotate(active_status=Subquery(active)).order_by("-last_at")
+
+
+def idle_chats(user: User) -> QuerySet[Conversation]:
+    """Those of one's chats in which nothing goes on, newest first."""
+    return own_chats(user).exclude(runs__status__in=ACTIVE)
 
 
 def threads(user: User) -> list[dict[str, Any]]:

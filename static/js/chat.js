@@ -197,6 +197,8 @@
     }
   });
 
+  // Not on a phone, where focus brings up the keyboard over what one came to read.
+  if (matchMedia("(hover: hover) and (min-width: 46rem)").matches) field.focus({ preventScroll: true });
   if (!isRunning()) takeBack();
   showQueued();
   hint();

@@ -138,13 +138,15 @@
     if (node.classList.contains("said")) saySentences(text);
   }
 
-  function place(turn, { id, html }) {
+  function place(turn, { id, html, before }) {
     const known = document.getElementById(id);
     if (known) {
       replace(known, html);
     } else {
       const element = parse(html);
-      turn.querySelector("[data-items]").append(element);
+      const next = before && document.getElementById(before);
+      if (next) next.before(element);
+      else turn.querySelector("[data-items]").append(element);
       ready(element);
       saySentences(element.querySelector(".said[data-live-text]")?.textContent || "");
     }
