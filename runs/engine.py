@@ -23,6 +23,7 @@ from runs.recorder import Writer
 from runs.recovery import Resumed, execution_for
 from runs.threads import DatabaseThreads
 from sandboxes import lifecycle, records
+from sandboxes.claimants import process_name
 from sandboxes.inference.lanes import Lanes
 from sandboxes.inference.meter import Meter
 from sandboxes.inference.router import Router
@@ -40,7 +41,7 @@ class Engine:
     """Start it on a running event loop; stop it before the loop ends. Runs in progress survive a stop."""
 
     def __init__(self, shared_hub: Hub = hub) -> None:
-        self.owner = work.process_name()
+        self.owner = process_name()
         self._threads = DatabaseThreads(4, "engine-db")
         self._pen = DatabaseThreads(1, "engine-writer")
         self.lanes = Lanes()

@@ -5,8 +5,6 @@ Sync functions with plain values; the engine calls each in one hop.
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -18,8 +16,9 @@ from django.utils import timezone
 from agents import secrets
 from agents.models import ModelRoute
 from agents.routes import route_of
-from runs import approvals
-from runs.models import ACTIVE, Approval, ApprovalState, EngineBeat, Message, Run, Speaker, Status
+from runs import approvals, history
+from runs.models import ACTIVE, Approval, ApprovalState, EngineBeat, Message, Run, Status
+from sandboxes.claimants import is_dead
 from sandboxes.inference.calls import RouteTarget
 
 LEASE_S = 15
@@ -27,14 +26,6 @@ BEAT_S = 5
 
 # How much of the conversation travels with a run; the runtime compresses on its own beyond that.
 HISTORY_MESSAGES = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One earlier message."""
-
-    from_person: bool
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +37,7 @@ class Work:
     conversation_id: str
     actor: str
     text: str
-    history: tuple[Turn, ...]
+    history: tuple[history.Turn, ...]
     target: RouteTarget
     stamp: dict[str, Any]
     fingerprint: str
@@ -56,27 +47,6 @@ class Work:
     runtime_session_id: str
     cancel_requested: bool
     age_s: float = field(default=0.0)
-
-
-def process_name() -> str:
-    """Who holds a lease: host and process, with the process's start so that a reused number is no other's."""
-    return f"{socket.gethostname()[:30]}:{os.getpid()}:{_started_at(os.getpid())}"
-
-
-def is_dead(owner: str) -> bool:
-    """Is the lease's owner a process of this host that has ended? Then nobody need wait for the lease."""
-    host, _, rest = owner.rpartition(":")[0].rpartition(":")[0], "", owner.rsplit(":", 2)[1:]
-    if host != socket.gethostname()[:30] or len(rest) != 2:
-        return False
-    return _started_at(int(rest[0])) != rest[1]
-
-
-def _started_at(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except OSError:
-        return ""
 
 
 def claim_queued(owner: str, limit: int) -> list[str]:
@@ -123,15 +93,15 @@ def load(run_id: str) -> Work:
     """Everything the run needs, the provider's key opened."""
     run = Run.objects.select_related("agent__route__provider", "message", "actor").get(pk=run_id)
     route = _route(run)
-    earlier = Message.objects.filter(conversation_id=run.conversation_id, pk__lt=run.message_id).order_by("-pk")
-    history = [Turn(m.speaker == Speaker.PERSON, m.text) for m in earlier[:HISTORY_MESSAGES]][::-1]
+    before = Message.objects.filter(conversation_id=run.conversation_id, pk__lt=run.message_id).order_by("-pk")
+    earlier = before.select_related("run", "answered_run")[:HISTORY_MESSAGES]
     return Work(
         run_id=run.pk,
         agent_id=run.agent_id,
         conversation_id=run.conversation_id,
         actor=run.actor.username if run.actor else "",
         text=run.message.text,
-        history=tuple(history),
+        history=history.turns(reversed(earlier)),
         target=target_of(route),
         stamp=run.stamp,
         fingerprint=run.fingerprint,

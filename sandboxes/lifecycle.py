@@ -21,7 +21,7 @@ from django.conf import settings
 from agents.errors import LogosError
 from agents.logcontext import about
 from sandboxes import drivers, records
-from sandboxes.driver import SandboxError, SandboxSpec
+from sandboxes.driver import SandboxDriver, SandboxError, SandboxSpec
 from sandboxes.hermes import gateway, runtime
 from sandboxes.hermes.configuration import HermesConfig
 from sandboxes.hermes.spec import sandbox_spec, write_live_files
@@ -99,7 +99,7 @@ async def ensure_running(
             return running
         if not await db(records.claim, wanted.sandbox_id, State.STARTING):
             progress("Waiting for the sandbox that is being prepared")
-            return await _wait_for_other(agent_id, db)
+            return await _wait_for_other(agent_id, progress, db, probe)
         return await _start(wanted, spec, digest, progress, db)
 
 
@@ -135,8 +135,7 @@ async def _start(wanted: Wanted, spec: SandboxSpec, digest: str, progress: Progr
     driver = drivers.get(wanted.driver)
     try:
         progress("Preparing the sandbox")
-        if wanted.driver_state and await driver.poll(wanted.driver_state) is None:
-            await driver.stop(wanted.driver_state, now=True)
+        await _clear(driver, wanted, spec)
         handle = await driver.start(spec)
         try:
             progress("Starting the agent runtime")
@@ -159,15 +158,26 @@ async def _start(wanted: Wanted, spec: SandboxSpec, digest: str, progress: Progr
     return Running(wanted.sandbox_id, wanted.driver, handle.state, handle.layers, started.key)
 
 
-async def _wait_for_other(agent_id: str, db: Db) -> Running:
+async def _clear(driver: SandboxDriver, wanted: Wanted, spec: SandboxSpec) -> None:
+    """End what runs of this sandbox: composed otherwise, silent, or started by a process that died before
+    it could write down what it had started."""
+    states = [wanted.driver_state] if wanted.driver_state else []
+    if found := await driver.find(spec.root):
+        states.append(dict(found.state))
+    for state in states:
+        if await driver.poll(state) is None:
+            await driver.stop(state, now=True)
+
+
+async def _wait_for_other(agent_id: str, progress: Progress, db: Db, probe: Probe) -> Running:
     deadline = asyncio.get_running_loop().time() + WAIT_FOR_OTHER_S
     while asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.1)
         wanted: Wanted = await db(records.wanted, agent_id)
-        if running := await _answering(wanted, wanted.configuration_hash, answers):
+        if running := await _answering(wanted, wanted.configuration_hash, probe):
             return running
-        if wanted.state in (State.FAILED, State.STOPPED):
-            return await ensure_running(agent_id, db=db)
+        if wanted.state != State.STARTING or await db(records.is_abandoned, wanted.sandbox_id):
+            return await ensure_running(agent_id, progress, db, probe)
     raise SandboxError(
         "The sandbox was not ready in time.",
         reason="sandbox_unavailable",

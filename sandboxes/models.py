@@ -30,6 +30,7 @@ class Sandbox(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.STOPPED)
     reason = models.CharField(max_length=500, blank=True)
     claimed_until = models.DateTimeField(null=True, editable=False, help_text="Somebody is starting or stopping it.")
+    claimed_by = models.CharField(max_length=60, blank=True, editable=False)
     driver_state = models.JSONField(default=dict, editable=False)
     layers = models.JSONField(default=list, editable=False)
     sealed_api_key = models.TextField(blank=True, editable=False)

@@ -18,6 +18,7 @@ from agents import secrets
 from agents.errors import NotFound
 from agents.models import Agent
 from agents.routes import route_of
+from sandboxes.claimants import is_dead, process_name
 from sandboxes.models import Sandbox, State
 
 # Longer than any start: an unfinished claim means that its process died.
@@ -79,13 +80,22 @@ def _row(agent: Agent) -> Sandbox:
 
 
 def claim(sandbox_id: str, state: str = "") -> bool:
-    """Take the right to start or stop this sandbox; False while somebody else has it. One UPDATE."""
+    """Take the right to start or stop this sandbox; False while somebody who lives has it. One UPDATE decides."""
     now = timezone.now()
-    changes: dict[str, Any] = {"claimed_until": now + timedelta(seconds=CLAIM_S)}
+    changes: dict[str, Any] = {"claimed_until": now + timedelta(seconds=CLAIM_S), "claimed_by": process_name()}
     if state:
         changes |= {"state": state, "reason": ""}
     free = Q(claimed_until=None) | Q(claimed_until__lt=now)
+    holder = Sandbox.objects.filter(pk=sandbox_id).values_list("claimed_by", flat=True).first() or ""
+    if is_dead(holder):
+        free |= Q(claimed_by=holder)
     return bool(Sandbox.objects.filter(free, pk=sandbox_id).update(**changes))
+
+
+def is_abandoned(sandbox_id: str) -> bool:
+    """Has the process that is starting this sandbox died?"""
+    row = Sandbox.objects.filter(pk=sandbox_id).values_list("claimed_by", "claimed_until").first()
+    return row is not None and (is_dead(row[0]) or row[1] is None or row[1] < timezone.now())
 
 
 def started(sandbox_id: str, driver_state: dict[str, Any], layers: tuple[str, ...], key: str, digest: str) -> None:
