@@ -1,0 +1,55 @@
+"""A shell for tests of commands: what was printed, what was said on standard error, and the exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One command that has ended."""
+
+    code: int
+    out: str
+    said: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def run(*words: str) -> Ended:
+    """The command in this process, so that it sees the test's transaction."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    try:
+        call_command(*words, stdout=out, stderr=err)
+    except CommandError as error:
+        err.write(f"{error}\n")
+        code = 1
+    except SystemExit as end:
+        code = int(end.code or 0)
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def start(*words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen:
+    """The command as a process of its own over the tests' database, as a person would start it."""
+    name = str(settings.DATABASES["default"]["NAME"])
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "logos_site.settings", **(env or {})}
+    environment |= {"LOGOS_HOME": str(settings.LOGOS_HOME), "PYTHONUNBUFFERED": "1"}
+    if name.endswith(".sqlite3"):
+        environment["LOGOS_DATABASE_URL"] = f"sqlite:{name}"
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [sys.executable, "manage.py", *words], cwd=settings.BASE_DIR, env=environment, text=True, **pipes | options
+    )
