@@ -7,9 +7,11 @@ import unicodedata
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 from django.utils.text import slugify
 
 from agents.errors import Invalid
+from agents.invisible import first_hidden, name_of
 from agents.models import Soul, SoulRevision, User, Visibility
 
 MAX_CHARS = 20_000
@@ -28,19 +30,16 @@ You are a calm, exact assistant who gets things done on a real machine.
 def problem_in(text: str) -> str:
     """Why this text cannot be a soul, as one sentence; "" if it can.
 
-    Characters nobody can see (zero-width, bidirectional controls, tags, other controls) are refused,
-    because they carry instructions past the person who reads the soul. Joiners inside emoji and the
-    zero-width non-joiner of several scripts are format characters too: they are named, not repaired.
+    Characters nobody can see are refused (``agents.invisible`` says which, and which uses are fine), because
+    they carry instructions past the person who reads the soul. They are named, not repaired.
     """
     if not text.strip():
         return "A soul cannot be empty."
     if len(text) > MAX_CHARS:
         return f"A soul may have {MAX_CHARS:,} characters; this one has {len(text):,}."
-    for number, line in enumerate(text.splitlines(), start=1):
-        for character in line:
-            if character != "\t" and unicodedata.category(character) in {"Cc", "Cf", "Co", "Cs", "Cn"}:
-                name = unicodedata.name(character, "a control character").lower()
-                return f"Line {number} holds an invisible character (U+{ord(character):04X}, {name}). Remove it and save again."
+    if (index := first_hidden(text)) is not None:
+        line = text.count("\n", 0, index) + 1
+        return f"Line {line} holds an invisible character ({name_of(text[index])}). Remove it and save again."
     return ""
 
 
@@ -52,14 +51,26 @@ def check(text: str) -> str:
     return text
 
 
+def clean_name(name: str) -> str:
+    """The name without surrounding blanks; Invalid when empty, too long or holding what cannot be seen."""
+    name = unicodedata.normalize("NFC", name.strip())
+    if not name:
+        raise Invalid("A soul needs a name.", field="name")
+    if len(name) > 80:
+        raise Invalid("A soul's name may have 80 characters.", field="name")
+    if "\n" in name or "\t" in name or first_hidden(name) is not None:
+        raise Invalid("The name holds an invisible character.", field="name")
+    return name
+
+
 @transaction.atomic
 def create(
     name: str, text: str, author: User | None, *, description: str = "", visibility: str = Visibility.PRIVATE
 ) -> Soul:
     """A new soul with revision 1."""
-    text = check(text)
+    name, text = clean_name(name), check(text)
     soul = Soul.objects.create(
-        name=name.strip(),
+        name=name,
         slug=_free_slug(name),
         text=text,
         description=description,
@@ -74,9 +85,12 @@ def create(
 def revise(soul: Soul, text: str, author: User | None) -> Soul:
     """Save a new text as the next revision; the same text changes nothing. Takes effect on the next message."""
     text = check(text)
-    if text == soul.text:
+    # Compared with what is stored now: the caller's copy may be older than somebody else's revision.
+    current = Soul.objects.select_for_update().values_list("text", flat=True).get(pk=soul.pk)
+    if text == current:
+        soul.refresh_from_db()
         return soul
-    Soul.objects.filter(pk=soul.pk).update(revision=F("revision") + 1, text=text)
+    Soul.objects.filter(pk=soul.pk).update(revision=F("revision") + 1, text=text, updated_at=timezone.now())
     soul.refresh_from_db()
     _record(soul, author)
     return soul
