@@ -30,6 +30,8 @@ def route_of(agent: Agent) -> ModelRoute:
 @transaction.atomic
 def make_default(route: ModelRoute) -> None:
     """From now on agents without a route of their own use this one."""
+    # Two at once take their turns, or both would set theirs and the second fail.
+    list(ModelRoute.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
     ModelRoute.objects.filter(is_default=True).exclude(pk=route.pk).update(is_default=False)
     ModelRoute.objects.filter(pk=route.pk).update(is_default=True)
     route.is_default = True
@@ -38,9 +40,12 @@ def make_default(route: ModelRoute) -> None:
 @transaction.atomic
 def add_route(provider: Provider, model: str, owner: User | None, *, context_length: int | None = None) -> ModelRoute:
     """The route for this provider and model, made if absent; the first one ever becomes the default."""
+    model = model.strip()
+    if not model or len(model) > 200 or not model.isprintable():
+        raise Invalid("A model's name has 1 to 200 visible characters.", field="model")
     route, _ = ModelRoute.objects.get_or_create(
         provider=provider,
-        model=model.strip(),
+        model=model,
         defaults={"owner": owner, "visibility": Visibility.SHARED, "context_length": context_length},
     )
     if default_route() is None:
@@ -51,6 +56,8 @@ def add_route(provider: Provider, model: str, owner: User | None, *, context_len
 @transaction.atomic
 def remove_route(route: ModelRoute) -> None:
     """Delete a route; Conflict when it is the last, the default, or in use (it says by whom)."""
+    # The caller's copy may be older than a new default.
+    route = ModelRoute.objects.select_for_update().get(pk=route.pk)
     users = list(route.agents.filter(deleted_at=None).values_list("name", flat=True)[:5])
     if ModelRoute.objects.count() == 1:
         raise Conflict("The last model route cannot be deleted.", action="Add another route first.")
@@ -64,9 +71,9 @@ def remove_route(route: ModelRoute) -> None:
 
 def rehearsal_route(owner: User | None = None) -> ModelRoute:
     """The built-in rehearsal model's route, made if absent."""
-    provider, _ = Provider.objects.get_or_create(
-        kind=ProviderKind.REHEARSAL, defaults={"name": "Rehearsal (built in, scripted)"}
-    )
+    provider = Provider.objects.filter(kind=ProviderKind.REHEARSAL).order_by("created_at").first()
+    if provider is None:
+        provider = Provider.objects.create(kind=ProviderKind.REHEARSAL, name="Rehearsal (built in, scripted)")
     route = add_route(provider, REHEARSAL_MODEL, owner, context_length=131_072)
     if route.price_input is None:
         ModelRoute.objects.filter(pk=route.pk).update(price_input=0, price_output=0)
