@@ -77,6 +77,24 @@ async def test_no_first_byte_in_time_is_a_timeout_and_the_second_in_a_row_ends_t
         await house.provider.left.wait()
 
 
+async def test_an_answer_in_between_lets_a_timeout_be_tried_again(house: House) -> None:
+    lease = house.lease("hang", first_byte_timeout_s=0.05)
+    statuses = []
+    for model in ("hang", "text", "hang"):
+        lease.target = house.target(model, first_byte_timeout_s=0.05)
+        statuses.append((await house.ask(lease)).status)
+
+    assert statuses == [504, 200, 504]
+
+
+async def test_a_connection_that_went_stale_is_replaced_without_a_word(house: House) -> None:
+    reply = await house.ask(house.lease("drops-once"))
+
+    assert reply.text == "Hello wörld."
+    assert len(house.provider.requests) == 2
+    assert [record.status for record in house.story.records] == [200]
+
+
 async def test_silence_in_the_middle_ends_the_stream_unfinished(house: House) -> None:
     reply = await house.ask(house.lease("idle", idle_timeout_s=0.1))
 

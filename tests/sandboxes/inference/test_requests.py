@@ -30,6 +30,7 @@ def test_two_places_change_and_every_other_byte_stays() -> None:
         {"model": "label", "stream": True, "stream_options": None},
         {"model": "label", "stream": True, "tools": [{"function": {"parameters": {"properties": {"model": {}}}}}]},
         {"model": "label", "stream": True, "metadata": {"model": "label"}},
+        {"metadata": {"model": "label"}, "model": "label", "stream": True},
         {"model": None, "stream": True},
         {"stream": True},
     ],

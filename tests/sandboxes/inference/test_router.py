@@ -194,6 +194,19 @@ async def test_a_runtime_that_leaves_takes_the_providers_connection_with_it(hous
     assert house.story.records[0].error_code == Code.CANCELLED
 
 
+async def test_a_runtime_that_hangs_up_after_the_last_word_has_heard_it_all(house: House) -> None:
+    async with house.client.post(house.url(house.lease("lingers")), json={"stream": True, "messages": []}) as response:
+        got = b""
+        while b"[DONE]" not in got:
+            got += await response.content.readany()
+    response.close()
+
+    async with asyncio.timeout(2):
+        while not house.story.records:
+            await asyncio.sleep(0.005)
+    assert (house.story.records[0].status, house.story.records[0].error_code) == (200, "")
+
+
 async def test_one_sandbox_cannot_use_the_lane_of_another(house: House) -> None:
     lease = house.lanes.lease("box_2", "run_2", house.target("text"), house.story, 9)
 

@@ -105,6 +105,28 @@ async def test_an_open_answer_may_end_before_its_server_goes() -> None:
     await closing
 
 
+async def test_an_answer_that_does_not_end_is_cut_after_the_draining(caplog: pytest.LogCaptureFixture) -> None:
+    listeners, ended = PassedListeners(drain_s=0), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await saying(b"slow", asyncio.Event())(scope, receive, send)
+        finally:
+            ended.append(True)
+
+    made, address = listener()
+    await listeners.add("box", made, app)
+
+    async with aiohttp.ClientSession() as client:
+        response = await client.get(address)
+        assert await response.content.readany() == b"slow"
+        await listeners.close()
+        assert ended == [True]
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_servers_that_come_and_go_leave_the_signal_handlers_alone() -> None:
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     listeners = PassedListeners(drain_s=1)

@@ -121,7 +121,7 @@ class Provider:
             return web.Response(text="ok")
         if model == "hang":
             return await self._hang(request, None)
-        if model == "drops":
+        if model == "drops" or (model == "drops-once" and len(self.requests) == 1):
             request.transport.close()  # type: ignore[union-attr]
             return web.Response()
         if not document.get("stream"):
@@ -133,6 +133,9 @@ class Provider:
         response.enable_chunked_encoding()
         await response.prepare(request)
         if model == "silent-headers":
+            return await self._hang(request, response)
+        if model == "lingers":  # says all, and then does not close
+            await response.write(b"".join(STREAMS["text"]))
             return await self._hang(request, response)
         if model in ("idle", "cut", "gated"):
             for part in TEXT:
@@ -150,7 +153,7 @@ class Provider:
             for byte in b"".join(STREAMS["no-ids"]).replace(b"\n", b"\r\n"):
                 await response.write(bytes([byte]))
             return response
-        for part in STREAMS[model]:
+        for part in STREAMS["text" if model == "drops-once" else model]:
             await response.write(part)
         if model == "cut-in-args":
             request.transport.close()  # type: ignore[union-attr]
