@@ -24,10 +24,11 @@ from runs.recovery import Resumed, execution_for
 from runs.threads import DatabaseThreads
 from sandboxes import lifecycle, records
 from sandboxes.claimants import process_name
+from sandboxes.inference import rows
+from sandboxes.inference.calls import CallRecord
 from sandboxes.inference.lanes import Lanes
 from sandboxes.inference.meter import Meter
 from sandboxes.inference.router import Router
-from sandboxes.inference.rows import write_rows
 from sandboxes.inference.serve import PassedListeners
 from sandboxes.residents import Residents
 
@@ -45,7 +46,7 @@ class Engine:
         self._threads = DatabaseThreads(4, "engine-db")
         self._pen = DatabaseThreads(1, "engine-writer")
         self.lanes = Lanes()
-        self.meter = Meter(write_rows)
+        self.meter = Meter(self._meter)
         self.router = Router(self.lanes, self.meter)
         self.writer = Writer(self._store, shared_hub)
         self.residents = Residents(PassedListeners(drain_s=1), self.lanes, self.router.for_sandbox, self._threads.run)
@@ -101,6 +102,9 @@ class Engine:
 
     async def _store(self, batch: list[events.Event], heads: dict[str, str]) -> dict[str, str]:
         return await self._pen.run(events.store, batch, heads)
+
+    async def _meter(self, records: list[CallRecord]) -> None:
+        await self._pen.run(rows.store, records)
 
     async def _dispatch(self) -> None:
         """Claim what is queued, look after what runs; woken at once by this process, by polling for others."""

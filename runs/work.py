@@ -24,6 +24,8 @@ from sandboxes.inference.calls import RouteTarget
 LEASE_S = 15
 BEAT_S = 5
 
+REHEARSAL_PATIENCE_S = 10
+
 # How much of the conversation travels with a run; the runtime compresses on its own beyond that.
 HISTORY_MESSAGES = 60
 
@@ -122,6 +124,7 @@ def _route(run: Run) -> ModelRoute:
 
 def target_of(route: ModelRoute) -> RouteTarget:
     """Where calls on this route go, as a value that holds the opened key."""
+    patience_s = settings.LOGOS_FIRST_BYTE_TIMEOUT_S
     return RouteTarget(
         route_id=route.pk,
         kind=route.provider.kind,
@@ -131,7 +134,8 @@ def target_of(route: ModelRoute) -> RouteTarget:
         context_length=route.context_length,
         price_input=route.price_input,
         price_output=route.price_output,
-        first_byte_timeout_s=settings.LOGOS_FIRST_BYTE_TIMEOUT_S,
+        # The rehearsal model answers at once or hangs because it was asked to.
+        first_byte_timeout_s=min(REHEARSAL_PATIENCE_S, patience_s) if route.is_rehearsal else patience_s,
         idle_timeout_s=settings.LOGOS_IDLE_TIMEOUT_S,
     )
 
