@@ -24,6 +24,9 @@ from runs.models import ACTIVE, Conversation, Message, Run, RunEvent, Speaker, S
 # one process the engine puts its own wake-up here; another process finds the row by polling.
 wake: list[Callable[[str], None]] = []
 
+# As long as the column: a longer key cut to it could be another one's.
+MAX_KEY_CHARS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -66,11 +69,14 @@ def start(
     """Accept one message for a conversation, or for a new one with ``agent``.
 
     Raises Invalid (the text, a missing model), NotFound (not theirs), Conflict(reason="conversation_busy")
-    while the conversation still answers. The same idempotency key in a conversation gives the first run.
+    while the conversation still answers. The same idempotency key in a conversation, or for a new one, gives the
+    first run; with another text or agent, Conflict(reason="idempotency_conflict").
     """
-    key = idempotency_key[:100] or None
+    key = _clean_key(idempotency_key)
     if conversation is None and key:
         conversation = _opened(actor, key)
+        if conversation is not None and agent is not None and conversation.agent_id != agent.pk:
+            raise _other_message()
     if conversation is not None:
         permissions.require(actor, "conversation.write", conversation)
         agent = conversation.agent
@@ -83,6 +89,9 @@ def start(
     stamp = composing.compose(agent)
     try:
         with transaction.atomic():
+            # The copy in hand may be older than a deletion.
+            if not Agent.objects.alive().filter(pk=agent.pk).exists():
+                raise _deleted()
             talk = conversation or _new_conversation(actor, agent, text, origin, key)
             run = _write(actor, talk, text, key, stamp)
     except IntegrityError as error:
@@ -125,12 +134,16 @@ def announce(run_id: str) -> None:
 def _require_usable(actor: User, agent: Agent) -> None:
     permissions.require(actor, "agent.chat", agent)
     if agent.is_deleted:
-        raise LogosError(
-            "This agent was deleted; its chats can be read but not continued.",
-            reason="conflict",
-            action="Start a chat with another agent.",
-        )
+        raise _deleted()
     route_of(agent)
+
+
+def _deleted() -> LogosError:
+    return LogosError(
+        "This agent was deleted; its chats can be read but not continued.",
+        reason="conflict",
+        action="Start a chat with another agent.",
+    )
 
 
 def _opened(actor: User, key: str) -> Conversation | None:
@@ -173,5 +186,23 @@ def _repeated(conversation: Conversation, key: str, text: str) -> Started | None
     if message is None:
         return None
     if message.text != clean_text(text):
-        raise Conflict("This idempotency key was used for another message.", reason="idempotency_conflict")
+        raise _other_message()
     return Started(message.run, repeated=True)
+
+
+def _clean_key(key: str) -> str | None:
+    if len(key) > MAX_KEY_CHARS or not key.isprintable():
+        raise Invalid(
+            f"An idempotency key has at most {MAX_KEY_CHARS} visible characters.",
+            field="idempotency_key",
+            action="Send a shorter key, for instance a UUID.",
+        )
+    return key or None
+
+
+def _other_message() -> Conflict:
+    return Conflict(
+        "This idempotency key was used for another message.",
+        reason="idempotency_conflict",
+        action="Send the message with a new key.",
+    )
