@@ -7,7 +7,9 @@ changing, dropping, adding or moving a row makes every later digest wrong.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,8 +23,20 @@ from runs.stamp import canonical
 
 GENESIS = "0" * 64
 
-# A payload above this is cut before it is stored; the runtime itself cuts tool output near 50,000.
+# What is longer is cut before it is stored; the runtime itself cuts tool output near 50,000.
 MAX_DATA_CHARS = 64_000
+MAX_EVENT_CHARS = 128_000
+# SQLite reads JSON to a depth of 1,000, Python's own recursion ends sooner.
+MAX_DEPTH = 32
+CUT = "\n… cut"
+
+# The event that ends a run, and the status it leaves the run in.
+ENDS = {
+    "run.completed": "completed",
+    "run.failed": "failed",
+    "run.cancelled": "cancelled",
+    "run.interrupted": "interrupted",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +68,59 @@ def digest_of(event: Event, previous: str) -> str:
 
 
 def redacted(data: dict[str, Any]) -> dict[str, Any]:
-    """``data`` with secrets masked, NUL bytes dropped (PostgreSQL refuses them) and endless strings cut."""
-    return {key: _clean(value) for key, value in data.items()}
+    """``data`` as any database takes it: secrets masked, NUL bytes and halves of surrogate pairs gone, numbers
+    that JSON does not know as text, and what is endless (strings, lists, nesting) cut."""
+    room = _Room(MAX_EVENT_CHARS)
+    return {storable(str(key)): _clean(value, room, 0) for key, value in data.items()}
 
 
-def _clean(value: Any) -> Any:
+def storable(text: str) -> str:
+    """``text`` with secrets masked, without what PostgreSQL or UTF-8 refuse, cut at ``MAX_DATA_CHARS``."""
+    if "\x00" in text:
+        text = text.replace("\x00", "")
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    if len(text) <= MAX_DATA_CHARS:
+        return secrets.redact(text)
+    text = text[:MAX_DATA_CHARS]
+    return secrets.redact(text[: secrets.settled(text)]) + CUT
+
+
+class _Room:
+    """How many characters an event may still take."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+def _clean(value: Any, room: _Room, depth: int) -> Any:
     if isinstance(value, str):
-        text = secrets.redact(value.replace("\x00", "").encode("utf-8", "replace").decode())
-        return text if len(text) <= MAX_DATA_CHARS else text[:MAX_DATA_CHARS] + "\n… cut"
+        text = storable(value) if room.left > 0 else CUT
+        room.left -= len(text)
+        return text
+    room.left -= 8
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return _number(value)
+    if depth >= MAX_DEPTH or room.left <= 0:
+        return CUT
     if isinstance(value, dict):
-        return {str(key): _clean(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
-    return value
+        pairs = itertools.takewhile(lambda _: room.left > 0, value.items())
+        return {storable(str(key)): _clean(item, room, depth + 1) for key, item in pairs}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item, room, depth + 1) for item in itertools.takewhile(lambda _: room.left > 0, value)]
+    return storable(str(value))
+
+
+def _number(value: int | float) -> int | float | str:
+    if isinstance(value, float):
+        # PostgreSQL gives a large whole number back as an integer and minus nothing as nothing: the digest of
+        # either would not hold.
+        return (value or 0.0) if math.isfinite(value) and abs(value) < 2**53 else str(value)
+    return value if abs(value) < 2**63 else f"{value:#x}"
 
 
 def store(events: list[Event], heads: dict[str, str]) -> dict[str, str]:
@@ -119,12 +173,19 @@ def from_rows(rows: Iterable[RunEvent]) -> Iterator[Event]:
         yield Event(row.run_id, row.seq, row.kind, row.data, row.at)
 
 
+def has_ended(run_id: str, seq: int) -> bool:
+    """Is the event that ends the run among those up to ``seq``?"""
+    return RunEvent.objects.filter(run_id=run_id, seq__lte=seq, kind__in=ENDS).exists()
+
+
 def verify(run: Run) -> str:
     """ "" when the chain of a run holds, else one sentence that names the first event that does not fit."""
-    previous = GENESIS
-    for row in run.events.order_by("seq"):
+    previous, kind = GENESIS, ""
+    for row in run.events.order_by("seq").iterator():
         event = Event(row.run_id, row.seq, row.kind, row.data, row.at)
         if row.previous != previous or row.digest != digest_of(event, previous):
             return f"Event {row.seq} ({row.kind}) does not match the record before it."
-        previous = row.digest
+        previous, kind = row.digest, row.kind
+    if run.has_finished and ENDS.get(kind) != run.status:
+        return f"The record does not end with the event that left this run {run.get_status_display().lower()}."
     return ""

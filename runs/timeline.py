@@ -12,15 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from runs import purposes
-from runs.events import Event
+from runs.events import ENDS, Event
 from runs.results import summary
-
-ENDS = {
-    "run.completed": "completed",
-    "run.failed": "failed",
-    "run.cancelled": "cancelled",
-    "run.interrupted": "interrupted",
-}
 
 
 @dataclass(slots=True)
