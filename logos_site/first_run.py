@@ -139,7 +139,7 @@ def start(request: HttpRequest, token: str) -> HttpResponse:
     try:
         run = _make(form)
     except LogosError as error:
-        form.add_error(None, f"{error.message} {error.action}".strip())
+        form.add_error(None, _in_words(error))
         return _refused(request, form)
     request.session.pop(_KEPT, None)
     first_link.close()
@@ -154,7 +154,7 @@ def offered_models(base_url: str, api_key: str) -> tuple[Sequence[ModelInfo], st
     try:
         return async_to_sync(list_models)(base_url, api_key), ""
     except LogosError as error:
-        return (), f"{error.message} {error.action}".strip()
+        return (), _in_words(error)
 
 
 @transaction.atomic
@@ -186,12 +186,11 @@ def _route(form: FirstRun, person: User) -> ModelRoute:
 def _models(request: HttpRequest, form: FirstRun) -> HttpResponse:
     """The list of models to choose from, or why there is none; the rest of the form stays as it is."""
     given = form.data
-    form.models, problem = offered_models(given.get("base_url", "").strip(), given.get("api_key", ""))
-    if is_htmx(request):
-        return render(request, "first_run/_models.html", {"form": form, "problem": problem})
-    # Drawn without complaints: the person is not done yet.
+    # An unbound form has no complaints: the person is not done yet.
     unfinished = FirstRun(initial={name: given.get(name, "") for name in form.fields})
-    unfinished.models = form.models
+    unfinished.models, problem = offered_models(given.get("base_url", "").strip(), given.get("api_key", ""))
+    if is_htmx(request):
+        return render(request, "first_run/_models.html", {"form": unfinished, "problem": problem})
     return _page(request, unfinished, problem)
 
 
@@ -231,4 +230,9 @@ def _checked(check: Any, text: str) -> str:
     try:
         return check(text)
     except LogosError as error:
-        raise ValidationError(f"{error.message} {error.action}".strip()) from error
+        raise ValidationError(_in_words(error)) from error
+
+
+def _in_words(error: LogosError) -> str:
+    sentence = error.message if error.message.endswith((".", "!", "?")) else f"{error.message}."
+    return f"{sentence} {error.action}".strip()

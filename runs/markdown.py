@@ -108,7 +108,7 @@ def _cell_open(_: RendererHTML, tokens: Sequence[Token], index: int, options: An
 
 
 def _make_parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": False, "breaks": False}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
     rules = {
         "fence": _fence,
         "image": _image,

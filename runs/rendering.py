@@ -17,13 +17,22 @@ from django.template.loader import render_to_string
 
 from runs import words
 from runs.events import Event
-from runs.models import ACTIVE, Run
+from runs.models import ACTIVE, Run, Status
 from runs.timeline import Call, Item, Text, Thinking, Timeline
 
 VIEWS = ("chat", "run")
 
 # What a page shows of a tool's output; the rest is one click away.
 SHOWN_OUTPUT_CHARS = {"chat": 2_000, "run": 4_000}
+
+
+# The state a run is in after an event, for the line under a live turn.
+STATES_BEGUN: dict[str, str] = {
+    "sandbox.progress": Status.PROVISIONING,
+    "run.started": Status.RUNNING,
+    "approval.requested": Status.WAITING,
+    "approval.decided": Status.RUNNING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +43,12 @@ class RunRef:
     conversation_id: str
     agent_name: str
     started_at: datetime | None = None
+    is_scripted: bool = False
 
     @classmethod
     def of(cls, run: Run) -> RunRef:
-        return cls(run.pk, run.conversation_id, run.agent.name, run.created_at)
+        is_scripted = (run.stamp.get("model") or {}).get("kind") == "rehearsal"
+        return cls(run.pk, run.conversation_id, run.agent.name, run.created_at, is_scripted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +63,9 @@ class RunFigures:
     cost: Decimal | None = None
     cost_is_partial: bool = False
     duration_ms: float | None = None
-    model: str = ""
-    is_scripted: bool = False
 
     @classmethod
     def of(cls, run: Run) -> RunFigures:
-        model = run.stamp.get("model") or {}
         return cls(
             status=run.status,
             model_calls=run.model_calls,
@@ -67,8 +75,6 @@ class RunFigures:
             cost=run.cost,
             cost_is_partial=run.cost_is_partial,
             duration_ms=run.duration_ms,
-            model=str(model.get("model", "")),
-            is_scripted=model.get("kind") == "rehearsal",
         )
 
     @property
@@ -104,7 +110,6 @@ def turn_html(run: RunRef, figures: RunFigures, timeline: Timeline, view: str, c
         "figures": figures,
         "items": [html for html in drawn if html],
         "seq": timeline.seq,
-        "started_at": timeline.started_at or run.started_at,
         "has_text": any(isinstance(item, Text) for item in timeline.items),
         "end": timeline.end,
         "view": view,
@@ -132,6 +137,9 @@ def frames(
         body = {"html": turn_html(run, figures, timeline, view), "status": figures.status}
         return _frame("end", body, event.seq)
     parts = [part for item in changed if (part := _part(run, timeline, item, event, view))]
+    if event.kind in STATES_BEGUN:
+        figures = RunFigures(status=STATES_BEGUN[event.kind])
+        parts.append(("item", {"id": f"foot-{run.id}", "html": _foot(run, figures)}))
     last = len(parts) - 1
     return b"".join(_frame(name, body, event.seq if n == last else None) for n, (name, body) in enumerate(parts))
 
@@ -148,6 +156,10 @@ def _part(run: RunRef, timeline: Timeline, item: Item, event: Event, view: str) 
         # A model call is drawn before the text that is still growing.
         body["before"] = f"{run.id}-{timeline.items[timeline.items.index(item) + 1].id}"
     return "item", body
+
+
+def _foot(run: RunRef, figures: RunFigures) -> str:
+    return render_to_string("runs/_foot.html", {"run": run, "figures": figures}).strip()
 
 
 def _frame(name: str, body: dict[str, str], seq: int | None) -> bytes:

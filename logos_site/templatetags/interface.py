@@ -28,9 +28,10 @@ def face(name: str, kind: str = "") -> SafeString:
 
 
 @register.inclusion_tag("_field.html")
-def field(bound: BoundField, hint: str = "", label: str = "") -> dict[str, object]:
+def field(bound: BoundField, hint: str = "", label: str = "", needed: bool = False) -> dict[str, object]:
     """A form field: label, control, hint, errors, tied together for screen readers.
 
+    ``needed`` marks a field that is required in some cases only, and shown in those only.
     With a ``label`` of our own the placeholder goes: allauth repeats its label there."""
     described = [f"{bound.id_for_label}-{part}" for part in ("hint", "errors")]
     attributes: dict[str, str | bool] = {"aria-describedby": " ".join(described)}
@@ -39,4 +40,10 @@ def field(bound: BoundField, hint: str = "", label: str = "") -> dict[str, objec
     if label:
         attributes["placeholder"] = ""
     control = bound.as_widget(attrs=attributes)
-    return {"bound": bound, "control": control, "hint": hint or bound.help_text, "label": label or bound.label}
+    return {
+        "bound": bound,
+        "control": control,
+        "hint": hint or bound.help_text,
+        "label": label or bound.label,
+        "optional": not bound.field.required and not needed,
+    }

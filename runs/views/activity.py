@@ -180,7 +180,7 @@ def _frame(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
         "asked_by": parts.name_of(run.actor),
         "tab": tab,
         "stamp": parts.stamp_chips(run.stamp),
-        "is_scripted": figures.is_scripted,
+        "is_scripted": RunRef.of(run).is_scripted,
         "active_run": run if may_cancel else None,
         "may_approve": may_cancel,
         "may_clone": not run.agent.is_deleted and permissions.may(user, "run.clone"),

@@ -105,9 +105,10 @@ def usable_agents(user: User) -> list[Agent]:
 
 def own_chats(user: User) -> QuerySet[Conversation]:
     """A person's own conversations, newest first, with the state of the run that goes on in each."""
-    active = Run.objects.filter(conversation=OuterRef("pk"), status__in=ACTIVE).values("status")[:1]
+    active = Run.objects.filter(conversation=OuterRef("pk"), status__in=ACTIVE)
+    running = {"active_status": Subquery(active.values("status")[:1]), "active_run": Subquery(active.values("pk")[:1])}
     rows = permissions.visible(user, Conversation.objects.filter(owner=user))
-    return rows.select_related("agent").annotate(active_status=Subquery(active)).order_by("-last_at")
+    return rows.select_related("agent").annotate(**running).order_by("-last_at")
 
 
 def idle_chats(user: User) -> QuerySet[Conversation]:

@@ -31,6 +31,8 @@
     else if (distance() > NEAR_END_PX) chip.hidden = false;
   });
   chip.addEventListener("click", toEnd);
+  // The composer grows and errors appear above it: the end stays in sight for who was reading it.
+  new ResizeObserver(() => isFollowing && toEnd()).observe(scroll);
   toEnd();
 
   const isRunning = () => Boolean(document.querySelector(".turn[data-stream]"));

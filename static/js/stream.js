@@ -150,8 +150,16 @@
       ready(element);
       saySentences(element.querySelector(".said[data-live-text]")?.textContent || "");
     }
+    const state = document.getElementById(id)?.querySelector("[data-state]");
+    if (state) showState(turn.dataset.run, state);
     const said = document.getElementById(id)?.dataset.say;
     if (said && said !== known?.dataset.say) say(said);
+  }
+
+  // The same state is shown in the header and in the list of chats.
+  function showState(run, state) {
+    for (const place of document.querySelectorAll(`[data-state-of="${run}"]`)) place.innerHTML = state.innerHTML;
+    if (state.textContent.includes("waiting")) say(state.textContent);
   }
 
   function parse(html) {
