@@ -31,6 +31,22 @@ def request(run_id: str, command: str, description: str) -> Approval:
     )
 
 
+def shown(asked: Approval) -> dict[str, str]:
+    """The data of an ``approval.requested`` event."""
+    data = {"id": asked.pk, "command": asked.command, "description": asked.description}
+    return {**data, "expires_at": asked.expires_at.isoformat()}
+
+
+def open_of(run_id: str) -> list[Approval]:
+    """The run's questions that nobody has decided yet, oldest first."""
+    return list(Approval.objects.filter(run_id=run_id, state=ApprovalState.PENDING).order_by("created_at"))
+
+
+def is_open(run_id: str) -> bool:
+    """Is there a question of this run that is undecided, or whose decision the runtime has not been told?"""
+    return Approval.objects.filter(run_id=run_id, answered_at=None).exists()
+
+
 def decide(actor: User, approval: Approval, choice: str, subject_hash: str = "") -> Approval:
     """Allow once or deny. Conflict when it was decided, has expired, or is not what was shown."""
     permissions.require(actor, "run.approve", approval.run)

@@ -22,10 +22,11 @@ from django.conf import settings
 from agents.errors import Code, LogosError, NotFound
 from agents.ids import ulid
 from agents.logcontext import about
-from runs import approvals, events, settling, work
+from runs import events, settling, unheard, work
+from runs.asking import Asking
 from runs.hub import Hub
 from runs.merge import Merger
-from runs.models import ApprovalState, Status
+from runs.models import Status
 from runs.recorder import Recorder, Writer
 from runs.settling import Figures, Outcome
 from runs.sink import RunSink
@@ -76,6 +77,7 @@ class Execution:
         self.merger = Merger(time.monotonic, router_drives=bool(job.runtime_run_id), known=known)
         self.recorder = Recorder(job.run_id, seq, tools.writer, tools.hub)
         self.sink = RunSink(self.recorder, self.merger, self.figures)
+        self.asking = Asking(job.run_id, self.recorder, tools.db, known)
         self.news = asyncio.Event()
         self.stop = asyncio.Event()
         self.patience: asyncio.Timeout | None = None
@@ -84,6 +86,7 @@ class Execution:
         self.resident: Resident | None = None
         self.lease: Lease | None = None
         self.runtime_run_id = job.runtime_run_id
+        self.runtime_session_id = job.runtime_session_id
 
     # the story ------------------------------------------------------------------------------------
 
@@ -133,7 +136,9 @@ class Execution:
         return await self._follow(self.resident)
 
     async def _start_runtime(self, resident: Resident, lease: Lease) -> None:
-        session = f"run_{ulid()}"  # fresh, or the runtime would go on with the soul it stored there
+        session = self.runtime_session_id = (
+            f"run_{ulid()}"  # fresh, or the runtime would go on with the soul it stored there
+        )
         note = {"lane": lease.lane, "runtime_session_id": session}
         await self.tools.db(work.enter, self.job.run_id, Status.PROVISIONING, **note)
         if self.stop.is_set():
@@ -176,7 +181,7 @@ class Execution:
             case runtime_events.ToolCompleted(tool=tool, duration_s=duration_s, error=error):
                 self.sink.record(self.merger.completed_in_runtime(tool, duration_s, error))
             case runtime_events.ApprovalRequest(command=command, description=description):
-                await self._ask(command, description)
+                await self.asking.ask(command, description)
             case runtime_events.Completed(output=output):
                 return self.completed(output)
             case runtime_events.Failed(error=sentence):
@@ -184,12 +189,6 @@ class Execution:
             case runtime_events.Cancelled():
                 return self.cancelled() if self.stop.is_set() else self.lost("The agent runtime stopped the run.")
         return None
-
-    async def _ask(self, command: str, description: str) -> None:
-        asked = await self.tools.db(approvals.request, self.job.run_id, command, description)
-        await self.tools.db(work.enter, self.job.run_id, Status.WAITING)
-        data = {"id": asked.pk, "command": asked.command, "description": asked.description}
-        self.recorder.emit("approval.requested", {**data, "expires_at": asked.expires_at.isoformat()})
 
     async def after_lost_stream(self, resident: Resident) -> Outcome:
         """The stream broke off before the run ended: the runtime's status is what remains to ask."""
@@ -220,6 +219,8 @@ class Execution:
                 failed_looks = 0
                 if status.has_ended:
                     return status
+                if status.status == unheard.WAITING and not self.stop.is_set():
+                    await self.asking.ask_unheard(resident.client, self.runtime_run_id, self.runtime_session_id)
             overdue += POLL_S if self.stop.is_set() else 0.0
             if overdue > STOP_GRACE_S:
                 self.may_still_run = True
@@ -256,20 +257,8 @@ class Execution:
             if self.patience:
                 self.patience.reschedule(asyncio.get_running_loop().time() + STOP_GRACE_S)
             await self._stop_runtime()
-        for approval_id, state, by in decided:
-            if self.resident and await self.tools.db(work.answered, approval_id):
-                await self._answer(self.resident, approval_id, state, by)
-
-    async def _answer(self, resident: Resident, approval_id: str, state: str, by: str) -> None:
-        choice = "once" if state == ApprovalState.ALLOWED else "deny"
-        shown = {ApprovalState.ALLOWED: "once", ApprovalState.EXPIRED: "expired"}.get(ApprovalState(state), "deny")
-        self.recorder.emit("approval.decided", {"id": approval_id, "choice": shown, "by": by})
-        await self.tools.db(work.enter, self.job.run_id, Status.RUNNING)
-        try:
-            await resident.client.approve(self.runtime_run_id, "once" if choice == "once" else "deny")
-        except LogosError as error:
-            logger.warning("The runtime did not take the decision: %s %s", error.message, error.detail)
-            self.recorder.emit("note", {"text": "The decision came too late for the agent runtime."})
+        if self.resident:
+            await self.asking.tell(self.resident.client, self.runtime_run_id, decided)
 
     async def _or_stopped(self, awaitable: Awaitable[Resident]) -> Resident:
         """The result, unless the run is stopped first: a person need not wait for a sandbox to be ready."""

@@ -25,6 +25,9 @@ COALESCE_CHARS = 256
 FLUSH_S = 0.05
 BATCH = 200
 
+# Text may wait a moment for more of it; every other event is a step that a crash must not lose.
+GROWING = ("text.delta", "reasoning.delta")
+
 # Events are shown before they are stored, at most one batch and what arrives during its write. After a
 # crash numbering goes on beyond anything a viewer may have seen, so that no number is used twice.
 RESUME_GAP = 10_000
@@ -49,7 +52,7 @@ class Writer:
         self._queue.append(event)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run(), name="event writer")
-        if len(self._queue) >= BATCH:
+        if len(self._queue) >= BATCH or event.kind not in GROWING:
             self._full.set()
 
     async def flush(self, run_id: str) -> None:

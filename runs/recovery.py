@@ -46,6 +46,9 @@ class Resumed(Execution):
         if self.resident is None:
             return self.lost("The sandbox ended while Logos was away.")
         self.recorder.emit("note", {"text": "Logos was restarted; the run went on in its sandbox."})
+        await self.asking.take_over()
+        if self.stop.is_set():  # asked before there was anybody to tell
+            await self._stop_runtime()
         return await self.after_lost_stream(self.resident)
 
 

@@ -259,6 +259,11 @@ class House:
                     return event
         raise AssertionError(f"the run ended without {kind}")
 
+    def agent(self) -> Any:
+        from agents.models import Agent
+
+        return Agent.objects.select_related("soul", "route__provider").get(pk=self.agent_id)
+
     # what is written ------------------------------------------------------------------------------
 
     def row(self, run_id: str) -> Any:

@@ -1,0 +1,89 @@
+"""The questions of one run: put to the person, their decisions told to the runtime, each once.
+
+A question is written before it is shown and a decision before it is told, so whoever takes the run over
+finds what is open. The runtime answers its oldest question; it must never be told a decision twice, or the
+second would answer the next question unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Literal
+
+from agents.errors import LogosError
+from runs import approvals, unheard, work
+from runs.events import Event
+from runs.models import ApprovalState, Status
+from runs.recorder import Recorder
+from sandboxes.hermes.client import HermesClient
+
+logger = logging.getLogger(__name__)
+
+Db = Callable[..., Awaitable[Any]]
+Decision = tuple[str, str, str]  # id, state, who decided
+
+TOLD: dict[str, Literal["once", "deny"]] = {ApprovalState.ALLOWED: "once"}
+SHOWN: dict[str, str] = {ApprovalState.ALLOWED: "once", ApprovalState.EXPIRED: "expired"}
+
+
+class Asking:
+    """Used on the engine's event loop by one run."""
+
+    def __init__(self, run_id: str, recorder: Recorder, db: Db, known: Iterable[Event]) -> None:
+        self._run_id, self._recorder, self._db = run_id, recorder, db
+        self._shown = {event.data["id"] for event in known if event.kind == "approval.requested"}
+        # Held while the runtime is told something or asked what it waits for: its status is then not in between.
+        self._turn = asyncio.Lock()
+
+    async def ask(self, command: str, description: str) -> None:
+        """Put a question of the runtime to the person."""
+        asked = await self._db(approvals.request, self._run_id, command, description)
+        await self._db(work.enter, self._run_id, Status.WAITING)
+        self._recorder.emit("approval.requested", approvals.shown(asked))
+
+    async def take_over(self) -> None:
+        """Show what a dead engine had written but not shown."""
+        waiting = await self._db(approvals.open_of, self._run_id)
+        for asked in waiting:
+            if asked.pk not in self._shown:
+                self._recorder.emit("approval.requested", approvals.shown(asked))
+        await self._db(work.enter, self._run_id, Status.WAITING if waiting else Status.RUNNING)
+
+    async def ask_unheard(self, client: HermesClient, runtime_run_id: str, session_id: str) -> None:
+        """The runtime waits and its event stream is gone: ask what it would have asked, unless that is open.
+
+        What cannot be shown is denied. Called again and again while the runtime waits; never raises LogosError."""
+        async with self._turn:
+            if await self._db(approvals.is_open, self._run_id):
+                return
+            try:
+                if (await client.status(runtime_run_id)).status != unheard.WAITING:
+                    return  # it was told while we looked
+                command = unheard.command_in(await client.session_messages(session_id))
+                if not command:
+                    await client.approve(runtime_run_id, "deny")
+            except LogosError as error:
+                logger.warning("What the runtime waits for could not be read: %s %s", error.message, error.detail)
+                return
+            if command:
+                await self.ask(command, unheard.DESCRIPTION)
+            else:
+                self._recorder.emit("note", {"text": "The agent asked for leave unheard; it was denied."})
+
+    async def tell(self, client: HermesClient, runtime_run_id: str, decided: Iterable[Decision]) -> None:
+        """Tell the runtime what was decided; what it has been told already is left out."""
+        for approval_id, state, by in decided:
+            async with self._turn:
+                if await self._db(work.answered, approval_id):
+                    await self._tell(client, runtime_run_id, approval_id, state, by)
+
+    async def _tell(self, client: HermesClient, runtime_run_id: str, approval_id: str, state: str, by: str) -> None:
+        self._recorder.emit("approval.decided", {"id": approval_id, "choice": SHOWN.get(state, "deny"), "by": by})
+        await self._db(work.enter, self._run_id, Status.RUNNING)
+        try:
+            await client.approve(runtime_run_id, TOLD.get(state, "deny"))
+        except LogosError as error:
+            logger.warning("The runtime did not take the decision: %s %s", error.message, error.detail)
+            self._recorder.emit("note", {"text": "The decision came too late for the agent runtime."})
