@@ -1,0 +1,121 @@
+"""People and their API tokens in the console; the last admin stays one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from agents import permissions
+from agents.admin_base import RecordAdmin
+from agents.models import ApiToken, Role, User
+
+LAST_ADMIN = "This is the last admin: make somebody else one first."
+
+
+def leaves_no_admin(people: Iterable[User]) -> bool:
+    """Would nobody be an active admin without these?"""
+    admins = User.objects.filter(role=Role.ADMIN, is_active=True)
+    return admins.exists() and not admins.exclude(pk__in=[person.pk for person in people]).exists()
+
+
+class PersonForm(UserChangeForm):
+    """Keeps the last admin active and an admin."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for field, keeps in (("role", cleaned.get("role") == Role.ADMIN), ("is_active", cleaned.get("is_active"))):
+            if field in self.fields and not keeps and leaves_no_admin([self.instance]):
+                self.add_error(field, LAST_ADMIN)
+        return cleaned
+
+
+class NewPersonForm(AdminUserCreationForm):
+    """A new person has a role from the start."""
+
+    class Meta(AdminUserCreationForm.Meta):
+        model = User
+        fields = ("username", "email", "role")
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    """Who may sign in, and as what."""
+
+    form = PersonForm
+    add_form = NewPersonForm
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Rights", {"fields": ("role", "is_active", "groups")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": ("username", "email", "role", "usable_password", "password1", "password2"),
+            },
+        ),
+    )
+    readonly_fields = ("last_login", "date_joined")
+    list_display = ("username", "display_name", "email", "role", "is_active", "last_login")
+    list_filter = ("role", "is_active", "groups")
+    filter_horizontal = ("groups",)
+
+    def _manages(self, request: HttpRequest) -> bool:
+        return permissions.may(request.user, "user.manage")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self._manages(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._manages(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self._manages(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._manages(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._manages(request)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """The last admin stays; somebody with runs is suspended rather than deleted, because records stay."""
+        listed, counts, needed, protected = super().get_deleted_objects(objs, request)
+        return listed, counts, needed, [*protected, *([LAST_ADMIN] if leaves_no_admin(objs) else [])]
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(RecordAdmin):
+    """Tokens can be read about and revoked; making one is for its owner, who sees the secret once."""
+
+    view_action = "token.create"
+    fields = ("name", "user", "hint", "created_at", "last_used_at", "expires_at", "revoked_at")
+    list_display = ("name", "user", "hint", "created_at", "last_used_at", "expires_at", "revoked_at")
+    list_select_related = ("user",)
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    search_fields = ("name", "user__username", "hint")
+    ordering = ("-pk",)
+    actions = ("revoke",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows = admin.ModelAdmin.get_queryset(self, request)
+        return rows if permissions.may(request.user, "user.manage") else rows.filter(user=request.user)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        own = obj is None or obj.user == request.user or permissions.may(request.user, "user.manage")
+        return own and permissions.may(request.user, self.view_action)
+
+    @admin.action(description="Revoke", permissions=["view"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        count = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        self.message_user(request, f"Revoked: {count}.")

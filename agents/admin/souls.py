@@ -1,0 +1,124 @@
+"""Souls in the console: every change of a text is a revision, and none is lost to another."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from agents import permissions, souls
+from agents.admin.grants import SOUL_GRANTS
+from agents.admin_base import RecordAdmin, SharedAdmin, VisibleRelatedFilter
+from agents.errors import Invalid
+from agents.models import Soul, SoulRevision, User
+
+
+class SoulForm(forms.ModelForm):
+    """Refuses what cannot be a soul, and a text written from an older revision than the stored one."""
+
+    written_from = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = Soul
+        fields = ("name", "description", "owner", "visibility", "text")
+        widgets = {"text": forms.Textarea(attrs={"rows": 24, "cols": 100})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "text" in self.fields:
+            # Blanks around the text are the author's; Django would cut them.
+            self.fields["text"].strip = False  # type: ignore[attr-defined]
+        if self.instance.pk and not self.instance._state.adding:
+            self.fields["written_from"].initial = self.instance.revision
+
+    def clean_name(self) -> str:
+        try:
+            return souls.clean_name(self.cleaned_data["name"])
+        except Invalid as error:
+            raise ValidationError(error.message) from error
+
+    def clean_text(self) -> str:
+        try:
+            return souls.check(self.cleaned_data["text"])
+        except Invalid as error:
+            raise ValidationError(error.message) from error
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.instance._state.adding and cleaned.get("written_from") not in (None, self.instance.revision):
+            self.add_error("text", f"Somebody saved revision {self.instance.revision} in the meantime. Load it first.")
+        return cleaned
+
+
+@admin.register(Soul)
+class SoulAdmin(SharedAdmin):
+    """Saves through ``agents.souls``."""
+
+    view_action = "soul.view"
+    add_action = "soul.create"
+    change_action = "soul.edit"
+    delete_action = "soul.manage"
+
+    form = SoulForm
+    inlines = SOUL_GRANTS
+    fields = ("name", "description", "owner", "visibility", "text", "slug", "revision", "written_from")
+    readonly_fields = ("slug", "revision")
+    list_display = ("name", "owner", "revision", "visibility", "updated_at")
+    list_select_related = ("owner",)
+    list_filter = ("visibility",)
+    search_fields = ("name", "slug", "description", "owner__username")
+    ordering = ("name", "pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        rows = super().get_queryset(request)
+        return rows.defer("text") if request.resolver_match and request.resolver_match.url_name == _LIST else rows
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        hidden = () if self.has_change_permission(request, obj) else ("written_from",)
+        return tuple(name for name in self.fields if name not in hidden)
+
+    def save_model(self, request: HttpRequest, obj: Soul, form: Any, change: bool) -> None:
+        text, author = form.cleaned_data["text"], cast(User, request.user)
+        if change:
+            names = [name for name in form.changed_data if name in {"name", "description", "owner", "visibility"}]
+            obj.save(update_fields=[*names, "updated_at"])
+            souls.revise(obj, text, author)
+            return
+        made = souls.create(obj.name, text, author, description=obj.description, visibility=obj.visibility)
+        if obj.owner is not None:
+            made.owner = obj.owner
+            made.save(update_fields=["owner"])
+        obj.__dict__.update(made.__dict__)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A soul's revisions go with it, though nobody may delete one alone."""
+        listed, counts, needed, protected = super().get_deleted_objects(objs, request)
+        needed.discard(str(SoulRevision._meta.verbose_name))
+        return listed, counts, needed, protected
+
+
+_LIST = "agents_soul_changelist"
+
+
+@admin.register(SoulRevision)
+class SoulRevisionAdmin(RecordAdmin):
+    """Every text a soul ever had."""
+
+    view_action = "soul.view"
+    fields = ("soul", "number", "text", "sha256", "author", "created_at")
+    list_display = ("soul", "number", "author", "created_at", "sha256")
+    list_select_related = ("soul", "author")
+    list_filter = (("soul", VisibleRelatedFilter),)
+    search_fields = ("soul__name", "soul__slug", "sha256")
+    ordering = ("-pk",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        seen = permissions.visible(request.user, Soul.objects.all())
+        return admin.ModelAdmin.get_queryset(self, request).filter(soul__in=seen.values("pk"))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._allows(request, "soul.view", obj.soul if obj else None)

@@ -1,0 +1,180 @@
+"""Agents and grants in the console: the rules hold, and an operator finds only their own."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents import composition, permissions, souls
+from agents.models import Agent, AgentUserGrant, Policy, Role, Soul, User
+from tests.conftest import person
+from tests.console import Console, complaints
+
+
+@pytest.fixture
+def otto(db: None) -> User:
+    return person("otto", Role.OPERATOR)
+
+
+@pytest.fixture
+def hers(otto: User, route: object) -> Agent:
+    return composition.create(otto, "ottos-agent", souls.create("Ottos soul", "Be Otto.", otto))
+
+
+def test_an_operator_finds_their_own_agents_and_nobody_elses(otto: User, hers: Agent, atlas: Agent) -> None:
+    console = Console(otto)
+    page = console.list(Agent).content.decode()
+
+    assert "ottos-agent" in page
+    for foreign in ("atlas", atlas.pk.removeprefix("agent_"), atlas.soul.name, "alice"):
+        assert foreign not in page
+    assert console.open(hers).status_code == 200
+    assert console.open(atlas).status_code == 302
+    assert console.open(atlas, "delete").status_code == 302
+    assert console.open(atlas, "history").status_code == 302
+
+
+def test_forms_offer_nothing_that_names_others(otto: User, hers: Agent, atlas: Agent) -> None:
+    Policy.objects.create(name="alices hosts", owner=atlas.owner)
+    console = Console(otto)
+
+    for page in (console.open(hers), console.client.get(console.address(Agent, "add"))):
+        text = page.content.decode()
+        assert "Ottos soul" in text
+        for foreign in ("Steady hand", atlas.soul_id, atlas.soul_id.removeprefix("soul_"), "alices hosts", "alice"):
+            assert foreign not in text
+
+
+def test_a_choice_that_was_not_offered_is_refused(otto: User, hers: Agent, atlas: Agent) -> None:
+    page = Console(otto).save(hers, soul=atlas.soul_id)
+
+    assert "valid choice" in complaints(page)
+    hers.refresh_from_db()
+    assert hers.soul.name == "Ottos soul"
+
+
+def test_an_agent_keeps_a_soul_its_editor_may_not_see(alice: User, otto: User, atlas: Agent) -> None:
+    permissions.grant(otto, "edit", atlas)
+
+    assert Console(otto).save(atlas, description="New words").status_code == 302
+    atlas.refresh_from_db()
+    assert (atlas.description, atlas.soul.owner, atlas.owner) == ("New words", alice, alice)
+
+
+def test_a_new_agent_belongs_to_whoever_made_it_whatever_they_post(otto: User, hers: Agent, alice: User) -> None:
+    page = Console(otto).save(Agent, name="second", soul=hers.soul_id, toolsets=["terminal"], owner="alice")
+
+    assert page.status_code == 302
+    made = Agent.objects.get(name="second")
+    assert (made.owner, made.toolsets) == (otto, ["terminal"])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"name": "a\u200bb"}, "invisible"),
+        ({"name": "OTTOS-AGENT"}, "already has an agent of this name"),
+        ({"toolsets": ["root"]}, "valid choice"),
+    ],
+)
+def test_the_rules_of_composing_hold(otto: User, hers: Agent, values: dict, words: str) -> None:
+    page = Console(otto).save(Agent, **{"name": "new", "soul": hers.soul_id, "toolsets": ["file"], **values})
+
+    assert words in complaints(page)
+    assert Agent.objects.count() == 1
+
+
+def test_deleting_marks_the_row_and_a_deleted_agent_is_read_only(otto: User, hers: Agent) -> None:
+    console = Console(otto)
+    assert "stay readable" in console.open(hers, "delete").content.decode()
+
+    console.delete(hers)
+
+    hers.refresh_from_db()
+    assert hers.is_deleted
+    assert 'name="_save"' not in console.open(hers).content.decode()
+    assert console.delete(hers).status_code == 403
+
+
+def test_of_several_chosen_agents_none_is_deleted_if_one_may_not_be(otto: User, hers: Agent, atlas: Agent) -> None:
+    permissions.grant(otto, "view", atlas)
+    console = Console(otto)
+    data = {"action": "delete_selected", "_selected_action": [hers.pk, atlas.pk], "post": "yes"}
+
+    assert console.client.post(console.address(Agent), data).status_code == 403
+
+    assert Agent.objects.alive().count() == 2
+
+
+def test_access_is_given_by_name_and_taken_back(ada: User, bob: User, mallory: User, atlas: Agent) -> None:
+    console = Console(ada)
+    level = AgentUserGrant.objects.get(user=bob).permission_id
+    page = console.open(atlas).content.decode()
+    assert 'value="bob"' in page
+    assert "mallory" not in page
+
+    console.save(
+        atlas,
+        **{
+            "agentusergrant_set-TOTAL_FORMS": "2",
+            "agentusergrant_set-0-DELETE": "on",
+            "agentusergrant_set-1-user": "mallory",
+            "agentusergrant_set-1-permission": level,
+        },
+    )
+
+    assert permissions.allows(mallory, "agent.chat", atlas)
+    assert not permissions.allows(bob, "agent.chat", atlas)
+
+
+def test_a_grant_to_nobody_is_refused(ada: User, atlas: Agent, bob: User) -> None:
+    level = AgentUserGrant.objects.get(user=bob).permission_id
+    new = {"agentusergrant_set-TOTAL_FORMS": "2", "agentusergrant_set-1-user": "nobody"}
+
+    page = Console(ada).save(atlas, **new, **{"agentusergrant_set-1-permission": level})
+
+    assert "no person of this name" in complaints(page)
+
+
+def test_who_may_edit_but_not_manage_neither_sees_nor_gives_access(otto: User, bob: User, atlas: Agent) -> None:
+    permissions.grant(otto, "edit", atlas)
+    console = Console(otto)
+    level = AgentUserGrant.objects.filter(user=bob).values_list("permission_id", flat=True)[0]
+    assert "bob" not in console.open(atlas).content.decode()
+
+    console.save(
+        atlas,
+        **{"agentusergrant_set-TOTAL_FORMS": "1", "agentusergrant_set-INITIAL_FORMS": "0"},
+        **{"agentusergrant_set-0-user": "otto", "agentusergrant_set-0-permission": level},
+    )
+
+    assert AgentUserGrant.objects.filter(user=otto).count() == 1
+
+
+def test_grants_offer_the_four_levels(ada: User, atlas: Agent) -> None:
+    page = Console(ada).open(atlas).content.decode()
+
+    for sentence in ("Can view agent", "Can use the agent in a chat", "Can edit the agent", "Can manage the agent"):
+        assert sentence in page
+    assert "Can delete agent" not in page
+
+
+@pytest.mark.parametrize("name", ["alice", "viewer"])
+def test_users_and_viewers_have_no_console(request: pytest.FixtureRequest, atlas: Agent, name: str) -> None:
+    console = Console(request.getfixturevalue(name))
+
+    assert console.client.get("/admin/", follow=True).status_code == 403
+    assert console.list(Agent).status_code in (302, 403)
+
+
+@pytest.mark.django_db
+def test_strangers_sign_in_where_everybody_does() -> None:
+    answer = Console().client.get("/admin/", follow=True)
+
+    assert answer.redirect_chain[-1][0].startswith("/accounts/login/")
+
+
+def test_an_admin_gives_an_agent_to_another_owner(ada: User, bob: User, atlas: Agent, soul: Soul) -> None:
+    assert Console(ada).save(atlas, owner="bob").status_code == 302
+
+    atlas.refresh_from_db()
+    assert atlas.owner == bob

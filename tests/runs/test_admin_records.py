@@ -1,0 +1,143 @@
+"""The console over every model: records stay, lists cost the same however long, operators see only their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Model
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from agents import composition, permissions, routes, souls
+from agents.models import (
+    Agent,
+    ApiToken,
+    ModelRoute,
+    Policy,
+    Provider,
+    Role,
+    Soul,
+    SoulRevision,
+    User,
+)
+from runs import approvals, dispatch
+from runs.models import Approval, Conversation, EngineBeat, Message, Run, RunEvent
+from sandboxes.models import InferenceCall, Sandbox
+from tests.api_client import end
+from tests.conftest import person
+from tests.console import Console
+
+RECORDS = [Conversation, Message, Run, RunEvent, Approval, InferenceCall, SoulRevision, Sandbox, EngineBeat, ApiToken]
+OURS = [Agent, Soul, ModelRoute, Policy, Provider, User, *RECORDS]
+
+
+def world(owner: User, number: int) -> dict[type[Model], Any]:
+    """One row of every model, all of them ``owner``'s; names and ids hold ``number``."""
+    provider, _ = Provider.objects.get_or_create(name="Lab", kind="openai-compatible", base_url="https://lab.example")
+    route = routes.add_route(provider, f"model-{number}", owner)
+    ModelRoute.objects.filter(pk=route.pk).update(visibility="private")
+    soul = souls.create(f"soul-{number}", "Text.", owner)
+    agent = composition.create(owner, f"agent-{number}", soul, route=route)
+    policy = Policy.objects.create(name=f"policy-{number}", owner=owner)
+    run = dispatch.start(owner, f"message-{number}", agent=agent).run
+    question = approvals.request(run.pk, f"rm {number}", "delete")
+    box = Sandbox.objects.create(agent=agent, number=number, layers=["userns"])
+    call = InferenceCall.objects.create(
+        id=f"call-{number}", sandbox=box, run_id=run.pk, route_id=route.pk, model=route.model, status=200,
+        streamed=True, duration_ms=1.0,
+    )  # fmt: skip
+    beat = EngineBeat.objects.create(owner=f"engine-{number}", seen_at=timezone.now())
+    token, _ = ApiToken.make(owner, f"token-{number}")
+    end(run, "Reply.")
+    rows = [agent, soul, soul.revisions.get(), route, policy, provider, run, run.events.first(), run.conversation]
+    rows += [run.message, question, box, call, beat, token, owner]
+    return {type(row): row for row in rows}
+
+
+def test_every_model_of_ours_is_in_the_console() -> None:
+    grants = {name for name in permissions._GRANTS.values() for name in name}
+    ours = {
+        model
+        for app in ("agents", "sandboxes", "runs", "mcp_gateway", "channels_app")
+        for model in apps.get_app_config(app).get_models()
+    }
+
+    assert ours - grants == set(OURS)
+    assert {model for model in ours - grants if not admin.site.is_registered(model)} == set()
+
+
+@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.OPERATOR])
+def test_a_list_costs_the_same_however_long(ada: User, role: str, model: type[Model]) -> None:
+    reader = ada if role == Role.ADMIN else person("otto", Role.OPERATOR)
+    console = Console(reader)
+    if role == Role.OPERATOR and model in (User, EngineBeat):
+        assert console.list(model).status_code == 403
+        return
+
+    def queries() -> tuple[int, int]:
+        with CaptureQueriesContext(connection) as captured:
+            page = console.list(model)
+        return len(captured), page.context["cl"].result_count
+
+    for number in range(1, 3):
+        world(reader, number)
+    few, rows_then = queries()
+    for number in range(3, 9):
+        world(reader, number)
+        person(f"person-{number}")
+    many, rows_now = queries()
+
+    assert rows_now > rows_then or model is Provider
+    assert many == few
+
+
+@pytest.mark.parametrize("model", RECORDS, ids=lambda model: model.__name__)
+def test_a_record_is_only_read(ada: User, model: type[Model]) -> None:
+    row, console = world(ada, 1)[model], Console(ada)
+    before = model._default_manager.filter(pk=row.pk).values().get()
+
+    page = console.open(row).content.decode()
+    assert 'name="_save"' not in page
+    assert "deletelink" not in page
+    assert console.client.get(console.address(model, "add")).status_code == 403
+    assert console.client.post(console.address(model, "change", row.pk), {"text": "x"}).status_code == 403
+    assert console.delete(row).status_code == 403
+    chosen = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
+    console.client.post(console.address(model), chosen)
+
+    assert model._default_manager.filter(pk=row.pk).values().get() == before
+
+
+@pytest.mark.parametrize("model", [m for m in OURS if m not in (User, EngineBeat, Provider)], ids=lambda m: m.__name__)
+def test_an_operator_reads_their_own_rows_and_finds_no_trace_of_others(alice: User, model: type[Model]) -> None:
+    otto = person("otto", Role.OPERATOR)
+    User.objects.filter(pk=alice.pk).update(role=Role.OPERATOR)
+    foreign, own = world(User.objects.get(pk=alice.pk), 777), world(otto, 1)
+    # Addresses write the underscore of an id in their own way, so its random part is looked for.
+    ids = {
+        row.pk.rpartition("_")[2] for name, row in foreign.items() if isinstance(row.pk, str) and name is not Provider
+    }
+    traces = ids | {"-777", "rm 777", "alice"}
+    console = Console(otto)
+
+    for page in (console.list(model), console.open(own[model]), console.open(own[model], "history")):
+        assert page.status_code == 200
+        assert not [trace for trace in traces if trace in page.content.decode()]
+    for address in ("change", "delete", "history"):
+        assert console.open(foreign[model], address).status_code in (302, 403)
+
+
+def test_secrets_are_not_in_any_page(ada: User) -> None:
+    rows, console = world(ada, 1), Console(ada)
+    Sandbox.objects.update(sealed_api_key="sealed-key-of-the-gateway", driver_state={"pid": 4711})
+    Provider.objects.update(sealed_key="sealed-key-of-the-provider")
+
+    for model, row in rows.items():
+        for page in (console.list(model), console.open(row)):
+            assert "sealed-key" not in page.content.decode()
+            assert "4711" not in page.content.decode()
