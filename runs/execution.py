@@ -282,6 +282,10 @@ class Execution:
     # how it ends ----------------------------------------------------------------------------------
 
     def completed(self, output: str) -> Outcome:
+        """The runtime takes for whole what the last model call left, also when that broke off and stayed so."""
+        error = self.sink.last_error
+        if error is not None and error.error_code != Code.CANCELLED:
+            return self.failed(error.error_code, error.error_message)
         return Outcome(Status.COMPLETED, output or "".join(self.reply).strip(), figures=self.figures)
 
     def cancelled(self) -> Outcome:
