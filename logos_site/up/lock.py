@@ -12,10 +12,11 @@ NAME = "up.lock"
 
 
 class Lock:
-    """Held from ``take`` until the process ends or ``release``."""
+    """Held from ``take`` until the process ends or ``release``. ``address`` is told to whoever comes second."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, address: str = "") -> None:
         self._path = home / NAME
+        self._address = address
         self._descriptor = -1
 
     def take(self) -> None:
@@ -24,15 +25,15 @@ class Lock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 20).decode(errors="replace").strip()
             os.close(descriptor)
+            who = holder(self._path.parent)
             raise Conflict(
-                f"Logos is already running on {self._path.parent}{f' (process {holder})' if holder else ''}.",
+                f"Logos is already running on {self._path.parent}{f' ({who})' if who else ''}.",
                 reason="already_up",
                 action="Stop that one first, or set LOGOS_HOME to another directory.",
             ) from None
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        os.write(descriptor, f"process {os.getpid()}, {self._address}\n".encode())
         self._descriptor = descriptor
 
     def release(self) -> None:
@@ -40,6 +41,14 @@ class Lock:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def holder(home: Path) -> str:
+    """Who holds it, in words: its process and address; "" when nobody has said."""
+    try:
+        return (home / NAME).read_text(errors="replace").strip()[:200]
+    except OSError:
+        return ""
 
 
 def is_held(home: Path) -> bool:

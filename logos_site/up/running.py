@@ -45,7 +45,7 @@ class Up:
 
     def run(self) -> int:
         """Block until stopped; the exit code. Raises LogosError with the fix when it cannot begin."""
-        lock = Lock(self._home)
+        lock = Lock(self._home, addresses.shown(self._host, self._port, settings.LOGOS_URL) + "/")
         lock.take()
         try:
             self._console.say(f"Logos {__version__} in {self._home}")
