@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from agents import permissions
-from agents.errors import LogosError
+from agents.errors import Conflict, LogosError
 from agents.models import Agent, User
 from runs import composing, dispatch
 from runs.models import ACTIVE, Conversation, Run
@@ -82,7 +82,8 @@ def _accept(request: HttpRequest, agent: Agent, talk: Conversation | None) -> Ht
             raise
         from_error = {"error": error, "text": text, "key": key or _new_key()}
         context = {**_page(request, agent, talk), **from_error}
-        return render(request, "runs/chat.html", context, status=409 if error.reason.endswith("busy") else 400)
+        status = 409 if isinstance(error, Conflict) else 413 if error.reason == "too_large" else 400
+        return render(request, "runs/chat.html", context, status=status)
     # A repeated key means this tab never saw the first answer: show it everything anew.
     if talk is None or started.repeated or not is_htmx(request):
         return leave_to(request, reverse("runs:chat-conversation", args=[started.run.conversation_id]))

@@ -22,6 +22,8 @@ from runs.timeline import Timeline
 # A page shows the last turns; of these the newest with all their steps.
 SHOWN_TURNS = 30
 DETAILED_TURNS = 6
+# Long ones make room by drawing those before them short, so that a page stays light.
+DETAILED_CHARS = 25_000
 SHOWN_CHATS = 40
 
 
@@ -40,9 +42,14 @@ class Turn:
 
 def turns_of(runs: list[Run], csrf_token: str) -> list[Turn]:
     """Turns for runs (newest last) that have message, reply, actor and agent loaded; one query for all events."""
-    detailed = [run for position, run in enumerate(reversed(runs)) if position < DETAILED_TURNS or not run.has_finished]
-    timelines = timelines_of([run.pk for run in detailed])
-    return [_turn(run, timelines.get(run.pk), csrf_token) for run in runs]
+    newest_first = runs[::-1]
+    detailed = [run for n, run in enumerate(newest_first) if n < DETAILED_TURNS or not run.has_finished]
+    timelines, turns, drawn_chars = timelines_of([run.pk for run in detailed]), [], 0
+    for run in newest_first:
+        is_short = drawn_chars > DETAILED_CHARS and run.has_finished
+        turns.append(_turn(run, None if is_short else timelines.get(run.pk), csrf_token))
+        drawn_chars += len(turns[-1].html)
+    return turns[::-1]
 
 
 def timelines_of(run_ids: list[str]) -> dict[str, Timeline]:

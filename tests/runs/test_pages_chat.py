@@ -184,7 +184,7 @@ def test_the_same_key_twice_sends_once_and_shows_the_page_anew(
     [
         ("  \n ", 400, "Write something first"),
         ("a\x00b", 400, "NUL byte"),
-        ("x" * 100_001, 400, "100,001 characters"),
+        ("x" * 100_001, 413, "100,001 characters"),
     ],
 )
 def test_what_cannot_be_sent_is_kept_with_the_reason(
@@ -295,3 +295,19 @@ def test_the_list_of_chats_shows_what_runs(browser: Browser, alice: User, atlas:
     assert "Something live" in part
     assert '<span class="state running">running</span>' in part
     assert f'href="/chat/{talk.pk}/" aria-current="page"' in part
+
+
+def test_a_page_of_long_turns_stays_light(browser: Browser, alice: User, atlas: Agent) -> None:
+    steps = []
+    for number in range(12):
+        call = {"call_id": f"c{number}", "tool": "terminal", "args": {"command": f"cat part-{number}"}}
+        result = {"call_id": f"c{number}", "result": "x" * 20_000}
+        steps += [("tool.started", call), ("tool.result", result)]
+    talk = finished(alice, atlas).conversation
+    for number in range(6):
+        play(ask(alice, atlas, f"Long {number}", talk), [*steps, ("run.completed", {"text": "ok"})], Status.COMPLETED)
+
+    page = browser(alice).get(f"/chat/{talk.pk}/")
+
+    assert len(page.content) < 80_000
+    assert "cat part-11" in text_of(page)
