@@ -151,7 +151,10 @@ def arguments(args: dict[str, Any]) -> str:
     """A tool's arguments for reading: the command itself where that is all there is, else indented JSON."""
     if list(args) == ["command"]:
         return str(args["command"])
-    return json.dumps(args, indent=2, ensure_ascii=False) if args else ""
+    try:
+        return json.dumps(args, indent=2, ensure_ascii=False) if args else ""
+    except RecursionError:
+        return "Too deeply nested to be shown."
 
 
 @register.filter

@@ -188,7 +188,10 @@ def _frame(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
 
 
 def _record_row(row: Any, run: Run) -> dict[str, Any]:
-    data = json.dumps(row.data, ensure_ascii=False, separators=(",", ":"))
+    try:
+        data = json.dumps(row.data, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        data = "too deeply nested to be shown"
     return {
         "seq": row.seq,
         "kind": row.kind,

@@ -109,3 +109,11 @@ def test_a_time_that_is_none_shows_nothing(moment: str | None) -> None:
 )
 def test_arguments_are_shown_as_people_read_them(args: dict, text: str) -> None:
     assert run_format.arguments(args) == text
+
+
+def test_arguments_nested_without_end_do_not_break_the_page() -> None:
+    args: dict = {}
+    for _ in range(5_000):
+        args = {"a": args}
+
+    assert run_format.arguments(args) == "Too deeply nested to be shown."
