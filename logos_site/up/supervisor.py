@@ -87,7 +87,7 @@ class Supervisor:
         try:
             while not self.stopping:
                 self._start_due()
-                self._wait(0.5)
+                self._wait(self._until_due_s())
                 self._reap()
                 self._tick()
         finally:
@@ -116,6 +116,11 @@ class Supervisor:
         for child in self.children:
             if child.process is None and now >= child.start_again_at:
                 self._start(child)
+
+    def _until_due_s(self) -> float:
+        """How long nothing need be started: half a second at most, so that ``tick`` is called."""
+        now = time.monotonic()
+        return min([0.5, *(max(0.0, child.start_again_at - now) for child in self.children if child.process is None)])
 
     def _start(self, child: Child) -> None:
         child.started_at = time.monotonic()
