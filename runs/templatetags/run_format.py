@@ -17,7 +17,8 @@ from runs import markdown, words
 
 register = template.Library()
 
-# The words of states and the colour each has; see docs/interface.md.
+# The words of states and the colour each has: blue runs, green is done, amber waits for a person, red failed or was
+# refused, grey is unknown.
 PILLS = {
     "queued": "unknown",
     "preparing": "running",
