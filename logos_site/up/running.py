@@ -101,6 +101,7 @@ class Up:
                 self._announce()
             except LogosError as error:
                 self._console.say(f"{error.message} {error.action}")
+            connections.close_all()
 
     def _announce(self) -> None:
         address = addresses.shown(self._host, self._port, settings.LOGOS_URL)
@@ -117,7 +118,6 @@ class Up:
             say("  Put a TLS proxy in front (docs/operating.md) before you use it outside a trusted network.")
         say(f"  Log: {self._home / 'logs' / 'logos.log'}   Stop: Ctrl-C")
         say()
-        connections.close_all()
 
     def _watch_sandbox(self) -> None:
         """Say once how the demo agent's sandbox came out."""

@@ -9,7 +9,6 @@ import pytest
 from channels_app import streams
 from logos_site import asgi
 
-
 STREAM = b"text/event-stream"
 
 
