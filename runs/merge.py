@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runs.events import Event
+from runs.results import failed
 
 Step = tuple[str, dict[str, Any]]
 
@@ -23,8 +24,9 @@ class _Call:
     tool: str
     args: dict[str, Any]
     parent: str = ""
-    started_at: float = 0.0
+    started_at: float | None = None  # None: before this process lived
     state: str = "requested"  # requested, running, done
+    has_result: bool = False
 
 
 class Merger:
@@ -34,7 +36,7 @@ class Merger:
         self._now = now
         self._router_drives = router_drives
         self._calls: dict[str, _Call] = {}
-        self._unnamed = 0
+        self._unnamed = 1
         self.started = 0
         for event in known:
             self._remember(event)
@@ -54,13 +56,23 @@ class Merger:
         """The model was shown a tool's result."""
         call = self._calls.get(call_id)
         if call is None:
-            call = self._calls[call_id] = _Call(call_id, tool or "tool", {})
+            parent = self._open_delegation() if conversation else ""
+            call = self._calls[call_id] = _Call(call_id, tool or "tool", {}, parent)
+        if call.has_result:
+            return []
+        call.has_result = True
         steps: list[Step] = []
         if call.state == "requested":
             steps += self._start(call)  # the runtime refused it without running it: it has no event of its own
         if call.state == "running" and (call.parent or self._router_drives or not conversation):
-            steps += self._complete(call, ok=True)
+            steps += self._complete(call, ok=not failed(result))
         return [*steps, ("tool.result", {"call_id": call_id, "result": result})]
+
+    def stream_lost(self) -> list[Step]:
+        """The runtime will tell no more: from now on the router drives."""
+        self._router_drives = True
+        waiting = [call for call in self._calls.values() if call.state == "requested"]
+        return [step for call in waiting for step in self._start(call)]
 
     # what the runtime says ----------------------------------------------------------------------
 
@@ -70,7 +82,8 @@ class Merger:
             (c for c in self._calls.values() if c.tool == tool and c.state == "requested" and not c.parent), None
         )
         if call is None:
-            self._unnamed += 1
+            while f"h{self._unnamed}" in self._calls:
+                self._unnamed += 1
             call = _Call(f"h{self._unnamed}", tool, {"preview": preview} if preview else {})
             self._calls[call.call_id] = call
         return self._start(call)
@@ -90,9 +103,10 @@ class Merger:
 
     def _complete(self, call: _Call, *, ok: bool, duration_ms: float | None = None) -> list[Step]:
         call.state = "done"
-        if duration_ms is None:
-            duration_ms = (self._now() - call.started_at) * 1000 if call.started_at else 0.0
-        return [("tool.completed", {"call_id": call.call_id, "ok": ok, "duration_ms": round(duration_ms, 1)})]
+        if duration_ms is None and call.started_at is not None:
+            duration_ms = (self._now() - call.started_at) * 1000
+        rounded = None if duration_ms is None else round(duration_ms, 1)
+        return [("tool.completed", {"call_id": call.call_id, "ok": ok, "duration_ms": rounded})]
 
     def _open_delegation(self) -> str:
         running = [c for c in self._calls.values() if c.tool == "delegate_task" and c.state != "done"]
@@ -103,7 +117,9 @@ class Merger:
         if event.kind == "tool.started":
             self.started += 1
             self._calls[data["call_id"]] = _Call(
-                data["call_id"], data["tool"], data.get("args") or {}, data.get("parent", ""), 0.0, "running"
+                data["call_id"], data["tool"], data.get("args") or {}, data.get("parent", ""), None, "running"
             )
         elif event.kind == "tool.completed" and data["call_id"] in self._calls:
             self._calls[data["call_id"]].state = "done"
+        elif event.kind == "tool.result" and data["call_id"] in self._calls:
+            self._calls[data["call_id"]].has_result = True

@@ -51,7 +51,7 @@ def icon(tool: str) -> str:
 
 
 def purpose(tool: str, args: dict[str, Any]) -> str:
-    """A few words for the row of a tool call."""
+    """A few words for the row of a tool call. ``args`` is whatever a model wrote."""
     if tool in {"terminal", "process"}:
         return _command_purpose(str(args.get("command", "")))
     simple = {
@@ -67,22 +67,27 @@ def purpose(tool: str, args: dict[str, Any]) -> str:
         "vision_analyze": "Look at an image",
     }.get(tool)
     if simple:
-        return simple.format(path=args.get("path") or "a file")
+        return simple.format(path=_line(args.get("path"), 120) or "a file")
     if tool.startswith("mcp__"):
         _, server, name = [*tool.split("__", 2), "", ""][:3]
-        return f"Use {name} of {server}"
-    return f"Use {tool.replace('_', ' ')}"
+        return f"Use {name or 'a tool'} of {server}"
+    return f"Use {tool.replace('_', ' ') or 'a tool'}"
 
 
 def detail(tool: str, args: dict[str, Any]) -> str:
     """The grey text behind the purpose: the command, or the one argument that matters; one line."""
     for key in ("command", "path", "query", "pattern", "goal", "code"):
         if value := args.get(key):
-            return " ".join(str(value).split())[:300]
+            return _line(value, 300)
     return ""
 
 
+def _line(value: Any, length: int) -> str:
+    return " ".join(str(value or "")[: 4 * length].split())[:length]
+
+
 def _command_purpose(command: str) -> str:
+    command = command[:500]  # the program stands in front, and shlex reads letter by letter
     try:
         words = shlex.split(command, comments=True)
     except ValueError:
