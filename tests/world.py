@@ -1,0 +1,47 @@
+"""One row of every model, all of them one person's, for tests that look for traces of it elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Model
+from django.utils import timezone
+
+from agents import composition, routes, souls
+from agents.models import ApiToken, ModelRoute, Policy, Provider, User
+from runs import approvals, dispatch
+from runs.models import EngineBeat
+from sandboxes.models import InferenceCall, Sandbox
+from tests.api_client import end
+
+
+def world(owner: User, number: int) -> dict[type[Model], Any]:
+    """One row of every model, all of them ``owner``'s; names and ids hold ``number``."""
+    provider, _ = Provider.objects.get_or_create(name="Lab", kind="openai-compatible", base_url="https://lab.example")
+    route = routes.add_route(provider, f"model-{number}", owner)
+    ModelRoute.objects.filter(pk=route.pk).update(visibility="private")
+    soul = souls.create(f"soul-{number}", "Text.", owner)
+    agent = composition.create(owner, f"agent-{number}", soul, route=route)
+    policy = Policy.objects.create(name=f"policy-{number}", owner=owner)
+    run = dispatch.start(owner, f"message-{number}", agent=agent).run
+    question = approvals.request(run.pk, f"rm {number}", "delete")
+    box = Sandbox.objects.create(agent=agent, number=number, layers=["userns"])
+    call = InferenceCall.objects.create(
+        id=f"call-{number}", sandbox=box, run_id=run.pk, route_id=route.pk, model=route.model, status=200,
+        streamed=True, duration_ms=1.0,
+    )  # fmt: skip
+    beat = EngineBeat.objects.create(owner=f"engine-{number}", seen_at=timezone.now())
+    token, _ = ApiToken.make(owner, f"token-{number}")
+    end(run, "Reply.")
+    rows = [agent, soul, soul.revisions.get(), route, policy, provider, run, run.events.first(), run.conversation]
+    rows += [run.message, question, box, call, beat, token, owner]
+    return {type(row): row for row in rows}
+
+
+def traces(rows: dict[type[Model], Any], number: int) -> set[str]:
+    """What would betray these rows in a page: their names, their owner, the random part of their ids (addresses
+    of the console write an id's underscore in a way of their own)."""
+    ids = {
+        row.pk.rpartition("_")[2] for row in rows.values() if isinstance(row.pk, str) and not isinstance(row, Provider)
+    }
+    return ids | {f"-{number}", f"rm {number}", next(row.username for row in rows.values() if isinstance(row, User))}
