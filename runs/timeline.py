@@ -154,13 +154,16 @@ class Timeline:
         return [item for item in self.items if isinstance(item, Tool)]
 
     def apply(self, event: Event) -> list[Item]:
-        """The items this event made or changed, in page order; none for an event already seen."""
+        """The items this event made or changed, in page order; none for an event already seen, of a kind
+        nobody knows, or after the end."""
         if event.seq <= self.seq:
             return []
         self.seq = event.seq
-        handler = getattr(self, "_on_" + event.kind.replace(".", "_"), None)
+        if self.end is not None:
+            return []
         if event.kind in ENDS:
-            return self._on_end(event)
+            return self._finish(event)
+        handler = getattr(self, "_on_" + event.kind.replace(".", "_"), None)
         return handler(event) if handler else []
 
     # one method per kind of event ---------------------------------------------------------------
@@ -170,12 +173,11 @@ class Timeline:
         return []
 
     def _on_sandbox_progress(self, event: Event) -> list[Item]:
-        changed = self._settle()
         note = Note("preparing", event.seq, event.at, sentence=event.data["sentence"], live=True)
         if (known := self._by_id.get(note.id)) is not None and isinstance(known, Note):
             known.sentence, known.live = note.sentence, True
-            return [*changed, known]
-        return [*changed, self._add(note)]
+            return [known]
+        return [*self._settle(), self._add(note)]
 
     def _on_run_started(self, event: Event) -> list[Item]:
         note = self._by_id.get("preparing")
@@ -205,6 +207,8 @@ class Timeline:
         return [*changed, self._add(Thinking(f"think-{event.seq}", event.seq, event.at, text=event.data["text"]))]
 
     def _on_tool_started(self, event: Event) -> list[Item]:
+        if self._tool(event) is not None:
+            return []
         data, changed = event.data, self._settle()
         item = Tool(
             f"tool-{data['call_id']}",
@@ -212,7 +216,7 @@ class Timeline:
             event.at,
             call_id=data["call_id"],
             tool=data["tool"],
-            args=data.get("args") or {},
+            args=_arguments(data.get("args")),
             parent=data.get("parent", ""),
         )
         return [*changed, self._add(item)]
@@ -221,10 +225,10 @@ class Timeline:
         item = self._tool(event)
         if item is None:
             return []
-        item.state = "ok" if event.data["ok"] else "failed"
-        item.duration_ms = event.data.get("duration_ms")
         if event.data.get("result") is not None:
             item.result = event.data["result"]
+        item.state = "ok" if event.data["ok"] and item.exit_code in (None, 0) else "failed"
+        item.duration_ms = event.data.get("duration_ms")
         return [item]
 
     def _on_tool_result(self, event: Event) -> list[Item]:
@@ -237,6 +241,8 @@ class Timeline:
         return [item]
 
     def _on_approval_requested(self, event: Event) -> list[Item]:
+        if f"question-{event.data['id']}" in self._by_id:
+            return []
         data, changed = event.data, self._settle()
         item = Question(
             f"question-{data['id']}",
@@ -277,15 +283,18 @@ class Timeline:
         changed = self._settle()
         return [*changed, self._add(Note(f"note-{event.seq}", event.seq, event.at, sentence=event.data["text"]))]
 
-    def _on_end(self, event: Event) -> list[Item]:
-        changed = self._settle()
+    def _finish(self, event: Event) -> list[Item]:
+        changed: list[Item] = []
         for item in self.items:
-            if isinstance(item, Tool) and item.state == "running":
-                item.state = "unknown"
-                changed.append(item)
-            if isinstance(item, Note) and item.live:
+            if isinstance(item, Text | Thinking | Note) and item.live:
                 item.live = False
-                changed.append(item)
+            elif isinstance(item, Tool) and item.state == "running":
+                item.state = "unknown"
+            elif isinstance(item, Question) and not item.choice:
+                item.choice = "expired"  # nobody can decide it any more
+            else:
+                continue
+            changed.append(item)
         data = event.data
         item = End(
             "end",
@@ -325,3 +334,10 @@ class Timeline:
                 item.live = False
                 changed.append(item)
         return changed
+
+
+def _arguments(value: Any) -> dict[str, Any]:
+    """A tool's arguments as an object: a model may write anything, and what is too deep is cut to a text."""
+    if isinstance(value, dict):
+        return value
+    return {} if value is None else {"arguments": value}
