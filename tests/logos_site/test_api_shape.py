@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from agents.models import User
@@ -116,3 +118,12 @@ def test_the_documentation_page_holds_nothing_the_content_policy_refuses(client:
     assert html.count("<script") == html.count("<script src=") + 1
     assert "style=" not in html
     assert "<style" not in html
+
+
+def test_the_page_about_the_api_lists_every_address_and_no_other() -> None:
+    page = (settings.BASE_DIR / "docs" / "api.md").read_text()
+    table = page[page.index("## Addresses") :]
+
+    listed = set(re.findall(r"^\| ([A-Z]+) \| `(/api/[^`]+)` \| (.+) \|$", table, re.MULTILINE))
+
+    assert listed == {(method, path, operation["summary"]) for method, path, operation in operations()}
