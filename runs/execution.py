@@ -45,6 +45,9 @@ logger = logging.getLogger(__name__)
 STOP_GRACE_S = 1.5
 ROOM_BYTES = 16 << 20
 
+# A runtime that works on as many runs as it may is asked again this often.
+BUSY_S = 0.3
+
 # When the event stream is lost the run's status is asked this often; this many failed looks in a row mean
 # that the runtime is gone.
 POLL_S = 0.2
@@ -81,6 +84,7 @@ class Execution:
         self.news = asyncio.Event()
         self.stop = asyncio.Event()
         self.patience: asyncio.Timeout | None = None
+        self.has_waited = False  # the person was told that other runs go first
         self.may_still_run = False  # a stop was asked and the runtime did not confirm it
         self.reply: list[str] = []
         self.resident: Resident | None = None
@@ -136,22 +140,34 @@ class Execution:
         return await self._follow(self.resident)
 
     async def _start_runtime(self, resident: Resident, lease: Lease) -> None:
-        session = self.runtime_session_id = (
-            f"run_{ulid()}"  # fresh, or the runtime would go on with the soul it stored there
-        )
+        while not (runtime_run_id := await self._try_to_start(resident, lease)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BUSY_S):
+                    await self.stop.wait()
+        self.runtime_run_id = lease.runtime_run_id = runtime_run_id
+        note = {"runtime_run_id": runtime_run_id, "started_at": events.now()}
+        await self.tools.db(work.enter, self.job.run_id, Status.RUNNING, **note)
+        if self.stop.is_set():  # asked while the runtime was being told to start
+            await self._stop_runtime()
+
+    async def _try_to_start(self, resident: Resident, lease: Lease) -> str:
+        """The runtime's id of the run; "" when it works on as many runs as it may and took nothing."""
+        session = self.runtime_session_id = f"run_{ulid()}"  # fresh, or the runtime goes on with the soul stored there
         note = {"lane": lease.lane, "runtime_session_id": session}
         await self.tools.db(work.enter, self.job.run_id, Status.PROVISIONING, **note)
         if self.stop.is_set():
             raise Stopped
         history = [Turn("user" if turn.from_person else "assistant", turn.text) for turn in self.job.history]
-        self.runtime_run_id = await resident.client.start_run(
-            self.job.text, lane=lease.lane, session_id=session, history=history
-        )
-        lease.runtime_run_id = self.runtime_run_id
-        note = {"runtime_run_id": self.runtime_run_id, "started_at": events.now()}
-        await self.tools.db(work.enter, self.job.run_id, Status.RUNNING, **note)
-        if self.stop.is_set():  # asked while the runtime was being told to start
-            await self._stop_runtime()
+        try:
+            return await resident.client.start_run(self.job.text, lane=lease.lane, session_id=session, history=history)
+        except LogosError as error:
+            if error.reason != "runtime_busy":
+                raise
+        await self.tools.db(work.enter, self.job.run_id, Status.PROVISIONING, runtime_session_id="")
+        if not self.has_waited:
+            self.has_waited = True
+            self._progress("Waiting until one of the agent's other runs has ended")
+        return ""
 
     async def _follow(self, resident: Resident) -> Outcome:
         """Read the one stream there is. After a stop only for as long as the runtime may take to end by itself."""
