@@ -9,9 +9,10 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from agents import permissions, secrets
+from agents import permissions
 from agents.errors import Conflict, Invalid
 from agents.models import User
+from runs import events
 from runs.dispatch import announce
 from runs.models import Approval, ApprovalState, Run
 from runs.stamp import canonical
@@ -21,11 +22,11 @@ CHOICES = {"once": ApprovalState.ALLOWED, "deny": ApprovalState.DENIED}
 
 def request(run_id: str, command: str, description: str) -> Approval:
     """Write down what the runtime asks for; it waits until decided or expired."""
-    subject = hashlib.sha256(canonical({"run": run_id, "command": command})).hexdigest()
+    subject = hashlib.sha256(canonical({"run": run_id, "command": events.unbroken(command)})).hexdigest()
     return Approval.objects.create(
         run_id=run_id,
-        command=secrets.redact(command),
-        description=description[:500],
+        command=events.storable(command),
+        description=events.plain(description)[:500],
         subject_hash=subject,
         expires_at=timezone.now() + timedelta(seconds=settings.LOGOS_APPROVAL_TIMEOUT_S),
     )

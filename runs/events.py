@@ -75,15 +75,23 @@ def redacted(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def storable(text: str) -> str:
-    """``text`` with secrets masked, without what PostgreSQL or UTF-8 refuse, cut at ``MAX_DATA_CHARS``."""
+    """``plain`` text, cut at ``MAX_DATA_CHARS`` and never inside a secret."""
+    if len(text) <= MAX_DATA_CHARS:
+        return plain(text)
+    text = text[:MAX_DATA_CHARS]
+    return plain(text[: secrets.settled(text)]) + CUT
+
+
+def plain(text: str) -> str:
+    """``text`` with secrets masked and without what PostgreSQL or UTF-8 refuse."""
+    return secrets.redact(unbroken(text))
+
+
+def unbroken(text: str) -> str:
+    """``text`` without NUL bytes and halves of surrogate pairs."""
     if "\x00" in text:
         text = text.replace("\x00", "")
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
-    if len(text) <= MAX_DATA_CHARS:
-        return secrets.redact(text)
-    text = text[:MAX_DATA_CHARS]
-    return secrets.redact(text[: secrets.settled(text)]) + CUT
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 class _Room:

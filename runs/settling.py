@@ -9,7 +9,6 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from agents import secrets
 from runs import approvals, events
 from runs.events import Event
 from runs.models import ACTIVE, Conversation, Message, Run, Speaker, Status
@@ -91,8 +90,8 @@ def settle(outcome: Outcome, last: Event, head: str | None) -> bool:
         lease_owner="",
         lease_until=None,
         error_code=outcome.code,
-        error_message=outcome.message[:500],
-        error_action=outcome.action[:300],
+        error_message=events.plain(outcome.message)[:500],
+        error_action=events.plain(outcome.action)[:300],
         model_calls=figures.model_calls,
         tool_calls=figures.tool_calls,
         input_tokens=figures.input_tokens,
@@ -106,7 +105,7 @@ def settle(outcome: Outcome, last: Event, head: str | None) -> bool:
     events.store([last], {last.run_id: head} if head else {})
     approvals.withdraw(run)
     if outcome.text:
-        text = secrets.redact(outcome.text.replace("\x00", ""))
+        text = events.plain(outcome.text)
         run.reply = Message.objects.create(conversation_id=run.conversation_id, speaker=Speaker.AGENT, text=text)
         run.save(update_fields=["reply"])
     Conversation.objects.filter(pk=run.conversation_id).update(last_at=timezone.now())
