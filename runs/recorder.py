@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from django.db import DataError, IntegrityError
+
+from agents import secrets
 from runs import events
 from runs.events import Event
 from runs.hub import Hub
@@ -22,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 COALESCE_S = 0.03
 COALESCE_CHARS = 256
+PIECE_CHARS = 32_000
 FLUSH_S = 0.05
 BATCH = 200
 
@@ -31,6 +35,9 @@ GROWING = ("text.delta", "reasoning.delta")
 # Events are shown before they are stored, at most one batch and what arrives during its write. After a
 # crash numbering goes on beyond anything a viewer may have seen, so that no number is used twice.
 RESUME_GAP = 10_000
+
+# The database has understood and says no; trying again would say the same.
+REFUSALS = (IntegrityError, DataError, ValueError, TypeError)
 
 Store = Callable[[list[Event], dict[str, str]], Awaitable[dict[str, str]]]
 
@@ -56,7 +63,7 @@ class Writer:
             self._full.set()
 
     async def flush(self, run_id: str) -> None:
-        """Return when every event of the run taken so far is committed."""
+        """Return when every event of the run taken so far is committed (or was refused for good)."""
         self._full.set()
         async with self._progress:
             await self._progress.wait_for(lambda: all(event.run_id != run_id for event in self._queue))
@@ -87,19 +94,36 @@ class Writer:
                 await self._wait_full()
             self._full.clear()
             batch = list(islice(self._queue, BATCH * 5))
-            try:
-                heads = await self._store(batch, self._heads)
-            except Exception:
-                pause_s = min(pause_s * 2 or 0.1, 5.0)
-                logger.exception("%d events were not stored; trying again in %.1f s", len(batch), pause_s)
-                continue
-            pause_s = 0.0
-            self._heads.update(heads)
-            for event in batch:
+            settled = await self._settle(batch)
+            pause_s = 0.0 if settled == len(batch) else min(pause_s * 2 or 0.1, 5.0)
+            for event in batch[:settled]:
                 self._queue.popleft()
                 self._hub.stored(event.run_id, event.seq)
             async with self._progress:
                 self._progress.notify_all()
+
+    async def _settle(self, batch: list[Event]) -> int:
+        """Store a batch; returns how many events from its front need no more care: the others are tried again.
+
+        What a database will never take (its run was deleted, its number is taken) must not hold up all other
+        runs: such a batch is halved until it stands alone, and then it is left out.
+        """
+        try:
+            self._heads.update(await self._store(batch, self._heads))
+            return len(batch)
+        except Exception as error:
+            # Whether the commit went through before the connection broke is not known: heads are read anew.
+            for event in batch:
+                self._heads.pop(event.run_id, None)
+            if not isinstance(error, REFUSALS):
+                logger.exception("%d events were not stored; trying again", len(batch))
+                return 0
+            if len(batch) == 1:
+                logger.exception("Event %d of %s cannot be stored and is left out", batch[0].seq, batch[0].run_id)
+                return 1
+        half = len(batch) // 2
+        settled = await self._settle(batch[:half])
+        return settled + await self._settle(batch[half:]) if settled == half else settled
 
     async def _wait_full(self) -> None:
         try:
@@ -124,7 +148,8 @@ class Recorder:
 
     def emit(self, kind: str, data: dict[str, Any]) -> Event:
         """Record one event, after any text that was still growing."""
-        self.flush_text()
+        # A model call is reported while the runtime still hands on its last words.
+        self._send_text(complete=kind != "model.call")
         return self._put(kind, events.redacted(data))
 
     def grow(self, kind: str, text: str) -> None:
@@ -138,22 +163,29 @@ class Recorder:
         self._size += len(text)
         loop = asyncio.get_running_loop()
         if self._size >= COALESCE_CHARS or loop.time() >= self._quiet_until:
-            self.flush_text()
+            self._send_text(complete=False)
         elif self._timer is None:
-            self._timer = loop.call_at(self._quiet_until, self.flush_text)
+            self._timer = loop.call_at(self._quiet_until, self._send_text)
 
     def flush_text(self) -> None:
         """Send what has grown."""
+        self._send_text(complete=True)
+
+    def _send_text(self, complete: bool = False) -> None:
+        """Send what has grown; until it is complete, without an end that may be half a secret."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if not self._parts:
             return
-        text, kind = "".join(self._parts), self._kind
-        self._parts.clear()
-        self._size = 0
-        self._quiet_until = asyncio.get_running_loop().time() + COALESCE_S
-        self._put(kind, events.redacted({"text": text}))
+        text = "".join(self._parts)
+        ready = len(text) if complete else secrets.settled(text)
+        self._parts = [text[ready:]] if ready < len(text) else []
+        self._size = len(text) - ready
+        if ready:
+            self._quiet_until = asyncio.get_running_loop().time() + COALESCE_S
+            for piece in _pieces(text[:ready]):
+                self._put(self._kind, events.redacted({"text": piece}))
 
     def final(self, kind: str, data: dict[str, Any]) -> Event:
         """The run's last event: numbered, not yet stored or shown. The caller stores it with the run's row
@@ -173,3 +205,12 @@ class Recorder:
         self._hub.publish(event)
         self._writer.add(event)
         return event
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Text that came at once, in parts that no event has to cut, none ending inside a secret."""
+    while len(text) > PIECE_CHARS:
+        end = secrets.settled(text[:PIECE_CHARS]) or PIECE_CHARS
+        yield text[:end]
+        text = text[end:]
+    yield text
