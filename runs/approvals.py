@@ -34,8 +34,13 @@ def request(run_id: str, command: str, description: str) -> Approval:
 
 def shown(asked: Approval) -> dict[str, str]:
     """The data of an ``approval.requested`` event."""
-    data = {"id": asked.pk, "command": asked.command, "description": asked.description}
-    return {**data, "expires_at": asked.expires_at.isoformat()}
+    return {
+        "id": asked.pk,
+        "command": asked.command,
+        "description": asked.description,
+        "subject_hash": asked.subject_hash,
+        "expires_at": asked.expires_at.isoformat(),
+    }
 
 
 def open_of(run_id: str) -> list[Approval]:

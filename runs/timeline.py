@@ -101,6 +101,7 @@ class Question(Item):
     approval_id: str = ""
     command: str = ""
     description: str = ""
+    subject_hash: str = ""  # sent back with a decision, so that it holds for what was shown and nothing else
     expires_at: str = ""
     choice: str = ""
     by: str = ""
@@ -251,6 +252,7 @@ class Timeline:
             approval_id=data["id"],
             command=data["command"],
             description=data.get("description", ""),
+            subject_hash=data.get("subject_hash", ""),
             expires_at=data.get("expires_at", ""),
         )
         return [*changed, self._add(item)]

@@ -40,6 +40,7 @@ def test_a_question_is_written_down_with_an_end(asked: Approval, settings: pytes
         "id": asked.pk,
         "command": "rm -rf /",
         "description": "deletes everything",
+        "subject_hash": asked.subject_hash,
         "expires_at": asked.expires_at.isoformat(),
     }
 

@@ -24,7 +24,7 @@ def live(alice: User, atlas: Agent) -> Run:
 @pytest.fixture
 def question(live: Run) -> Approval:
     asked = approvals.request(live.pk, "rm -rf <x>", "Deletes files")
-    play(live, [("approval.requested", {"id": asked.pk, "command": asked.command})], Status.WAITING)
+    play(live, [("approval.requested", approvals.shown(asked))], Status.WAITING)
     return asked
 
 
@@ -145,3 +145,11 @@ def test_a_post_from_another_site_is_refused(alice: User, live: Run) -> None:
     assert response.status_code == 403
     assert b"out of date" in response.content
     assert live.cancel_requested_at is None
+
+
+def test_the_page_sends_back_what_the_decision_is_about(
+    browser: Callable[..., Client], alice: User, live: Run, question: Approval
+) -> None:
+    page = browser(alice).get(f"/runs/{live.pk}/").content.decode()
+
+    assert f'name="subject" value="{question.subject_hash}"' in page
