@@ -20,6 +20,7 @@ class Teller:
 
     def __init__(self) -> None:
         self._has_text = False
+        self._begins = True
         self._at_line_start = True
         self._tools: dict[str, str] = {}
 
@@ -34,13 +35,14 @@ class Teller:
         return (self._break() if line else ""), [line] if line else []
 
     def _text(self, text: str) -> str:
-        text = plain(text) if self._has_text else plain(text).lstrip("\n")
+        text = plain(text).lstrip("\n") if self._begins else plain(text)
         if text:
-            self._has_text, self._at_line_start = True, text.endswith("\n")
+            self._has_text, self._begins, self._at_line_start = True, False, text.endswith("\n")
         return text
 
     def _break(self) -> str:
         """Ends the line the reply stands in, so that what follows gets one of its own."""
+        self._begins = True
         if self._at_line_start:
             return ""
         self._at_line_start = True

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
 from agents import permissions
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, Text, page
+from agents.api.shapes import NEXT, Money, PageQuery, Text, page
 from agents.models import ModelRoute, ProviderKind
 
 router = Router(tags=["Model routes"])
@@ -24,8 +22,8 @@ class RouteOut(Schema):
     model: str
     is_default: bool
     context_length: int | None
-    price_input: Decimal | None
-    price_output: Decimal | None
+    price_input: Money | None
+    price_output: Money | None
 
     model_config = {
         "json_schema_extra": {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from ninja import Field, Schema
-from pydantic import AfterValidator
+from pydantic import AfterValidator, PlainSerializer
 
 from agents.errors import Invalid
 
@@ -28,6 +29,15 @@ def storable(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(storable)]
+
+
+def digits(amount: Decimal) -> str:
+    """Every digit and no exponent: 0.00128700."""
+    return format(amount, "f")
+
+
+# Money as text, so that no digit is lost on the way.
+Money = Annotated[Decimal, PlainSerializer(digits, return_type=str)]
 
 
 class Problem(Schema):

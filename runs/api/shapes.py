@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from ninja import Field, Schema
 
-from agents.api.shapes import NEXT
+from agents.api.shapes import NEXT, Money
 from runs.events import Event
 from runs.models import Message, Run, RunEvent, Speaker, Status
 from runs.words import describe
@@ -92,7 +91,7 @@ class RunOut(Schema):
     error: RunError | None
     fingerprint: str = Field(description="SHA-256 over the five dimensions of the STAMP.")
     usage: Usage
-    cost: Decimal | None = Field(description="USD; null when unknown.")
+    cost: Money | None = Field(description="USD; null when unknown.")
     cost_is_partial: bool = Field(description="Some calls had no known price: read the cost as 'at least'.")
     duration_ms: float | None = Field(description="From the message to the end; null while it goes on.")
     created_at: datetime
@@ -160,14 +159,14 @@ class EventOut(Schema):
 
     seq: int
     kind: str
-    at: datetime
+    at: str = Field(json_schema_extra={"format": "date-time"}, description="To the microsecond, as the digest has it.")
     data: dict[str, Any]
 
     model_config = {"json_schema_extra": {"example": EVENT_EXAMPLE}}
 
     @classmethod
     def of(cls, event: Event | RunEvent) -> EventOut:
-        return cls(seq=event.seq, kind=event.kind, at=event.at, data=event.data)
+        return cls(seq=event.seq, kind=event.kind, at=event.at.isoformat(), data=event.data)
 
 
 class EventPage(Schema):

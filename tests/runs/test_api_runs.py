@@ -37,6 +37,15 @@ def test_a_finished_run_tells_what_it_used(alice: User, run: Run) -> None:
     assert seen["stamp"]["agent_name"] == "atlas"
 
 
+def test_a_cost_of_nothing_is_written_out_and_events_keep_their_microseconds(alice: User, run: Run) -> None:
+    end(run, figures=Figures(1, 0, 10, 1, Decimal(0)))
+    program = Program(alice)
+
+    assert program.get(f"runs/{run.pk}")["cost"] == "0.00000000"
+    shown = program.get(f"runs/{run.pk}/events")["items"]
+    assert [event["at"] for event in shown] == [event.at.isoformat() for event in events.replay(run.pk)]
+
+
 def test_an_unknown_cost_is_null_not_zero(alice: User, run: Run) -> None:
     assert Program(alice).get(f"runs/{run.pk}")["cost"] is None
 

@@ -49,7 +49,7 @@ def answer(run: Run) -> None:
         ("text.delta", {"text": "I will run it."}),
         ("tool.started", {"call_id": "c1", "tool": "terminal", "args": {"command": "echo hello"}}),
         ("tool.completed", {"call_id": "c1", "ok": True, "duration_ms": 31.0}),
-        ("text.delta", {"text": "It said \x1b[31mhello"}),
+        ("text.delta", {"text": "\n\nIt said \x1b[31mhello"}),
         ("text.delta", {"text": ".\n"}),
     )
     end(run, "It said hello.")
