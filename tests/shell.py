@@ -47,7 +47,7 @@ def start(*words: str, env: Mapping[str, str] | None = None, **options: Any) -> 
     name = str(settings.DATABASES["default"]["NAME"])
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "logos_site.settings", **(env or {})}
     environment |= {"LOGOS_HOME": str(settings.LOGOS_HOME), "PYTHONUNBUFFERED": "1"}
-    if name.endswith(".sqlite3"):
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # parallel workers add a suffix to the name
         environment["LOGOS_DATABASE_URL"] = f"sqlite:{name}"
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
