@@ -23,11 +23,14 @@ Db = Callable[..., Awaitable[Any]]
 async def follow(run_id: str, after: int, hub: Hub, db: Db) -> AsyncGenerator[list[Live], None]:
     """Batches of events with ``seq`` above ``after``, in order, each once; ends after the run's last event.
 
-    An empty batch is a sign of life. Ends early when the viewer was too slow: it then resumes from rows."""
+    An empty batch is a sign of life. Ends early when the viewer was too slow: it then resumes from rows; ends
+    too when the last event is not above ``after``."""
     seq = after
     with hub.subscribe(run_id) as subscription:
         batch = [Live(event) for event in await db(events.replay, run_id, seq)]
         while True:
+            if not batch and seq == after > 0 and await db(events.has_ended, run_id, after):
+                return  # the viewer has had the last event, or says so
             fresh = [live for live in batch if live.event.seq > seq]
             if fresh:
                 seq = fresh[-1].event.seq
