@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest
+from django.http.cookie import parse_cookie
 
 from agents.models import ApiToken, User
 
 
 def person_of(scope: dict[str, Any]) -> User | None:
     """The active person behind a request; None for a stranger. Reads the database: call it off the loop."""
-    headers = dict(scope["headers"])
-    authorization = headers.get(b"authorization", b"").decode("latin-1")
+    authorization = _header(scope, b"authorization")
     if authorization[:7].lower() == "bearer ":
         return ApiToken.person_for(authorization[7:].strip())
-    return _from_session(headers.get(b"cookie", b"").decode("latin-1"))
+    # Django's own reader: the standard library's gives up at the first cookie somebody else wrote oddly.
+    return _from_session(parse_cookie(_header(scope, b"cookie")).get(settings.SESSION_COOKIE_NAME, ""))
 
 
-def _from_session(cookies: str) -> User | None:
-    try:
-        morsel = SimpleCookie(cookies).get(settings.SESSION_COOKIE_NAME)
-    except CookieError:
-        return None
-    if morsel is None:
+def _header(scope: dict[str, Any], name: bytes) -> str:
+    # HTTP/2 may send cookies in several headers.
+    return b"; ".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
+
+
+def _from_session(key: str) -> User | None:
+    if not key:
         return None
     request = HttpRequest()
-    request.session = import_module(settings.SESSION_ENGINE).SessionStore(morsel.value)
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user = get_user(request)  # checks the session's hash too, so a changed password ends it
     return user if isinstance(user, User) and user.is_active else None

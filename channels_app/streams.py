@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from agents import permissions
-from agents.models import User
 from channels_app.people import person_of
 from runs import rendering
 from runs.hub import Live, hub
@@ -53,7 +52,7 @@ class Viewing:
     run_id: str
     view: str
     after: int
-    user: User
+    scope: Scope
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,14 +61,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if found is None or scope["method"] != "GET":
         await _refuse(send, 404)
         return
-    user = await _threads.run(person_of, scope)
     run_id, view = found["page"] or found["api"], _view(scope, bool(found["api"]))
-    if user is None:
+    seen = await _threads.run(_may_see, scope, run_id)
+    if seen is None:
         await _refuse(send, 401)
-    elif view is None or not await _threads.run(_may_see, user, run_id):
+    elif view is None or not seen:
         await _refuse(send, 404)
     else:
-        await _stream(Viewing(run_id, view, _after(scope), user), receive, send)
+        await _stream(Viewing(run_id, view, _after(scope), scope), receive, send)
 
 
 async def _stream(viewing: Viewing, receive: Receive, send: Send) -> None:
@@ -90,18 +89,18 @@ async def _send_all(viewing: Viewing, send: Send) -> None:
     await send({"type": "http.response.body", "body": b": ok\n\n", "more_body": True})
     draw = _Json() if viewing.view == "json" else _Page(viewing)
     clock = asyncio.get_running_loop().time
-    alive_at = clock()
+    checked_at = clock()
     # A page needs the whole fold, also of what the viewer has: it starts at 0 and stays silent until then.
     start = viewing.after if viewing.view == "json" else 0
     async with contextlib.aclosing(follow(viewing.run_id, start, hub, _threads.run)) as batches:
         async for batch in batches:
             body = await draw.frames(batch)
-            if not body and clock() - alive_at >= KEEP_ALIVE_S:
-                if not await _threads.run(_may_see, viewing.user, viewing.run_id):
+            if clock() - checked_at >= KEEP_ALIVE_S:
+                if not await _threads.run(_may_see, viewing.scope, viewing.run_id):
                     break
-                body = b": here\n\n"
+                checked_at = clock()
+                body = body or b": here\n\n"
             if body:
-                alive_at = clock()
                 await send({"type": "http.response.body", "body": body, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -129,23 +128,37 @@ class _Page:
         parts = []
         for live in batch:
             changed = self._timeline.apply(live.event)
-            if live.event.seq > self._viewing.after:
-                parts.append(live.frames.get(self._viewing.view) or await self._draw(run, live, changed))
+            # The end is told to whoever comes: it is what makes a reader stop.
+            if live.event.seq > self._viewing.after or live.event.kind in ENDS:
+                frame = live.frames.get(self._viewing.view)
+                parts.append(await self._draw(run, live, changed) if frame is None else frame)
         return b"".join(parts)
 
     async def _draw(self, run: rendering.RunRef, live: Live, changed: list[Any]) -> bytes:
-        figures = None
-        if live.event.kind in ENDS:
-            figures = await _threads.run(_figures, self._viewing.run_id)
-        frame = rendering.frames(run, self._timeline, live.event, changed, self._viewing.view, figures)
-        live.frames[self._viewing.view] = frame
+        if live.event.kind not in ENDS:
+            return self._drawn(run, live, changed, None)
+        # Hundreds of viewers come to the end together: one asks the database and draws the whole turn.
+        async with live.drawing:
+            frame = live.frames.get(self._viewing.view)
+            if frame is None:
+                figures = await _threads.run(_figures, self._viewing.run_id)
+                frame = self._drawn(run, live, changed, figures)
+            return frame
+
+    def _drawn(
+        self, run: rendering.RunRef, live: Live, changed: list[Any], figures: rendering.RunFigures | None
+    ) -> bytes:
+        view = self._viewing.view
+        frame = live.frames[view] = rendering.frames(run, self._timeline, live.event, changed, view, figures)
         return frame
 
 
-def _may_see(user: User, run_id: str) -> bool:
-    # Read anew: a person suspended a moment ago is out.
-    now = User.objects.filter(pk=user.pk, is_active=True).first()
-    return now is not None and permissions.visible(now, Run.objects.all()).filter(pk=run_id).exists()
+def _may_see(scope: Scope, run_id: str) -> bool | None:
+    """May whoever opened this connection see the run; None for a stranger. Everything is read anew: who was
+    suspended, signed out or whose token was revoked a moment ago is out."""
+    if (person := person_of(scope)) is None:
+        return None
+    return permissions.visible(person, Run.objects.all()).filter(pk=run_id).exists()
 
 
 def _run_ref(run_id: str) -> rendering.RunRef:
@@ -168,7 +181,7 @@ def _view(scope: Scope, is_api: bool) -> str | None:
 def _after(scope: Scope) -> int:
     """The last event the viewer has: the header wins, because a reconnecting browser repeats the address."""
     value = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1") or _query(scope).get("after", ["0"])[0]
-    return min(int(value), 2**31) if value.isascii() and value.isdigit() else 0
+    return min(int(value), 2**31 - 1) if value.isascii() and value.isdigit() and len(value) <= 10 else 0
 
 
 async def _until_left(receive: Receive) -> None:

@@ -18,10 +18,11 @@ QUEUE_LIMIT = 2000
 class Live:
     """An event on its way to viewers, with the frames already drawn for it, so each is drawn once."""
 
-    __slots__ = ("event", "frames", "json_frame")
+    __slots__ = ("drawing", "event", "frames", "json_frame")
 
     def __init__(self, event: Event) -> None:
         self.event = event
+        self.drawing = asyncio.Lock()  # held by the viewer whose drawing waits for the database
         self.frames: dict[str, bytes] = {}
         self.json_frame: bytes = b""
 
