@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -50,6 +51,13 @@ def start(*words: str, env: Mapping[str, str] | None = None, **options: Any) -> 
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # parallel workers add a suffix to the name
         environment["LOGOS_DATABASE_URL"] = f"sqlite:{name}"
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes["preexec_fn"] = _as_in_a_terminal
     return subprocess.Popen(
         [sys.executable, "manage.py", *words], cwd=settings.BASE_DIR, env=environment, text=True, **pipes | options
     )
+
+
+def _as_in_a_terminal() -> None:
+    # A worker of a parallel run may ignore SIGINT, or hold it back, and a child would inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

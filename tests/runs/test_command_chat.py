@@ -149,9 +149,6 @@ def test_ctrl_c_stops_the_run_and_waits_for_its_end(ada: User, atlas: Agent) -> 
 
     def carry_out(run: Run) -> None:
         record(run, ("text.delta", {"text": "Sleeping"}))
-        assert process.stdout is not None
-        assert process.stdout.read(8) == "Sleeping"
-        process.send_signal(signal.SIGINT)
         deadline = time.monotonic() + 20
         while run.cancel_requested_at is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -160,6 +157,9 @@ def test_ctrl_c_stops_the_run_and_waits_for_its_end(ada: User, atlas: Agent) -> 
         end(run, "Sleeping", status=Status.CANCELLED, by="ada")
 
     with engine(carry_out):
+        assert process.stdout is not None
+        assert process.stdout.read(8) == "Sleeping"
+        process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
 
     assert process.returncode == 3
