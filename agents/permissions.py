@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Case, CharField, F, Model, Q, QuerySet, Value, When
 
 from agents.errors import LogosError, NotFound
 from agents.models import (
@@ -36,11 +36,9 @@ from agents.models import (
     User,
     Visibility,
 )
+from agents.standing import LEVELS, Source, Standing, lowered, obstacles, reasons
 
 M = TypeVar("M", bound=Model)
-
-# Each level contains the ones before it.
-LEVELS = ("view", "chat", "edit", "manage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +118,8 @@ class Verdict:
         return self.allowed
 
 
-_GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
+# The rows that hold the grants on a root: those to people, those to groups.
+GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
     Agent: (AgentUserGrant, AgentGroupGrant),
     Soul: (SoulUserGrant, SoulGroupGrant),
     ModelRoute: (ModelRouteUserGrant, ModelRouteGroupGrant),
@@ -128,8 +127,8 @@ _GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
 }
 
 # Models without actions of their own are seen by whoever may see what they are part of. Model calls are the
-# exception: those of a shared agent tell what everybody asked of it, so they are for who manages it.
-_FAMILIES = {"message": "conversation", "approval": "run", "inferencecall": "call"}
+# exception: those of a shared agent tell what everybody asked of it, so they have actions for who manages it.
+_FAMILIES = {"message": "conversation", "approval": "run"}
 
 # What "shared" gives to everyone who may sign in.
 SHARED_LEVEL: dict[type[Model], str] = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view"}
@@ -150,7 +149,7 @@ def may(user: Person, action: str) -> bool:
 def visible(user: Person, queryset: QuerySet[M], action: str = "") -> QuerySet[M]:
     """The rows of ``queryset`` on which ``user`` may do ``action`` (default: see them)."""
     model = queryset.model
-    wanted = ACTIONS[action or f"{_FAMILIES.get(model._meta.model_name or '', _noun(model))}.view"]
+    wanted = ACTIONS[action or f"{family(model)}.view"]
     if not isinstance(user, User) or role_of(user) not in wanted.roles:
         return queryset.none()
     if role_of(user) == Role.ADMIN:
@@ -162,22 +161,88 @@ def fetch(user: Person, action: str, queryset: QuerySet[M], **lookup: Any) -> M:
     """The one row of ``queryset`` that matches, if ``user`` may do ``action`` to it; else NotFound. One query."""
     row = visible(user, queryset, action).filter(**lookup).first()
     if row is None:
-        raise NotFound(_noun(queryset.model).capitalize())
+        raise NotFound(noun(queryset.model).capitalize())
     return row
 
 
 def allows(user: Person, action: str, row: Model) -> Verdict:
-    """May ``user`` do ``action`` to ``row``, and why (not)."""
+    """May ``user`` do ``action`` to ``row``, and why (not). One query, none when the role decides."""
     wanted, role = ACTIONS[action], role_of(user)
-    if not role:
-        return Verdict(False, "Nobody is signed in, or the account is suspended.")
-    if role not in wanted.roles:
-        return Verdict(False, f"The role {role} does not include: {wanted.sentence.lower()}.")
-    if role == Role.ADMIN:
-        return Verdict(True, "The role admin may do everything.")
-    if visible(user, type(row)._default_manager.all(), action).filter(pk=row.pk).exists():
-        return Verdict(True, "Ownership, sharing or a grant allows it.")
-    return Verdict(False, f"This needs the level {wanted.level} on the object, by ownership, sharing or a grant.")
+    decides = role == Role.ADMIN or role not in wanted.roles
+    standing = by_role(user) if decides else standing_of(user, row)
+    if why := reasons(wanted, standing):
+        return Verdict(True, why[0].sentence)
+    return Verdict(False, obstacles(wanted, standing)[0])
+
+
+def by_role(user: Person) -> Standing:
+    """What counts when an action concerns no row."""
+    return Standing(user.role, user.is_active) if isinstance(user, User) else Standing("")
+
+
+def standing_of(user: Person, row: Model) -> Standing:
+    """What counts between ``user`` and ``row``, all of it in one query."""
+    model = type(row)
+    if model is Provider or not isinstance(user, User):
+        return by_role(user)
+    rows: Rows = Rows() if model in GRANTS else model.permission  # type: ignore[attr-defined]
+    root_model = model if model in GRANTS else rows.root_model
+    owns, visibility, is_own, found = False, "", False, []
+    for kind, first, second, third in _facts(user, row, rows, root_model):
+        if kind == "row":
+            owns, visibility, is_own = bool(first), second, bool(third)
+        else:
+            found.append(Source(kind, first.partition("_")[0], second))
+    if visibility == Visibility.SHARED:
+        found.append(Source("sharing", SHARED_LEVEL[root_model]))
+    if owns:
+        found.append(Source("ownership", LEVELS[-1]))
+    sources = _best(found)
+    return Standing(user.role, user.is_active, noun(root_model), sources, bool(rows.owner), is_own)
+
+
+def _facts(user: User, row: Model, rows: Rows, root_model: type[Model]) -> Iterable[tuple[str, str, str, str]]:
+    """("row", owns the root, visibility of the root, owns the row), and (kind, codename, group, "") per grant."""
+    by_person, by_group = GRANTS[root_model]
+    path = f"{rows.root}__" if rows.root else ""
+    this = type(row)._default_manager.filter(pk=row.pk).order_by()
+    on_root = {"content_object__in": this.values(rows.root)} if rows.root else {"content_object": row.pk}
+    parts = [
+        _texts(this, "row", _flag(f"{path}owner", user), F(f"{path}visibility"), _flag(rows.owner, user)),
+        _texts(by_person._default_manager.filter(user=user, **on_root).order_by(), "grant", F("permission__codename")),
+        _texts(
+            by_group._default_manager.filter(group__user=user, **on_root).order_by(),
+            "group",
+            F("permission__codename"),
+            F("group__name"),
+        ),
+    ]
+    return parts[0].union(*parts[1:])
+
+
+def _texts(rows: QuerySet[Any], kind: str, *columns: Any) -> QuerySet[Any]:
+    """Four columns of text, so that a union can hold facts of several tables."""
+    filled = [Value(kind), *columns, *[Value("")] * (3 - len(columns))]
+    named = {f"fact_{number}": column for number, column in enumerate(filled)}
+    return rows.annotate(**named).values_list(*named)
+
+
+def _flag(path: str, user: User) -> Any:
+    """ "yes" where the person at ``path`` is ``user``, else nothing."""
+    if not path:
+        return Value("")
+    return Case(When(**{path: user.pk}, then=Value("yes")), default=Value(""), output_field=CharField())
+
+
+def _best(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """One source per kind and group, that of the highest level; the strongest first."""
+    best: dict[tuple[str, str], Source] = {}
+    for source in sources:
+        known = best.setdefault((source.kind, source.group), source)
+        if source.reaches(known.level):
+            best[source.kind, source.group] = source
+    order = ("ownership", "grant", "group", "sharing")
+    return tuple(sorted(best.values(), key=lambda source: (order.index(source.kind), source.group)))
 
 
 def require(user: Person, action: str, row: Model | None = None) -> None:
@@ -185,12 +250,12 @@ def require(user: Person, action: str, row: Model | None = None) -> None:
     if row is None:
         if not may(user, action):
             raise LogosError(
-                f"Your role does not include: {ACTIONS[action].sentence.lower()}.",
+                f"Your role does not include: {lowered(ACTIONS[action].sentence)}.",
                 reason="forbidden",
                 action="Ask an admin to change your role.",
             )
     elif not allows(user, action, row):
-        raise NotFound(_noun(type(row)).capitalize())
+        raise NotFound(noun(type(row)).capitalize())
 
 
 def grant(subject: Any, level: str, row: Model) -> None:
@@ -208,7 +273,7 @@ def revoke(subject: Any, level: str, row: Model) -> None:
 
 
 def _rule(user: User, model: type[Model], level: str) -> Q:
-    if model in _GRANTS:
+    if model in GRANTS:
         return Q(pk__in=_ids(user, model, level))
     if model is Provider:
         return Q()
@@ -223,7 +288,7 @@ def _rule(user: User, model: type[Model], level: str) -> Q:
 
 def _ids(user: User, model: type[Model], level: str) -> QuerySet[Any]:
     """Ids of the roots on which ``user`` has ``level``: one union, which beats Exists-with-OR 15 times."""
-    by_person, by_group = _GRANTS[model]
+    by_person, by_group = GRANTS[model]
     codenames = [_codename(name, model) for name in LEVELS[LEVELS.index(level) :]]
     rows = model._default_manager.all().order_by()
     sets = [
@@ -246,5 +311,12 @@ def _codename(level: str, model: type[Model]) -> str:
 
 
 @cache
-def _noun(model: type[Model]) -> str:
-    return {"modelroute": "route"}.get(model._meta.model_name or "", model._meta.model_name or "")
+def noun(model: type[Model]) -> str:
+    """What people and addresses call a row of ``model``: agent, route, call."""
+    name = model._meta.model_name or ""
+    return {"modelroute": "route", "inferencecall": "call"}.get(name, name)
+
+
+def family(model: type[Model]) -> str:
+    """The first word of the actions on rows of ``model``: a message asks those of its conversation."""
+    return _FAMILIES.get(noun(model), noun(model))

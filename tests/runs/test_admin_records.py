@@ -32,7 +32,7 @@ OURS = [Agent, Soul, ModelRoute, Policy, Provider, User, *RECORDS]
 
 
 def test_every_model_of_ours_is_in_the_console() -> None:
-    grants = {name for name in permissions._GRANTS.values() for name in name}
+    grants = {name for name in permissions.GRANTS.values() for name in name}
     ours = {
         model
         for app in ("agents", "sandboxes", "runs", "mcp_gateway", "channels_app")
