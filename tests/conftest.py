@@ -36,6 +36,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
+from pytest_django.fixtures import _set_suffix_to_test_databases
 
 from agents import composition, permissions, routes, souls
 from agents.models import Agent, ModelRoute, Role, Soul, User
@@ -54,6 +55,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if is_alone(item):
             item.add_marker(pytest.mark.xdist_group("alone"))
     items.sort(key=is_alone)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_xdist_suffix(request: pytest.FixtureRequest) -> None:
+    """Replaces pytest-django's: every worker has a state directory of its own, so an SQLite file keeps its name."""
+    worker = getattr(request.config, "workerinput", {}).get("workerid")
+    if worker and "sqlite" not in settings.DATABASES["default"]["ENGINE"]:
+        _set_suffix_to_test_databases(suffix=worker)
 
 
 PASSWORD = "a long enough password"

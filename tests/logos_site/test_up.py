@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import json
@@ -227,7 +228,11 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 
 
 def serve_of(parent: int) -> int | None:
-    return next((child.pid for child in psutil.Process(parent).children() if "serve" in child.cmdline()), None)
+    for child in psutil.Process(parent).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a child that has just died counts too
+            if "serve" in child.cmdline():
+                return child.pid
+    return None
 
 
 def answers(port: int) -> bool:
