@@ -1,0 +1,127 @@
+"""A world of random ownership, sharing and grants, and a way to carry out what an explanation proposes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.db.models import Model
+from django.utils import timezone
+
+from agents import permissions
+from agents.explaining import Step, root_of
+from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User, Visibility
+from runs.models import Approval, Conversation, Message, Run
+from runs.models.conversations import Speaker
+from sandboxes.models import InferenceCall, Sandbox
+from tests.conftest import person
+
+
+class RandomWorld:
+    """``size`` agents, souls, routes and policies, and a chat in every agent; ``who`` stands to each differently."""
+
+    def __init__(self, role: str, seed: int, size: int = 6) -> None:
+        self.chance = random.Random(seed)
+        self.who, self.other = person("who", role), person("somebody-else")
+        self.inside, self.outside = (Group.objects.create(name=name) for name in ("helpers", "strangers"))
+        self.second = Group.objects.create(name="makers")
+        self.who.groups.add(self.inside, self.second)
+        self.provider = Provider.objects.create(name="A provider", kind="openai-compatible")
+        self.rows: list[Model] = [self.provider]
+        for number in range(size):
+            self._fill(f"row-{number}", number)
+
+    def _fill(self, name: str, number: int) -> None:
+        soul = Soul.objects.create(name=name, slug=name, text="Be kind.", **self._kept())
+        agent = Agent.objects.create(name=name, soul=soul, **self._kept())
+        route = ModelRoute.objects.create(provider=self.provider, model=name, **self._kept())
+        policy = Policy.objects.create(name=name, **self._kept())
+        for root in (soul, agent, route, policy):
+            self._grants(root)
+        box = Sandbox.objects.create(agent=agent, number=number + 1)
+        call = InferenceCall.objects.create(
+            id=f"call_{name}", sandbox=box, run_id="run_x", route_id="r", model="m", status=200, streamed=True,
+            duration_ms=1,
+        )  # fmt: skip
+        owner = self.chance.choice([self.who, self.other])
+        talk = Conversation.objects.create(agent=agent, owner=owner)
+        message = Message.objects.create(conversation=talk, speaker=Speaker.PERSON, text="Hello")
+        run = Run.objects.create(conversation=talk, agent=agent, message=message, actor=owner)
+        approval = Approval.objects.create(
+            run=run, command="rm", subject_hash="0" * 64, expires_at=timezone.now() + timedelta(minutes=5)
+        )
+        self.rows += [soul, agent, route, policy, box, call, talk, message, run, approval]
+
+    def _kept(self) -> dict[str, Any]:
+        return {
+            "owner": self.chance.choices([self.who, self.other, None], [2, 6, 1])[0],
+            "visibility": self.chance.choices([Visibility.PRIVATE, Visibility.SHARED], [4, 1])[0],
+        }
+
+    def _grants(self, root: Model) -> None:
+        subjects = [self.who, self.other, self.inside, self.second, self.outside]
+        for subject in self.chance.sample(subjects, self.chance.choice([0, 0, 1, 1, 2, 3])):
+            permissions.grant(subject, self.chance.choice(permissions.LEVELS), root)
+
+
+def may(user: User, action: str, row: Model) -> bool:
+    """What the queryset says, for the person as the database has them."""
+    fresh = User.objects.get(pk=user.pk)
+    return permissions.visible(fresh, type(row)._default_manager.all(), action).filter(pk=row.pk).exists()
+
+
+@contextmanager
+def carried_out(steps: tuple[Step, ...], user: User, row: Model) -> Iterator[None]:
+    """The database as it is after these steps, and as it was again."""
+    root = root_of(row)
+    with transaction.atomic():
+        for step in steps:
+            _carry_out(step, User.objects.get(pk=user.pk), root)
+        yield
+        transaction.set_rollback(True)
+
+
+def _carry_out(step: Step, user: User, root: Any) -> None:
+    if step.kind in ("activate", "suspend"):
+        user.is_active = step.kind == "activate"
+        user.save()
+    elif step.kind == "role":
+        user.role = step.role
+        user.save()
+    elif step.kind == "grant":
+        permissions.grant(user, step.level, root)
+    elif step.kind in ("revoke", "revoke_group"):
+        subject = Group.objects.get(name=step.group) if step.group else user
+        for level in permissions.LEVELS:
+            permissions.revoke(subject, level, root)
+    else:
+        change = {
+            "share": {"visibility": Visibility.SHARED},
+            "unshare": {"visibility": Visibility.PRIVATE},
+            "transfer": {"owner": User.objects.get(username="somebody-else")},
+        }[step.kind]
+        type(root)._default_manager.filter(pk=root.pk).update(**change)
+
+
+def smaller_ways(most: int, user: User, row: Model) -> Iterator[tuple[Step, ...]]:
+    """Every set of at most one promotion and one grant or sharing that gives away less than ``most``, weighed here
+    by a scale of its own: levels 1 to 4, sharing 5, promotions 10, 20 and 1000."""
+    roles = [(0, ()), *((w, (Step("role", user.username, role=r),)) for r, w in _promotions(user.role))]
+    levels: list[tuple[int, tuple[Step, ...]]] = [(0, ())]
+    if root_of(row) is not None:
+        levels += [(n + 1, (Step("grant", user.username, level=level),)) for n, level in enumerate(permissions.LEVELS)]
+        levels += [(5, (Step("share"),))]
+    for first, by_role in roles:
+        for second, by_level in levels:
+            if first + second < most:
+                yield by_role + by_level
+
+
+def _promotions(role: str) -> list[tuple[str, int]]:
+    ladder = [("viewer", 0), ("user", 10), ("operator", 20), ("admin", 1000)]
+    return ladder[[name for name, _ in ladder].index(role) + 1 :]
