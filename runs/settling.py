@@ -9,9 +9,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from agents.errors import Code, LogosError
 from runs import approvals, events
 from runs.events import Event
 from runs.models import ACTIVE, Conversation, Message, Run, Speaker, Status
+from runs.recorder import RESUME_GAP
 from sandboxes.inference.calls import CallRecord
 
 
@@ -110,3 +112,13 @@ def settle(outcome: Outcome, last: Event, head: str | None) -> bool:
         run.save(update_fields=["reply"])
     Conversation.objects.filter(pk=run.conversation_id).update(last_at=timezone.now())
     return True
+
+
+def fail_unread(run_id: str, error: LogosError) -> bool:
+    """End a run that an engine claimed and could not even read (its provider's key cannot be opened, its model
+    is gone). Otherwise it would stay claimed for ever, and its conversation busy."""
+    code = error.reason if error.reason in tuple(Code) else Code.RUNTIME_ERROR
+    outcome = Outcome(Status.FAILED, code=str(code), message=error.message, action=error.action)
+    # Beyond anything a dead engine may have shown and not stored.
+    seq = events.last_seq(run_id) + RESUME_GAP
+    return settle(outcome, Event(run_id, seq, outcome.kind, events.redacted(outcome.data()), events.now()), None)

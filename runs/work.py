@@ -26,6 +26,9 @@ BEAT_S = 5
 
 REHEARSAL_PATIENCE_S = 10
 
+# In place of an engine's name: nobody's, to be taken over like a dead one's.
+GIVEN_BACK = "given back"
+
 # How much of the conversation travels with a run; the runtime compresses on its own beyond that.
 HISTORY_MESSAGES = 60
 
@@ -75,6 +78,13 @@ def _claim(run_id: str, owner: str, condition: Q) -> bool:
             lease_owner=owner, lease_until=timezone.now() + timedelta(seconds=LEASE_S), attempt=F("attempt") + 1
         )
     )
+
+
+def give_back(owner: str, run_id: str) -> None:
+    """This engine claimed the run and cannot carry it out now: it, or another, may claim it again at once."""
+    mine = Run.objects.filter(pk=run_id, lease_owner=owner, status__in=ACTIVE)
+    if not mine.filter(status=Status.QUEUED).update(lease_owner="", lease_until=None):
+        mine.update(lease_owner=GIVEN_BACK, lease_until=timezone.now() - timedelta(seconds=1))
 
 
 def beat(owner: str) -> None:
