@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from django.db import close_old_connections, connections
+from django.db import connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class DatabaseThreads:
         context = contextvars.copy_context()
 
         def call() -> T:
-            close_old_connections()
+            _keep_usable_connections()
             return context.run(function, *args, **kwargs)
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
@@ -43,3 +43,12 @@ class DatabaseThreads:
         for future in [self._pool.submit(close_own) for _ in range(self._size)]:
             future.exception()
         self._pool.shutdown()
+
+
+def _keep_usable_connections() -> None:
+    """Close this thread's connections that are broken or too old. Django's default age of 0 means "until the
+    request ends": here it would open the database anew, with a cold cache, for every function."""
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict["CONN_MAX_AGE"] == 0:
+            connection.close_at = None
+        connection.close_if_unusable_or_obsolete()
