@@ -61,7 +61,8 @@ _HALF = re.compile(
     r"|(?i:authorization)[\"']?[ \t]{0,3}(?:[:=][^\n]{0,400}+)?"
     r")\Z"
     rf"|(?:{_parts(('-----BEGIN',))})\Z|-----BEGIN[A-Z ]{{0,50}}-{{0,5}}\Z"
-    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?:(?!-----END).)*+(?:-----END[A-Z ]*+-{0,5})?\Z"
+    # No possessive group here: Python 3.11.0 to 3.11.2 (Debian 12) match those wrongly.
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?!.*?-----END [A-Z ]{0,40}PRIVATE KEY-----)"
     r"|:/?\Z|(?<=:)//[^\s/@\"'<>]*+\Z",
     re.DOTALL,
 )
