@@ -17,6 +17,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from agents.errors import LogosError
+from logos_site import quick_writes
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,13 @@ class Server(Daphne):
             action="Choose another port with --port, or end what listens there.",
         )
         self.stop()
+
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        is_piece = message["type"] == "http.response.body" and message.get("more_body", False)
+        if not is_piece or protocol not in self.connections or not quick_writes.write(protocol, message["body"]):
+            await super().handle_reply(protocol, message)
+        if is_piece:
+            await quick_writes.read_on(protocol)
 
     def kill_all_applications(self) -> Deferred[Any]:
         # Daphne's own stumbles over a kept-alive connection without a request and then ends no stream at all.

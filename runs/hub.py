@@ -36,12 +36,14 @@ class Live:
 class Subscription:
     """One viewer's bounded queue. Use as a context manager; ``overflowed`` tells that it must resume from rows."""
 
-    __slots__ = ("_hub", "_queue", "_run_id", "_waiter", "overflowed")
+    __slots__ = ("_deadline", "_hub", "_queue", "_run_id", "_timer", "_waiter", "overflowed")
 
     def __init__(self, hub: Hub, run_id: str) -> None:
         self._hub, self._run_id = hub, run_id
         self._queue: deque[Live] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
         self.overflowed = False
 
     def __enter__(self) -> Subscription:
@@ -50,6 +52,8 @@ class Subscription:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         viewers = self._hub._viewers.get(self._run_id)
         if viewers is not None:
             viewers.discard(self)
@@ -68,17 +72,33 @@ class Subscription:
     async def wait(self, timeout_s: float) -> list[Live]:
         """Everything that has come, in order; empty after ``timeout_s`` without anything."""
         if not self._queue and not self.overflowed:
-            self._waiter = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            self._deadline = loop.time() + timeout_s
+            # One timer for many waits: with hundreds of viewers, one per wait is what most of an event would cost.
+            if self._timer is None or self._timer.when() > self._deadline:
+                self._set_timer(loop)
             try:
-                async with asyncio.timeout(timeout_s):
-                    await self._waiter
-            except TimeoutError:
-                return []
+                await self._waiter
             finally:
                 self._waiter = None
         got = list(self._queue)
         self._queue.clear()
         return got
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(self._deadline, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if loop.time() >= self._deadline:
+            self._waiter.set_result(None)
+        else:
+            self._set_timer(loop)
 
 
 class Hub:

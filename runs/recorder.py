@@ -29,8 +29,10 @@ PIECE_CHARS = 32_000
 FLUSH_S = 0.05
 BATCH = 200
 
-# Text may wait a moment for more of it; every other event is a step that a crash must not lose.
+# Text may wait a moment for more of it; every other event is a step that a crash should not lose. Viewers
+# get it first: were it stored in the same moment, they would wait for the thread that stores.
 GROWING = ("text.delta", "reasoning.delta")
+STEP_S = 0.005
 
 # Events are shown before they are stored, at most one batch and what arrives during its write. After a
 # crash numbering goes on beyond anything a viewer may have seen, so that no number is used twice.
@@ -52,6 +54,7 @@ class Writer:
         self._heads: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
         self._full = asyncio.Event()
+        self._step: asyncio.TimerHandle | None = None
         self._progress = asyncio.Condition()
 
     def add(self, event: Event) -> None:
@@ -59,8 +62,14 @@ class Writer:
         self._queue.append(event)
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run(), name="event writer")
-        if len(self._queue) >= BATCH or event.kind not in GROWING:
+        if len(self._queue) >= BATCH:
             self._full.set()
+        elif event.kind not in GROWING and self._step is None:
+            self._step = asyncio.get_running_loop().call_later(STEP_S, self._step_is_due)
+
+    def _step_is_due(self) -> None:
+        self._step = None
+        self._full.set()
 
     async def flush(self, run_id: str) -> None:
         """Return when every event of the run taken so far is committed (or was refused for good)."""

@@ -1,0 +1,47 @@
+"""Write a piece of a running response to its socket at once, and hold the application back while it is not read.
+
+Twisted buffers what is written and sends it a turn of the loop later; a live stream with many viewers pays that
+for each. And it buffers without bound: a viewer who does not read would cost memory for as long as a run talks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+# Above this the application waits; what it does not take in time, its viewer reads from rows later.
+UNREAD_BYTES = 256 * 1024
+LOOK_S = 0.05
+
+
+def write(request: Any, body: bytes) -> bool:
+    """Send a piece of a chunked response that has begun; False when it is not one and the usual way must be taken."""
+    transport: Any = getattr(request.channel, "transport", None)
+    if request.finished or not (request.startedWriting and request.chunked) or not hasattr(transport, "writeSomeData"):
+        return False
+    if not body:
+        return True
+    piece = b"%x\r\n%b\r\n" % (len(body), body)
+    request.sentLength += len(body)
+    if unread(request):
+        transport.write(piece)  # what waits goes first
+        return True
+    sent = transport.writeSomeData(piece)
+    # A lost connection is an exception here, as a value; Twisted learns of it by reading.
+    if isinstance(sent, int) and sent < len(piece):
+        transport.write(piece[sent:])
+    return True
+
+
+def unread(request: Any) -> int:
+    """How many bytes wait for the viewer in this process; 0 for a connection that is gone."""
+    transport: Any = getattr(request.channel, "transport", None)
+    if transport is None or not getattr(transport, "connected", False):
+        return 0
+    return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
+
+
+async def read_on(request: Any) -> None:
+    """Return once the viewer has read most of what was written, or is gone."""
+    while not request.finished and unread(request) > UNREAD_BYTES:
+        await asyncio.sleep(LOOK_S)
