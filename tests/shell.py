@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,21 @@ def run(*words: str) -> Ended:
 
 def start(*words: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen:
     """The command as a process of its own over the tests' database, as a person would start it."""
-    name = str(settings.DATABASES["default"]["NAME"])
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "logos_site.settings", **(env or {})}
-    environment |= {"LOGOS_HOME": str(settings.LOGOS_HOME), "PYTHONUNBUFFERED": "1"}
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # parallel workers add a suffix to the name
-        environment["LOGOS_DATABASE_URL"] = f"sqlite:{name}"
+    environment |= {"LOGOS_HOME": str(settings.LOGOS_HOME), "LOGOS_DATABASE_URL": _database(), "PYTHONUNBUFFERED": "1"}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     pipes["preexec_fn"] = _as_in_a_terminal
     return subprocess.Popen(
         [sys.executable, "manage.py", *words], cwd=settings.BASE_DIR, env=environment, text=True, **pipes | options
     )
+
+
+def _database() -> str:
+    """The address of the database this test uses; parallel workers have one each."""
+    used = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:{used['NAME']}"
+    return f"postgresql://{used['USER']}:{used['PASSWORD']}@{used['HOST']}:{used['PORT']}/{used['NAME']}"
 
 
 def _as_in_a_terminal() -> None:
