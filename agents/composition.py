@@ -47,7 +47,7 @@ def create(
         raise Invalid("A description may have 300 characters.", field="description")
     try:
         with transaction.atomic():
-            if _named(Agent.objects.alive().filter(owner=owner), name).exists():
+            if of_name(Agent.objects.alive().filter(owner=owner), name).exists():
                 raise _taken()
             return Agent.objects.create(
                 owner=owner,
@@ -66,16 +66,16 @@ def find(user: User, name_or_id: str, action: str = "agent.view") -> Agent:
     """The agent of this id or name that ``user`` may act on; one's own comes first; NotFound otherwise."""
     rows = Agent.objects.alive().select_related("soul", "route__provider", "owner")
     seen = permissions.visible(user, rows, action)
-    found = seen.filter(pk=name_or_id).first() or _named(seen.filter(owner=user), name_or_id).first()
+    found = seen.filter(pk=name_or_id).first() or of_name(seen.filter(owner=user), name_or_id).first()
     if found is None:
-        named = list(_named(seen, name_or_id)[:2])
+        named = list(of_name(seen, name_or_id)[:2])
         if len(named) == 2:
             raise Conflict(f"Several agents are called {name_or_id}.", reason="ambiguous", action="Use the agent's id.")
         found = named[0] if named else permissions.fetch(user, action, rows, pk=name_or_id)
     return found
 
 
-def _named(rows: QuerySet[Agent], name: str) -> QuerySet[Agent]:
+def of_name(rows: QuerySet[Agent], name: str) -> QuerySet[Agent]:
     """Those of this name, upper and lower case alike. SQLite folds the letters of ASCII only, so that other
     names are compared here."""
     name = unicodedata.normalize("NFC", name.strip())
