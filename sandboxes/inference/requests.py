@@ -11,6 +11,8 @@ from agents.errors import Invalid
 
 # An unescaped "model" before a colon can only be a key: inside a string its quotes would be escaped.
 _MODEL_KEY = re.compile(rb'"model"\s*:\s*("(?:[^"\\]|\\.)*")')
+# The same key may also be spelt with escapes, beside the plain one, and a provider takes the last of the two.
+_ESCAPED_LETTER = re.compile(rb"\\u00[46][0-9a-fA-F]")
 _ASK_FOR_USAGE = b'"stream_options":{"include_usage":true}'
 
 
@@ -28,7 +30,7 @@ def prepare(body: bytes, model: str) -> ModelRequest:
     Everything else keeps its bytes, where the body allows it. Raises Invalid if it is not a JSON object."""
     try:
         document = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid("The request is not JSON.") from error
     if not isinstance(document, dict):
         raise Invalid("The request is not a JSON object.")
@@ -52,7 +54,7 @@ def _patched(body: bytes, document: dict[str, Any], model: str, asks: bool) -> b
     deeper, or is missing): a large body is not written anew for one word."""
     if isinstance(document.get("model"), str):
         places = list(_MODEL_KEY.finditer(body))
-        if len(places) != 1:
+        if len(places) != 1 or _ESCAPED_LETTER.search(body):
             return None
         start, end = places[0].span(1)
         body = body[:start] + json.dumps(model).encode() + body[end:]

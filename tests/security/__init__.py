@@ -1,0 +1,1 @@
+"""Attacks that were tried on Logos, kept so that they go on failing."""
