@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from sandboxes import drivers, lifecycle
 from sandboxes.api import SandboxOut
 from sandboxes.driver import SandboxError
 from sandboxes.models import Sandbox
+from sandboxes.standard_streams import StandardStreams
 
 FOLLOW_S = 0.2
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -130,7 +130,7 @@ class Command(LogosCommand):
 
 
 async def execute(driver_name: str, state: dict[str, Any], argv: list[str], *, interactive: bool) -> int:
-    """Run ``argv`` in a sandbox on our own standard descriptors; its exit code, 128 + n after signal n.
+    """Run ``argv`` in a sandbox, joined to our own standard descriptors; its exit code, 128 + n after signal n.
 
     Signals that would end us are passed on to it instead. Raises SandboxError when the sandbox is gone."""
     driver = drivers.get(driver_name)
@@ -139,23 +139,23 @@ async def execute(driver_name: str, state: dict[str, Any], argv: list[str], *, i
             "This sandbox is not running.", reason="sandbox_unavailable", action="Start it with: sandbox start NAME"
         )
     attachment = await driver.attach(state)
-    stdin = 0 if interactive else os.open(os.devnull, os.O_RDONLY)
     loop, passing = asyncio.get_running_loop(), set()
+    streams = StandardStreams(interactive=interactive)
     try:
-        execution = await attachment.exec(argv, stdio=(stdin, 1, 2))
+        with streams:
+            execution = await attachment.exec(argv, stdio=streams.stdio)
+            streams.handed_in()
 
-        def pass_on(number: int) -> None:
-            passing.add(asyncio.ensure_future(execution.signal(number)))
+            def pass_on(number: int) -> None:
+                passing.add(asyncio.ensure_future(execution.signal(number)))
 
-        for number in PASSED_ON:
-            loop.add_signal_handler(number, pass_on, number)
-        code = await execution.wait()
+            for number in PASSED_ON:
+                loop.add_signal_handler(number, pass_on, number)
+            code = await execution.wait()
     finally:
         for number in PASSED_ON:
             loop.remove_signal_handler(number)
         await attachment.close()
-        if not interactive:
-            os.close(stdin)
     return code if code >= 0 else 128 - code
 
 
