@@ -27,5 +27,4 @@ lint:
 fix:
     .venv/bin/ruff check --fix .
     .venv/bin/ruff format .
-    .venv/bin/djlint templates --reformat --quiet
     ./logos docs
