@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from agents import composition, routes, secrets, souls
+from agents.addresses import AddressField
 from agents.errors import LogosError
 from agents.models import ModelRoute, Provider, ProviderKind, Role, User
 from logos_site.up import first_link
@@ -43,7 +44,7 @@ class FirstRun(forms.Form):
     password1 = forms.CharField(label="Password", strip=False, widget=forms.PasswordInput)
     password2 = forms.CharField(label="Password again", strip=False, widget=forms.PasswordInput)
     kind = forms.ChoiceField(choices=ProviderKind.choices, initial=ProviderKind.REHEARSAL)
-    base_url = forms.URLField(label="Address", required=False, assume_scheme="https", max_length=300)
+    base_url = AddressField(label="Address", required=False, max_length=300)
     api_key = forms.CharField(label="Key", required=False, widget=forms.PasswordInput, max_length=1000)
     model = forms.CharField(label="Model", required=False, max_length=200)
     soul = forms.CharField(label="Soul", initial=souls.STARTER_TEXT, strip=False, widget=forms.Textarea)

@@ -11,17 +11,11 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
 from agents import routes
+from agents.addresses import AddressField
 from agents.admin.grants import ROUTE_GRANTS
 from agents.admin_base import RowAdmin, SharedAdmin, VisibleRelatedFilter
 from agents.errors import Conflict
 from agents.models import ModelRoute, Provider, ProviderKind
-
-
-class Address(forms.URLField):
-    """A provider's address; without a scheme it is taken to be https."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(assume_scheme="https", **kwargs)
 
 
 class ProviderForm(forms.ModelForm):
@@ -37,7 +31,7 @@ class ProviderForm(forms.ModelForm):
     class Meta:
         model = Provider
         fields = ("name", "kind", "base_url")
-        field_classes = {"base_url": Address}
+        field_classes = {"base_url": AddressField}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -8,6 +8,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from agents import ids, secrets
+from agents.addresses import web_address
 from agents.models.shared import Shareable, levels
 
 
@@ -24,7 +25,7 @@ class Provider(models.Model):
     id = models.CharField(primary_key=True, max_length=40, default=ids.provider_id, editable=False)
     name = models.CharField(max_length=80, unique=True)
     kind = models.CharField(max_length=20, choices=ProviderKind.choices)
-    base_url = models.URLField(max_length=300, blank=True)
+    base_url = models.CharField("address", max_length=300, blank=True, validators=[web_address])
     sealed_key = models.TextField(blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
