@@ -11,24 +11,25 @@ from typing import Any
 
 # Above this the application waits; what it does not take in time, its viewer reads from rows later.
 UNREAD_BYTES = 256 * 1024
-LOOK_S = 0.05
+FIRST_LOOK_S, LONGEST_LOOK_S = 0.002, 0.1
 
 
 def write(request: Any, body: bytes) -> bool:
     """Send a piece of a chunked response that has begun; False when it is not one and the usual way must be taken."""
-    transport: Any = getattr(request.channel, "transport", None)
-    if request.finished or not (request.startedWriting and request.chunked) or not hasattr(transport, "writeSomeData"):
+    if request.finished or not (request.startedWriting and request.chunked) or request.channel is None:
         return False
-    if not body:
+    transport = request.channel.transport
+    if not body or transport is None or not transport.connected:
         return True
     piece = b"%x\r\n%b\r\n" % (len(body), body)
     request.sentLength += len(body)
-    if unread(request):
-        transport.write(piece)  # what waits goes first
-        return True
-    sent = transport.writeSomeData(piece)
-    # A lost connection is an exception here, as a value; Twisted learns of it by reading.
-    if isinstance(sent, int) and sent < len(piece):
+    sent = 0
+    if not (transport._tempDataLen or transport.dataBuffer):  # else what waits goes first
+        try:
+            sent = transport.socket.send(piece)
+        except OSError:
+            pass  # full, interrupted or lost: Twisted tries again, and knows what to do
+    if sent < len(piece):
         transport.write(piece[sent:])
     return True
 
@@ -43,5 +44,7 @@ def unread(request: Any) -> int:
 
 async def read_on(request: Any) -> None:
     """Return once the viewer has read most of what was written, or is gone."""
+    pause_s = FIRST_LOOK_S
     while not request.finished and unread(request) > UNREAD_BYTES:
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, LONGEST_LOOK_S)
