@@ -67,11 +67,11 @@ def read_body(connection: socket.socket) -> bytes:
     with connection, connection.makefile("rb") as file:
         while file.readline() != b"\r\n":
             pass
-        body = b""
+        pieces = []
         while size := int(file.readline(), 16):
-            body += file.read(size)
+            pieces.append(file.read(size))
             file.readline()
-        return body
+        return b"".join(pieces)
 
 
 def test_a_long_stream_arrives_whole_and_in_order(port: int) -> None:
