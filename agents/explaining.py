@@ -100,6 +100,15 @@ class Explanation:
         return f"To {'take this away' if self.allowed else 'allow this'}, {steps}."
 
 
+def answer(asker: User, action: str, kind: str, row_id: str, username: str = "") -> Explanation:
+    """The answer to a question somebody asks, with all that ``find`` and ``subject`` refuse. Without a row they ask
+    for themselves, unless they manage people."""
+    if not kind and not row_id:
+        return explain(_colleague(asker, username), action)
+    row = find(asker, kind, row_id)
+    return explain(subject(asker, row, username), action, row)
+
+
 def explain(user: Person, action: str, row: Model | None = None) -> Explanation:
     """May ``user`` do ``action`` to ``row``, why, and what would change it. Actions that concern no row take none.
     Raises Invalid for an action there is not, or that is about another kind of row."""
@@ -233,11 +242,23 @@ def subject(asker: User, row: Model, username: str) -> User:
     if username in ("", asker.username):
         return asker
     if not manages(asker, row):
-        raise LogosError(
-            "You may ask for yourself here.",
-            reason="forbidden",
-            action="Whoever manages the object may ask for others.",
-        )
+        raise _only_oneself("Whoever manages the object may ask for others.")
+    return _person(username)
+
+
+def _colleague(asker: User, username: str) -> User:
+    if username in ("", asker.username):
+        return asker
+    if not permissions.may(asker, "user.manage"):
+        raise _only_oneself("Admins may ask for others.")
+    return _person(username)
+
+
+def _only_oneself(who_else: str) -> LogosError:
+    return LogosError("You may ask for yourself here.", reason="forbidden", action=who_else)
+
+
+def _person(username: str) -> User:
     found = User.objects.filter(username=username).first()
     if found is None:
         raise NotFound("This person")

@@ -89,12 +89,14 @@ def candidates(actor: User, row: Any, text: str = "", limit: int = 12) -> list[S
     return [*groups.order_by("name")[:limit], *people.order_by("username")[:limit]]
 
 
-def subject(*, person: str = "", group: str = "") -> Subject:
-    """The active person or the group of this name. Invalid unless exactly one is named, NotFound when unknown."""
+def subject(*, person: str = "", group: str = "", active: bool = True) -> Subject:
+    """The person (who is active, if ``active``) or the group of this name. Invalid unless exactly one is named,
+    NotFound when unknown."""
     if bool(person) == bool(group):
         raise Invalid("Name a person or a group.", field="person")
     if person:
-        return _found(User.objects.filter(is_active=True, username=person).first(), "This person")
+        people = User.objects.filter(is_active=True) if active else User.objects.all()
+        return _found(people.filter(username=person).first(), "This person")
     return _found(Group.objects.filter(name=group).first(), "This group")
 
 

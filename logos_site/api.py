@@ -13,7 +13,7 @@ from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
-from agents.api import agents, me, routes, souls, tokens
+from agents.api import agents, explaining, me, routes, sharing, souls, tokens
 from agents.api.asking import BearerToken, BrowserSession
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
@@ -177,5 +177,7 @@ api.add_router("/runs", runs.router)
 api.add_router("/approvals", approvals.router)
 api.add_router("/sandboxes", sandboxes.router)
 api.add_router("/tokens", tokens.router)
+api.add_router("/explain", explaining.router)
+api.add_router("", sharing.router)
 # The last one, so that an address nobody has is refused in the API's own shape.
 api.add_router("", elsewhere)

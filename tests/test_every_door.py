@@ -21,6 +21,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from agents.models import Agent, ApiToken, ModelRoute, Policy, Provider, Role, Soul, User
+from agents.permissions import GRANTS
 from logos_site.asgi import application
 from runs.models import Approval, Conversation, EngineBeat, Run, RunEvent
 from sandboxes.models import Sandbox
@@ -59,6 +60,8 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "sandbox_id": rows[Sandbox].pk,
         "token_id": rows[ApiToken].pk,
         "route_id": "route_unknown",
+        "collection": "agents",
+        "kind": "agent",
         "seq": 1,
         "token": "guess",
         "rest": "anything",
@@ -96,6 +99,9 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "revision": 1,
         "choice": "once",
         "name": "mine",
+        "person": "mallory",
+        "level": "manage",
+        "visibility": "shared",
         "agent_id": rows[Agent].pk,
         "action": "delete_selected",
         "_selected_action": rows[Agent].pk,
@@ -107,7 +113,8 @@ def snapshot(rows: dict[type[Model], Any]) -> dict[str, Any]:
     """Everything that is stored of these rows, and how many hang off them."""
     kept = {model.__name__: model._default_manager.filter(pk=row.pk).values().first() for model, row in rows.items()}
     counts = {"runs": Run.objects.count(), "events": RunEvent.objects.count(), "policies": Policy.objects.count()}
-    return kept | counts
+    grants = {table.__name__: table._default_manager.count() for pair in GRANTS.values() for table in pair}
+    return kept | counts | grants
 
 
 @pytest.fixture
