@@ -17,7 +17,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from agents.errors import LogosError
-from logos_site import quick_writes
+from logos_site import quick_writes, request_limits
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ class Server(Daphne):
 
     def _when_ready(self) -> None:
         # Called before the loop runs, but the loop exists.
+        request_limits.guard(self.http_factory)
         task = asyncio.get_event_loop().create_task(self._start_engine())
         self._tasks.add(task)
 

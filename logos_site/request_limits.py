@@ -1,0 +1,71 @@
+"""What a request may be before anybody has looked at it: not too long, and silent about where the site lies.
+
+Daphne takes a whole body in, on disk or in memory, before any view can refuse it, whoever sends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from daphne.http_protocol import WebRequest
+
+# Twice what Django takes: up to there views refuse in their own words.
+MAX_BODY_BYTES = 4 << 20
+LINGER_S = 2.0
+
+_BODY = json.dumps(
+    {"error": {"reason": "too_large", "message": "The request is too large.", "action": "", "field": ""}}
+).encode()
+_ANSWER = (
+    b"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n" % len(_BODY)
+) + _BODY
+
+
+class Bounded(WebRequest):
+    """A request that is answered with 413, and not kept, as soon as its body is too long."""
+
+    _size = 0
+    _is_refused = False
+
+    def gotLength(self, length: int | None) -> None:
+        super().gotLength(0 if length and length > MAX_BODY_BYTES else length)
+        if length and length > MAX_BODY_BYTES:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._size += len(data)
+        if not self._is_refused and self._size > MAX_BODY_BYTES:
+            self.content.truncate(0)
+            self._refuse()
+        if not self._is_refused:
+            super().handleContentChunk(data)
+
+    def process(self) -> Any:
+        if self._is_refused:
+            return None
+        # Daphne believes this header, from anybody: it would become the beginning of every address we answer with.
+        self.requestHeaders.removeHeader(b"daphne-root-path")
+        return super().process()
+
+    def _refuse(self) -> None:
+        self._is_refused = True
+        transport: Any = self.channel.transport
+        transport.write(_ANSWER)
+        # Closed at once, the answer would be lost to whoever is still sending.
+        transport.loseWriteConnection()
+        asyncio.get_running_loop().call_later(LINGER_S, transport.abortConnection)
+
+
+def guard(factory: Any) -> None:
+    """From now on this HTTP factory of Daphne's makes bounded requests."""
+    plain = factory.buildProtocol
+
+    def build(address: Any) -> Any:
+        protocol = plain(address)
+        protocol.requestFactory = Bounded
+        return protocol
+
+    factory.buildProtocol = build
