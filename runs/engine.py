@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from agents.errors import LogosError
-from runs import dispatch, events, work
+from runs import dispatch, events, settling, work
 from runs.execution import Execution, Tools
 from runs.hub import Hub, hub
 from runs.recorder import Writer
@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 # Runs of one engine at the same time; the rest stay queued. A run is mostly waiting for a model.
 MAX_RUNS = 64
+
+# A database that does not answer is asked again at this pace.
+UNREAD_PAUSE_S = 1.0
 
 
 class Engine:
@@ -136,7 +139,7 @@ class Engine:
 
     async def _take_over(self) -> None:
         taken = await self._threads.run(work.claim_abandoned, self.owner)
-        executions = [await self._load(run_id) for run_id in taken]
+        executions = [execution for run_id in taken if (execution := await self._loaded(run_id))]
         # Every lane first, then the listeners: a call that waits must find its run.
         for execution in executions:
             if isinstance(execution, Resumed):
@@ -155,7 +158,21 @@ class Engine:
             return None
 
     async def _begin(self, run_id: str) -> None:
-        self._carry(await self._load(run_id))
+        if execution := await self._loaded(run_id):
+            self._carry(execution)
+
+    async def _loaded(self, run_id: str) -> Execution | None:
+        """The claimed run, ready to carry out; None for one that cannot be read, which has ended or waits."""
+        try:
+            return await self._load(run_id)
+        except LogosError as error:
+            logger.warning("Run %s cannot be carried out: %s %s", run_id, error.message, error.detail)
+            await self._threads.run(settling.fail_unread, run_id, error)
+        except Exception:
+            logger.exception("Run %s could not be read; trying again", run_id)
+            await self._threads.run(work.give_back, self.owner, run_id)
+            await asyncio.sleep(UNREAD_PAUSE_S)
+        return None
 
     async def _load(self, run_id: str) -> Execution:
         job = await self._threads.run(work.load, run_id)
@@ -196,12 +213,21 @@ class Engine:
         except LogosError as error:
             logger.error("That sandbox could not be stopped: %s", error.message)
 
+    async def _retire(self) -> None:
+        """Deleted agents stop what they do, then their sandboxes end; their files and records stay."""
+        for agent_id in await self._threads.run(records.retired):
+            await self._threads.run(work.stop_all_of, agent_id)
+            if not any(run.job.agent_id == agent_id for run in self._runs.values()):
+                logger.info("The sandbox of the deleted agent %s is stopped", agent_id)
+                await lifecycle.stop(agent_id, self._threads.run, now=True)
+
     async def _beat(self) -> None:
         while True:
             try:
                 await self._threads.run(work.beat, self.owner)
                 await self._take_over()
                 await self.residents.adopt()
+                await self._retire()
             except Exception:
                 logger.exception("The engine's leases could not be renewed")
             await asyncio.sleep(work.BEAT_S)

@@ -155,6 +155,12 @@ def enter(run_id: str, status: str, **fields: Any) -> bool:
     return bool(Run.objects.filter(pk=run_id, status__in=ACTIVE).update(status=status, **fields))
 
 
+def stop_all_of(agent_id: str) -> None:
+    """The agent was deleted: what it still does is to stop."""
+    rows = Run.objects.filter(agent_id=agent_id, status__in=ACTIVE, cancel_requested_at=None)
+    rows.update(cancel_requested_at=timezone.now())
+
+
 def wishes(run_id: str) -> tuple[bool, list[tuple[str, str, str]]]:
     """What people want of a running run: to stop it, and decisions (id, choice, by) the runtime was not told."""
     cancel = Run.objects.filter(pk=run_id, cancel_requested_at__isnull=False).exists()

@@ -104,18 +104,21 @@ async def ensure_running(
 
 
 async def stop(agent_id: str, db: Db = in_thread, *, now: bool = False) -> None:
-    """End the agent's sandbox; stopping what is stopped is not an error."""
-    wanted: Wanted = await db(records.wanted, agent_id)
-    if not await db(records.claim, wanted.sandbox_id):
+    """End the agent's sandbox; stopping what is stopped is not an error. Its files stay."""
+    known: records.Recorded | None = await db(records.recorded, agent_id)
+    if known is None:
+        return
+    if not await db(records.claim, known.sandbox_id):
         raise SandboxError(
             "This sandbox is being started or stopped already.", reason="conflict", action="Try again in a moment."
         )
     try:
-        await drivers.get(wanted.driver).stop(wanted.driver_state, now=now)
+        if known.driver_state:
+            await drivers.get(known.driver).stop(known.driver_state, now=now)
     except LogosError as error:
-        await db(records.ended, wanted.sandbox_id, State.FAILED, error.message)
+        await db(records.ended, known.sandbox_id, State.FAILED, error.message)
         raise
-    await db(records.ended, wanted.sandbox_id, State.STOPPED)
+    await db(records.ended, known.sandbox_id, State.STOPPED)
 
 
 def configuration_digest(spec: SandboxSpec) -> str:

@@ -120,8 +120,30 @@ def ended(sandbox_id: str, state: str, reason: str = "") -> None:
 
 
 def running() -> list[str]:
-    """The agents whose sandbox runs, as far as we know."""
-    return list(Sandbox.objects.filter(state=State.RUNNING, claimed_until=None).values_list("agent_id", flat=True))
+    """The living agents whose sandbox runs, as far as we know."""
+    rows = Sandbox.objects.filter(state=State.RUNNING, claimed_until=None, agent__deleted_at=None)
+    return list(rows.values_list("agent_id", flat=True))
+
+
+def retired() -> list[str]:
+    """The deleted agents whose sandbox still runs, as far as we know."""
+    rows = Sandbox.objects.filter(state=State.RUNNING, agent__deleted_at__isnull=False)
+    return list(rows.values_list("agent_id", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What finds a sandbox, whatever became of its agent."""
+
+    sandbox_id: str
+    driver: str
+    driver_state: dict[str, Any]
+
+
+def recorded(agent_id: str) -> Recorded | None:
+    """The agent's sandbox as last recorded; None when there never was one."""
+    row = Sandbox.objects.filter(agent_id=agent_id).first()
+    return Recorded(row.pk, row.driver, row.driver_state) if row else None
 
 
 def lost(sandbox_id: str, driver_state: dict[str, Any]) -> None:
