@@ -13,11 +13,12 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import IntegrityError
 
 from agents.errors import Code, LogosError, NotFound
 from agents.ids import ulid
@@ -27,7 +28,7 @@ from runs.asking import Asking
 from runs.hub import Hub
 from runs.merge import Merger
 from runs.models import Status
-from runs.recorder import Recorder, Writer
+from runs.recorder import RESUME_GAP, Recorder, Writer
 from runs.settling import Figures, Outcome
 from runs.sink import RunSink
 from runs.words import describe
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 # "Stop" must be true within two seconds: the runtime gets this long to say so itself.
 STOP_GRACE_S = 1.5
 ROOM_BYTES = 16 << 20
+FINISH_PAUSE_S = 1.0
 
 # A runtime that works on as many runs as it may is asked again this often.
 BUSY_S = 0.3
@@ -208,6 +210,7 @@ class Execution:
 
     async def after_lost_stream(self, resident: Resident) -> Outcome:
         """The stream broke off before the run ended: the runtime's status is what remains to ask."""
+        self.sink.record(self.merger.stream_lost())
         status = await self._poll_to_end(resident)
         if status is None:
             return self.lost("The agent runtime was restarted and no longer knows this run.")
@@ -344,9 +347,15 @@ class Execution:
                     self.tools.hub.publish(last)
                     self.tools.hub.stored(last.run_id, last.seq)
                 break
+            except IntegrityError:
+                # Its number is taken, so somebody else wrote meanwhile: go beyond anything they may write.
+                logger.exception("The end of the run could not be written under its number")
+                self.tools.writer.forget(self.job.run_id)
+                last = replace(last, seq=await self.tools.db(events.last_seq, self.job.run_id) + RESUME_GAP)
+                await asyncio.sleep(FINISH_PAUSE_S)
             except Exception:
                 logger.exception("The end of the run could not be written; trying again")
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(FINISH_PAUSE_S)
         self.tools.writer.forget(self.job.run_id)
         logger.info("The run ended: %s %s", outcome.status, outcome.code)
 

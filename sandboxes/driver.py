@@ -168,6 +168,11 @@ class SandboxDriver(abc.ABC):
         that started it can die before the state is stored. None if there is none, or a driver cannot tell."""
         return None
 
+    def is_of(self, state: Mapping[str, Any], root: Path) -> bool:
+        """Does this state belong to the agent in ``root``? A database restored beside its original holds the
+        original's states, and nothing of the original may be touched."""
+        return True
+
     async def progress(self, spec: SandboxSpec) -> AsyncIterator[str]:
         """Sentences for the person who waits for ``start``."""
         yield "Preparing the sandbox"

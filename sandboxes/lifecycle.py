@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,15 @@ def root_of(sandbox_id: str) -> Path:
     return Path(settings.LOGOS_HOME) / "agents" / sandbox_id
 
 
+async def wanted_of(agent_id: str, db: Db) -> Wanted:
+    """What the agent's sandbox should be, and what is known of it here: a recorded state of another
+    installation's sandbox is none. NotFound for a deleted agent."""
+    wanted: Wanted = await db(records.wanted, agent_id)
+    if drivers.get(wanted.driver).is_of(wanted.driver_state, root_of(wanted.sandbox_id)):
+        return wanted
+    return replace(wanted, driver_state={}, configuration_hash="")
+
+
 async def answers(wanted: Wanted) -> bool:
     """Does the recorded sandbox run, and does its runtime take our key?"""
     driver = drivers.get(wanted.driver)
@@ -88,7 +97,7 @@ async def ensure_running(
 
     ``progress`` gets sentences for the person who waits; ``probe`` says whether the recorded sandbox answers.
     Raises SandboxError or LogosError with the exact fix; the row then says why."""
-    wanted: Wanted = await db(records.wanted, agent_id)
+    wanted = await wanted_of(agent_id, db)
     with about(sandbox=wanted.sandbox_id):
         installed = runtime.require(Path(settings.LOGOS_HOME))
         config = HermesConfig(MODEL_LABEL, wanted.toolsets, wanted.context_length)
@@ -113,8 +122,9 @@ async def stop(agent_id: str, db: Db = in_thread, *, now: bool = False) -> None:
             "This sandbox is being started or stopped already.", reason="conflict", action="Try again in a moment."
         )
     try:
-        if known.driver_state:
-            await drivers.get(known.driver).stop(known.driver_state, now=now)
+        driver = drivers.get(known.driver)
+        if known.driver_state and driver.is_of(known.driver_state, root_of(known.sandbox_id)):
+            await driver.stop(known.driver_state, now=now)
     except LogosError as error:
         await db(records.ended, known.sandbox_id, State.FAILED, error.message)
         raise
@@ -176,7 +186,7 @@ async def _wait_for_other(agent_id: str, progress: Progress, db: Db, probe: Prob
     deadline = asyncio.get_running_loop().time() + WAIT_FOR_OTHER_S
     while asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.1)
-        wanted: Wanted = await db(records.wanted, agent_id)
+        wanted = await wanted_of(agent_id, db)
         if running := await _answering(wanted, wanted.configuration_hash, probe):
             return running
         if wanted.state != State.STARTING or await db(records.is_abandoned, wanted.sandbox_id):

@@ -21,7 +21,7 @@ from sandboxes.hermes.client import HermesClient
 from sandboxes.hermes.configuration import ROUTER_PORT
 from sandboxes.inference.lanes import Lanes
 from sandboxes.inference.serve import PassedListeners
-from sandboxes.lifecycle import Db, Progress, Running, answers, ensure_running
+from sandboxes.lifecycle import Db, Progress, Running, answers, ensure_running, wanted_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Residents:
         async with self._locks.setdefault(agent_id, asyncio.Lock()):
             if (known := self._by_agent.get(agent_id)) and not known.gone.is_set():
                 return known
-            wanted: records.Wanted = await self._db(records.wanted, agent_id)
+            wanted = await wanted_of(agent_id, self._db)
             running = Running(wanted.sandbox_id, wanted.driver, wanted.driver_state, wanted.layers, wanted.api_key)
             if not wanted.driver_state or await drivers.get(wanted.driver).poll(wanted.driver_state) is not None:
                 return None

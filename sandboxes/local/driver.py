@@ -59,9 +59,12 @@ class LocalDriver(SandboxDriver):
             raise attachment.disconnected("another sandbox was started in its place")
         return connection
 
+    def is_of(self, state: Mapping[str, Any], root: Path) -> bool:
+        return bool(state.get("engine") == str(tree.engine_directory(root)))
+
     async def find(self, root: Path) -> SandboxHandle | None:
         state = _written_state(tree.engine_directory(root))
-        if state is None or await self.poll(state) is not None:
+        if state is None or not self.is_of(state, root) or await self.poll(state) is not None:
             return None
         return SandboxHandle(state=state, layers=tuple(state["layers"]))
 
