@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from csp.constants import NONE, SELF
@@ -32,9 +33,11 @@ LOGOS_SEAL_KEYS = env.secret(
 
 # --- web ------------------------------------------------------------------------------------------
 DEBUG = env.flag("LOGOS_DEBUG", False, "Show tracebacks in pages; never on a machine others can reach.")
-ALLOWED_HOSTS = env.words(
-    "LOGOS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", "Host names this site answers to, comma separated."
-)
+ALLOWED_HOSTS = [
+    *env.words("LOGOS_ALLOWED_HOSTS", "", "Further host names this site answers to, comma separated."),
+    *filter(None, [urlsplit(LOGOS_URL).hostname]),
+    *("localhost", "127.0.0.1", "[::1]"),  # `up` and doctor ask here
+]
 CSRF_TRUSTED_ORIGINS = env.words("LOGOS_TRUSTED_ORIGINS", LOGOS_URL, "Origins allowed to post forms, comma separated.")
 LOGOS_TLS = env.flag(
     "LOGOS_TLS", False, "Set when a TLS proxy stands in front: secure cookies, HSTS, X-Forwarded-Proto."
