@@ -86,10 +86,14 @@ class Explanation:
     change: tuple[Step, ...]
 
     @property
+    def what(self) -> str:
+        """What the action does, as a phrase."""
+        return ACTIONS[self.action].sentence
+
+    @property
     def sentence(self) -> str:
         """The verdict: may they, and what."""
-        what = lowered(ACTIONS[self.action].sentence)
-        return f"{self.person or 'A stranger'} {'may' if self.allowed else 'may not'} do this: {what}."
+        return f"{self.person or 'A stranger'} {'may' if self.allowed else 'may not'} do this: {lowered(self.what)}."
 
     @property
     def way(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import activity, chat, steering
+from runs.views import activity, chat, sharing, steering
 
 app_name = "runs"
 urlpatterns = [
@@ -21,5 +21,7 @@ urlpatterns = [
     path("runs/<str:run_id>/steps/<int:seq>/", activity.step_output, name="step-output"),
     path("runs/<str:run_id>/cancel/", steering.cancel, name="run-cancel"),
     path("runs/<str:run_id>/clone/", steering.clone, name="run-clone"),
+    path("share/<str:kind>/<str:object_id>/", sharing.share, name="share"),
+    path("explain/<str:kind>/<str:object_id>/", sharing.explain, name="explain"),
     path("approvals/<str:approval_id>/decide/", steering.decide, name="approval-decide"),
 ]

@@ -135,6 +135,7 @@ def _page(request: HttpRequest, agent: Agent, talk: Conversation | None) -> dict
         "run_count": talk.runs.count() if talk else 0,
         "may_write": may_write and not agent.is_deleted,
         "why_not": _why_not(agent),
+        "may_share": not agent.is_deleted and bool(permissions.allows(user, "agent.manage", agent)),
         "send_url": reverse(target[0], args=target[1:]),
         "draft_key": f"{user.pk}:{talk.pk if talk else agent.pk}",
         "max_chars": settings.LOGOS_MAX_MESSAGE_CHARS,
