@@ -39,6 +39,14 @@ def first_hidden(text: str) -> int | None:
     return None
 
 
+def spelled_out(text: str) -> str:
+    """``text`` with every character that nobody can see as ``⟨U+202E⟩``: for what a person must judge as it is."""
+    plain = _PLAIN.match(text)
+    safe = plain.end() if plain else 0
+    rest = (f"⟨U+{ord(text[i]):04X}⟩" if _is_hidden(text, i) else text[i] for i in range(safe, len(text)))
+    return text[:safe] + "".join(rest)
+
+
 def name_of(character: str) -> str:
     """``U+200B, zero width space``: how to name to a person what they cannot see."""
     return f"U+{ord(character):04X}, {unicodedata.name(character, 'a control character').lower()}"

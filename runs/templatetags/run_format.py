@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -13,6 +14,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from agents.invisible import spelled_out
 from runs import markdown, words
 
 register = template.Library()
@@ -49,6 +51,12 @@ def pill(state: str) -> SafeString:
 
 
 @register.filter
+def unhidden(text: str) -> str:
+    """All of a text, with what nobody can see spelled out: a person decides about it."""
+    return spelled_out(str(text))
+
+
+@register.filter
 def state_word(state: str) -> str:
     """The word alone."""
     return word_for(str(state))
@@ -60,6 +68,8 @@ def duration(milliseconds: float | None) -> str:
     if milliseconds is None or milliseconds == "":
         return ""
     seconds = float(milliseconds) / 1000
+    if not math.isfinite(seconds):
+        return ""  # what an agent runtime told; the record keeps it
     if seconds < 0.0995:
         return f"{max(0, round(seconds * 1000))} ms"
     if seconds < 9.95:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -156,9 +155,10 @@ def _text(value: object) -> str:
 
 
 def number(value: object) -> float:
-    """A finite number, or 0 for anything else: JSON may hold NaN, infinities and integers too long for a float."""
+    """A number below 2**53, or 0 for anything else: JSON may hold NaN, infinities and integers too long for a
+    float, and what is longer than any time or count would become one of them where it is multiplied."""
     try:
-        return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+        return float(value) if isinstance(value, int | float) and abs(value) < 2**53 else 0.0
     except OverflowError:
         return 0.0
 
