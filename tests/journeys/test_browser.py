@@ -228,6 +228,35 @@ def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
     page.wait_for_url("**/runs/run_*/")
 
 
+def test_a_dangerous_command_is_asked_about_and_runs_when_allowed(page: Page) -> None:
+    new_chat(page)
+    send(page, "run: mkdir -p doomed/deep && rm -rf doomed && echo it is gone")
+    question = page.locator(f"{LIVE} .step.waiting")
+    expect(question).to_contain_text("rm -rf doomed", timeout=SLOW)
+    page.reload()
+    expect(question).to_contain_text("rm -rf doomed")
+
+    question.get_by_role("button", name="Allow once").click()
+
+    expect(page.locator(".turn.agent .step.decided")).to_contain_text("allowed once by ada")
+    until_done(page)
+    expect(page.locator(".turn.agent .said").last).to_contain_text("it is gone")
+
+
+def test_a_run_can_be_cloned_into_a_new_chat(page: Page) -> None:
+    new_chat(page)
+    send(page, "run: echo twice")
+    until_done(page)
+    page.goto(f"/runs/{run_id_of(page)}/")
+
+    page.get_by_role("button", name="Clone into a new chat").click()
+
+    page.wait_for_url("**/chat/conv_*/")
+    until_done(page)
+    expect(page.locator(".turn.agent")).to_have_count(1)
+    expect(page.locator(".turn.agent .said").last).to_contain_text("twice")
+
+
 def test_a_draft_survives_a_reload_and_goes_when_it_is_sent(page: Page) -> None:
     new_chat(page)
     box = page.get_by_role("textbox", name="Message to Atlas")
