@@ -138,12 +138,12 @@ def start(request: HttpRequest, token: str) -> HttpResponse:
     if not form.is_valid():
         return _refused(request, form)
     try:
-        run = _make(form)
+        with first_link.taken():
+            run = _make(form)
     except LogosError as error:
         form.add_error(None, _in_words(error))
         return _refused(request, form)
     request.session.pop(_KEPT, None)
-    first_link.close()
     login(request, run.conversation.owner, backend=LOGIN_BACKEND)
     return leave_to(request, reverse("runs:chat-conversation", args=[run.conversation_id]))
 

@@ -10,10 +10,13 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
 
+from agents.errors import Conflict
 from agents.models import Role, User
 
 
@@ -37,6 +40,24 @@ def is_open(token: str) -> bool:
     except OSError:
         return False
     return hmac.compare_digest(_digest(token), expected) and not administrator_exists()
+
+
+@contextmanager
+def taken() -> Iterator[None]:
+    """The link is ours alone meanwhile, and used up afterwards; it opens again if what we do with it fails.
+
+    Conflict when another request has it or has used it."""
+    held = _path().with_suffix(f".taken.{secrets.token_hex(4)}")
+    try:
+        _path().rename(held)
+    except OSError as error:
+        raise Conflict("This link is being used already.", action="Reload the page.") from error
+    try:
+        yield
+    except BaseException:
+        held.rename(_path())
+        raise
+    held.unlink()
 
 
 def close() -> None:
