@@ -102,6 +102,8 @@
     const { xhr, requestConfig } = event.detail;
     if (xhr.status < 400) return;
     const place = errorPlace(requestConfig.elt);
+    // A choice that was refused is not what holds.
+    if ("resetRefused" in requestConfig.elt.dataset) requestConfig.elt.reset();
     if (xhr.responseText.includes("data-error=") || xhr.responseText.includes("data-form-errors")) {
       event.detail.shouldSwap = true;
       event.detail.target = place;
