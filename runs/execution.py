@@ -50,6 +50,11 @@ FINISH_PAUSE_S = 1.0
 # A runtime that works on as many runs as it may is asked again this often.
 BUSY_S = 0.3
 
+# More than this is no answer but a flood: the characters of text, and as many for every other event.
+MOST_TOLD_CHARS = 20_000_000
+EVENT_CHARS = 4_000
+TURN_S = 0.01  # others have theirs at least this often while a runtime talks without a pause
+
 # When the event stream is lost the run's status is asked this often; this many failed looks in a row mean
 # that the runtime is gone.
 POLL_S = 0.2
@@ -89,6 +94,7 @@ class Execution:
         self.has_waited = False  # the person was told that other runs go first
         self.may_still_run = False  # a stop was asked and the runtime did not confirm it
         self.reply: list[str] = []
+        self.told_chars = 0
         self.resident: Resident | None = None
         self.lease: Lease | None = None
         self.runtime_run_id = job.runtime_run_id
@@ -176,9 +182,13 @@ class Execution:
         try:
             async with asyncio.timeout(STOP_GRACE_S if self.stop.is_set() else None) as self.patience:
                 async with contextlib.aclosing(resident.client.events(self.runtime_run_id)) as stream:
+                    began = time.monotonic()
                     async for event in stream:
-                        if outcome := await self._on(event):
+                        if outcome := await self._flooded(event) or await self._on(event):
                             return outcome
+                        if time.monotonic() - began > TURN_S:
+                            await asyncio.sleep(0)
+                            began = time.monotonic()
         except TimeoutError:
             if not self.stop.is_set():
                 raise
@@ -207,6 +217,14 @@ class Execution:
             case runtime_events.Cancelled():
                 return self.cancelled() if self.stop.is_set() else self.lost("The agent runtime stopped the run.")
         return None
+
+    async def _flooded(self, event: RuntimeEvent) -> Outcome | None:
+        """The end of a run whose runtime tells without end: what answers there may not be the runtime any more."""
+        self.told_chars += len(event.text) if isinstance(event, runtime_events.TextDelta) else EVENT_CHARS
+        if self.told_chars <= MOST_TOLD_CHARS:
+            return None
+        await self._stop_runtime()
+        return self.failed(Code.RUNTIME_ERROR, "The agent runtime told more than a run may record.")
 
     async def after_lost_stream(self, resident: Resident) -> Outcome:
         """The stream broke off before the run ended: the runtime's status is what remains to ask."""

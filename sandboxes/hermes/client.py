@@ -7,6 +7,7 @@ itself: the whole conversation travels with every run.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -166,6 +167,8 @@ class HermesClient:
                             yield event
                             if isinstance(event, FINAL):
                                 return
+                    # While there is always more to read nothing above waits, and nobody else would have a turn.
+                    await asyncio.sleep(0)
             except TimeoutError:
                 ended = StreamEnded(f"nothing arrived for {SILENCE_S:.0f} s")
             except (aiohttp.ClientError, OSError, TooLarge) as error:
