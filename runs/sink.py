@@ -10,6 +10,8 @@ from runs.recorder import Recorder
 from runs.settling import Figures
 from sandboxes.inference.calls import CallRecord
 
+MOST_STEPS = 6_000  # of tools, per run: three for each call
+
 
 class RunSink:
     """Receives one run's model traffic; see ``sandboxes.inference.calls.CallSink``. Never blocks, never raises."""
@@ -18,6 +20,8 @@ class RunSink:
         self.recorder, self.merger, self.figures = recorder, merger, figures
         self.last_error: CallRecord | None = None
         self.heard_at = time.monotonic()
+        self.steps = 0
+        self.is_full = False
 
     def reasoning(self, text: str, *, conversation: str) -> None:
         self.heard_at = time.monotonic()
@@ -28,10 +32,12 @@ class RunSink:
         self.heard_at = time.monotonic()
 
     def tool_requested(self, call_id: str, name: str, args: dict[str, Any], *, conversation: str) -> None:
-        self.record(self.merger.requested(call_id, name, args, conversation))
+        if self._has_room():
+            self.record(self.merger.requested(call_id, name, args, conversation))
 
     def tool_result(self, call_id: str, name: str, result: str, *, conversation: str) -> None:
-        self.record(self.merger.result(call_id, name, result, conversation))
+        if self._has_room():
+            self.record(self.merger.result(call_id, name, result, conversation))
 
     def call_finished(self, record: CallRecord) -> None:
         self.heard_at = time.monotonic()
@@ -40,9 +46,19 @@ class RunSink:
         self.last_error = record if record.error_code else None
         self.recorder.emit("model.call", call_data(record))
 
+    def _has_room(self) -> bool:
+        """Model requests come from the agent's own machine: one of them may tell of as many tools as it likes."""
+        if self.steps < MOST_STEPS:
+            return True
+        if not self.is_full:
+            self.is_full = True
+            self.recorder.emit("note", {"text": "The agent told of more tools than a run may record."})
+        return False
+
     def record(self, steps: list[Step]) -> None:
         """Record what the merger made of something."""
         self.heard_at = time.monotonic()
+        self.steps += len(steps)
         for kind, data in steps:
             self.recorder.emit(kind, data)
 
