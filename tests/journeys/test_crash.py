@@ -66,6 +66,7 @@ def test_killed_in_a_stream_the_run_goes_on_and_is_told_in_full(logos: House) ->
 def test_killed_in_a_tool_the_tool_runs_once_and_its_result_is_told(logos: House) -> None:
     run_id = logos.send("run: echo x >> in-a-tool; sleep 1.5; echo done-it")["id"]
     logos.until_event(run_id, "tool.started")
+    until(lambda: logos.row(run_id).events.filter(kind="tool.started").exists(), "what was shown is stored")
 
     logos.restart()
 
@@ -198,6 +199,22 @@ def test_killed_twice_in_a_row_the_run_still_ends_once(logos: House) -> None:
     assert lines_in(logos, "twice") == ["x"]
     assert run.attempt == 3
     assert kinds_of(story).count("tool.started") == 1
+
+
+def test_killed_with_six_runs_at_once_every_one_goes_on(logos: House) -> None:
+    texts = [f"run: echo x >> six-{number}; sleep 1.5; echo I am {number}" for number in range(6)]
+    ids = [logos.send(text)["id"] for text in texts]
+    for run_id in ids:
+        logos.until_event(run_id, "tool.started")
+
+    logos.restart()
+
+    for number, run_id in enumerate(ids):
+        run = logos.ended(run_id)
+        assert_sound(run)
+        assert run.status == "completed"
+        assert f"I am {number}" in run.reply.text
+        assert lines_in(logos, f"six-{number}") == ["x"]
 
 
 def test_stop_asked_while_logos_is_down_is_obeyed_by_the_next(logos: House) -> None:
