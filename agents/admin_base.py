@@ -132,8 +132,30 @@ class SharedAdmin(RowAdmin):
     raw_id_fields = ("owner",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        fixed = tuple(super().get_readonly_fields(request, obj))
+        fixed = (*super().get_readonly_fields(request, obj), *(self._pages(request, obj) if obj else ()))
         return fixed if permissions.may(request.user, "user.manage") else (*fixed, "owner")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """The fields, and below them the ways to the pages that say who has access and why."""
+        pages = self._pages(request, obj) if obj else ()
+        shown = [
+            (name, {**options, "fields": [field for field in options["fields"] if field not in pages]})
+            for name, options in super().get_fieldsets(request, obj)
+        ]
+        return [*shown, ("Access", {"fields": pages})] if pages else shown
+
+    def _pages(self, request: HttpRequest, obj: Model) -> tuple[str, ...]:
+        is_gone = getattr(obj, "is_deleted", False)
+        action = f"{permissions.noun(type(obj))}.manage"
+        return ("why",) if is_gone or not permissions.allows(request.user, action, obj) else ("sharing", "why")
+
+    @admin.display(description="Sharing")
+    def sharing(self, obj: Model) -> SafeString:
+        return link("runs:share", "Who has access", permissions.noun(type(obj)), obj.pk)
+
+    @admin.display(description="Permissions")
+    def why(self, obj: Model) -> SafeString:
+        return link("runs:explain", "Who may do what, and why", permissions.noun(type(obj)), obj.pk)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change and obj.owner is None:

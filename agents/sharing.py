@@ -107,7 +107,7 @@ def grant(actor: User, subject: Subject, level: str, row: Model) -> None:
         raise Invalid("There is no such level.", field="level", action=f"There are: {', '.join(LEVELS)}.")
     with _changing(actor, row) as now:
         if isinstance(subject, User):
-            _check_effect(subject, level, now)
+            check_effect(subject, level, now)
         _replace(subject, level, now)
         _note("granted", actor, now, subject, level)
 
@@ -158,6 +158,26 @@ def transfer(actor: User, row: Model, new_owner: User, *, keep: bool = True) -> 
     row.owner = new_owner  # type: ignore[attr-defined]
 
 
+def check_effect(person: User, level: str, row: Model) -> None:
+    """Raises Invalid when this level on ``row`` would give ``person`` nothing: they own it, are suspended, or their
+    role does not include what the level is for."""
+    if person.pk == row.owner_id:  # type: ignore[attr-defined]
+        raise Invalid(f"{person.username} owns it and may do everything already.", field="person")
+    if not person.is_active:
+        raise Invalid(f"The account of {person.username} is suspended.", field="person")
+    noun = permissions.noun(type(row))
+    # Where chat is no action of its own it is what using the object in a chat needs.
+    action = f"{noun}.{level}" if f"{noun}.{level}" in ACTIONS else "agent.chat"
+    if not permissions.may(person, action):
+        best = [each for each, _ in levels_for(row) if permissions.may(person, f"{noun}.{each}")][-1]
+        raise Invalid(
+            _lacking(person, action),
+            field="level",
+            reason="no_effect",
+            action=f"Grant the level {best}, or ask an admin for another role.",
+        )
+
+
 @contextmanager
 def _changing(actor: User, row: Model, *, may_leave: bool = False) -> Iterator[Any]:
     """``row`` as it is now, locked; everything inside happens or nothing, and ``actor`` still manages it after."""
@@ -178,24 +198,6 @@ def _changing(actor: User, row: Model, *, may_leave: bool = False) -> Iterator[A
 
 def _require(actor: User, row: Model) -> None:
     permissions.require(actor, f"{permissions.noun(type(row))}.manage", row)
-
-
-def _check_effect(person: User, level: str, row: Model) -> None:
-    if person.pk == row.owner_id:  # type: ignore[attr-defined]
-        raise Invalid(f"{person.username} owns it and may do everything already.", field="person")
-    if not person.is_active:
-        raise Invalid(f"The account of {person.username} is suspended.", field="person")
-    noun = permissions.noun(type(row))
-    # Where chat is no action of its own it is what using the object in a chat needs.
-    action = f"{noun}.{level}" if f"{noun}.{level}" in ACTIONS else "agent.chat"
-    if not permissions.may(person, action):
-        best = [each for each, _ in levels_for(row) if permissions.may(person, f"{noun}.{each}")][-1]
-        raise Invalid(
-            _lacking(person, action),
-            field="level",
-            reason="no_effect",
-            action=f"Grant the level {best}, or ask an admin for another role.",
-        )
 
 
 def _lacking(person: User, action: str) -> str:

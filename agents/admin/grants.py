@@ -10,8 +10,9 @@ from django.contrib.auth.models import Permission
 from django.db.models import ForeignKey, Model
 from django.http import HttpRequest
 
-from agents import permissions
+from agents import permissions, sharing
 from agents.admin_base import NarrowChoices
+from agents.errors import Invalid
 from agents.models import (
     AgentGroupGrant,
     AgentUserGrant,
@@ -31,9 +32,25 @@ class LevelField(forms.ModelChoiceField):
         return obj.name
 
 
+class GrantForm(forms.ModelForm):
+    """One grant, with the rules of ``agents.sharing``."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        person, permission = cleaned.get("user"), cleaned.get("permission")
+        if self.has_changed() and person is not None and permission is not None:
+            level = permission.codename.partition("_")[0]
+            try:
+                sharing.check_effect(person, level, self.instance.content_object)
+            except Invalid as error:
+                raise forms.ValidationError(f"{error.message} {error.action}".strip()) from error
+        return cleaned
+
+
 class GrantInline(NarrowChoices, admin.TabularInline):
     """Grants on one object; only those who manage the object see or change them."""
 
+    form = GrantForm
     extra = 0
     manage_action = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Permission
 
 from agents import composition, permissions, souls
 from agents.models import Agent, AgentUserGrant, Policy, Role, Soul, User
@@ -178,3 +179,31 @@ def test_an_admin_gives_an_agent_to_another_owner(ada: User, bob: User, atlas: A
 
     atlas.refresh_from_db()
     assert atlas.owner == bob
+
+
+def test_a_grant_that_would_have_no_effect_is_refused(ada: User, viewer: User, alice: User, atlas: Agent) -> None:
+    view, chat = (Permission.objects.get(codename=f"{level}_agent").pk for level in ("view", "chat"))
+    rows = {"agentusergrant_set-TOTAL_FORMS": "1", "agentusergrant_set-0-user": "viewer"}
+
+    refused = Console(ada).save(atlas, **rows, **{"agentusergrant_set-0-permission": chat})
+    Console(ada).save(atlas, **rows, **{"agentusergrant_set-0-permission": view})
+    owner = Console(ada).save(atlas, **{**rows, "agentusergrant_set-TOTAL_FORMS": "2"}, **{
+        "agentusergrant_set-1-user": "alice", "agentusergrant_set-1-permission": view,
+    })  # fmt: skip
+
+    assert "viewer has the role viewer, which does not include: send messages to an agent." in complaints(refused)
+    assert "alice owns it" in complaints(owner)
+    assert [(grant.user, grant.permission_id) for grant in AgentUserGrant.objects.all()] == [(viewer, view)]
+
+
+def test_the_page_of_a_row_links_to_its_access(ada: User, otto: User, hers: Agent, atlas: Agent) -> None:
+    sharing, why = f"/share/agent/{atlas.pk}/", f"/explain/agent/{atlas.pk}/"
+    permissions.grant(otto, "edit", atlas)
+
+    managing, editing = (Console(user).open(atlas).content.decode() for user in (ada, otto))
+
+    assert (sharing in managing, why in managing) == (True, True)
+    assert (sharing in editing, why in editing) == (False, True)
+    assert "/share/" not in Console(ada).client.get(Console(ada).address(Agent, "add")).content.decode()
+    atlas.mark_deleted()
+    assert sharing not in Console(ada).open(atlas).content.decode()

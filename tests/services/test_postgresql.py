@@ -20,6 +20,8 @@ pytestmark = pytest.mark.services
 SUBJECTS = (
     "tests/agents/test_permission_table.py",
     "tests/agents/test_permission_leaks.py",
+    "tests/agents/test_explaining.py",
+    "tests/agents/test_sharing.py",
     "tests/agents/test_composition.py",
     "tests/agents/test_routes.py",
     "tests/agents/test_souls.py",
