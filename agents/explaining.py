@@ -277,8 +277,14 @@ def find(asker: User, kind: str, row_id: str) -> Model:
     return permissions.fetch(asker, f"{permissions.family(model)}.view", model._default_manager.all(), pk=row_id)
 
 
+def _rowless() -> list[str]:
+    """The actions that the role alone decides: to make something, and those on rows that carry no levels (people)."""
+    on_rows = {name for model in kinds().values() for name in actions_on(model)}
+    return [name for name in ACTIONS if name not in on_rows]
+
+
 def _action(name: str, row: Model | None) -> Action:
-    known = [n for n, a in ACTIONS.items() if not a.level] if row is None else actions_on(type(row))
+    known = _rowless() if row is None else actions_on(type(row))
     if name in known:
         return ACTIONS[name]
     if name in ACTIONS and row is None:

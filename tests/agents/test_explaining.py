@@ -94,6 +94,7 @@ def test_roles_alone_decide_about_providers_and_what_concerns_no_row(viewer: Use
     assert explain(viewer, "provider.view", provider).way == "To allow this, give viewer the role operator."
     assert explain(ada, "provider.view", provider).way == "To take this away, give ada the role user."
     assert explain(viewer, "agent.create").way == "To allow this, give viewer the role user."
+    assert explain(viewer, "user.manage").way == "To allow this, give viewer the role admin."
 
 
 @pytest.mark.parametrize("stranger", [None, AnonymousUser()])
@@ -146,3 +147,13 @@ def test_an_explanation_costs_few_queries(
         explaining.overview(bob, atlas)
     with django_assert_num_queries(2):  # the agent's name
         explaining.overview(bob, run)
+
+
+def test_every_action_can_be_asked_about(atlas: Agent, alice: User) -> None:
+    on_rows = {name for model in explaining.kinds().values() for name in explaining.actions_on(model)}
+
+    for name in permissions.ACTIONS:
+        if name not in on_rows:
+            assert explain(alice, name).allowed == permissions.may(alice, name)
+    assert {"user.manage", "agent.create", "token.create"}.isdisjoint(on_rows)
+    assert {"agent.view", "provider.edit", "call.view", "run.clone"} <= on_rows
