@@ -134,6 +134,11 @@ class Execution(abc.ABC):
     async def signal(self, number: int) -> None:
         """Send a signal to the command's whole process group. Signalling what has ended is not an error."""
 
+    @abc.abstractmethod
+    async def guard(self) -> None:
+        """From now on the sandbox ends when this command ends, and at once if it has ended: whatever else runs
+        inside could otherwise take its place and answer in its name."""
+
 
 class SandboxDriver(abc.ABC):
     """Starts, finds, watches and stops one sandbox per agent."""

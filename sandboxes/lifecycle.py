@@ -155,6 +155,8 @@ async def _start(wanted: Wanted, spec: SandboxSpec, digest: str, progress: Progr
             attachment = await driver.attach(handle.state)
             try:
                 started = await gateway.start(attachment, spec.root)
+                # An agent may kill its runtime; it must not be able to answer in its place.
+                await started.execution.guard()
             finally:
                 await attachment.close()
         except BaseException:

@@ -137,12 +137,16 @@ class FakeAttachment(Attachment):
         self._gone = asyncio.Event()
         self._is_open = True
         self._serving: set[asyncio.Task[None]] = set()
+        self.guards: list[asyncio.Task[None]] = []
         sandbox.attachments.add(self)
 
     def told_gone(self) -> None:
         self._is_open = False
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._gone.set)
+
+    def end_sandbox(self) -> None:
+        self._sandbox.end()
 
     def require_open(self) -> None:
         if not self._is_open:
@@ -237,6 +241,14 @@ class FakeExecution(Execution):
                 os.killpg(self._process.pid, number)
             except ProcessLookupError:
                 pass
+
+    async def guard(self) -> None:
+        async def end_with_it() -> None:
+            if self._process is not None:
+                await self._process.wait()
+            self._attachment.end_sandbox()
+
+        self._attachment.guards.append(asyncio.create_task(end_with_it()))
 
 
 class SlowDriver(FakeDriver):

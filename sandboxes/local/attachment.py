@@ -151,6 +151,9 @@ class LocalAttachment(Attachment):
     def signal(self, request_id: int, number: int) -> None:
         self._send({"op": "signal", "id": request_id, "signal": number})
 
+    def guard(self, request_id: int) -> None:
+        self._send({"op": "guard", "id": request_id})
+
     def ask_to_stop(self, grace_s: float) -> None:
         """The sandbox ends after at most ``grace_s``; ``wait_gone`` tells when nothing of it is left."""
         self._send({"op": "stop", "id": 0, "grace_s": grace_s})
@@ -259,3 +262,6 @@ class LocalExecution(Execution):
     async def signal(self, number: int) -> None:
         if not self._ended.done():
             self._attachment.signal(self._request_id, number)
+
+    async def guard(self) -> None:
+        self._attachment.guard(self._request_id)

@@ -247,6 +247,7 @@ class Keeper:
             "exec": self._exec,
             "dial": self._dial,
             "signal": self._signal,
+            "guard": self._guard,
             "listen": self._listen,
             "stop": self._stop,
         }.get(operation)
@@ -285,6 +286,10 @@ class Keeper:
         number = _whole_number(message["signal"], 1, 64)
         our_id = client.commands.get(client_id)
         return None if our_id is None else {"op": "signal", "id": our_id, "signal": number}
+
+    def _guard(self, client: Client, client_id: int, message: dict[str, Any]) -> dict[str, Any]:
+        # A command that has ended meanwhile has no number any more: PID 1 knows none of 0, and ends.
+        return {"op": "guard", "id": client.commands.get(client_id, 0)}
 
     def _listen(self, client: Client, client_id: int, message: dict[str, Any]) -> None:
         if self._listeners_with not in (None, client):

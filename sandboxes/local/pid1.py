@@ -111,6 +111,7 @@ class Server:
         self._directory: str = config["directory"]
         self._rules = command_rules
         self._commands: dict[int, int] = {}  # pid -> id of the exec
+        self._guarded: set[int] = set()  # ids of commands without which nothing may go on
         self._dials: dict[int, tuple[socket.socket, int, float]] = {}  # fd -> socket, id, deadline
         self._ending = False
         self._wakeup, wakeup_in = socket.socketpair()
@@ -163,6 +164,8 @@ class Server:
             self._dial(message["id"], message["port"])
         elif operation == "signal":
             self._signal(message["id"], message["signal"])
+        elif operation == "guard":
+            self._guard(message["id"])
         elif operation == "terminate":
             self._ending = True
             _kill_quietly(os.kill, -1, signal.SIGTERM)
@@ -210,6 +213,11 @@ class Server:
                 # Until the child has made its own group there is nothing but the child itself.
                 _kill_quietly(os.killpg, pid, number) or _kill_quietly(os.kill, pid, number)
 
+    def _guard(self, exec_id: int) -> None:
+        if exec_id not in self._commands.values():
+            os._exit(0)
+        self._guarded.add(exec_id)
+
     def _reap(self) -> None:
         while True:
             try:
@@ -222,7 +230,11 @@ class Server:
             if pid == 0:
                 return
             if pid in self._commands:
-                self._report_exit(self._commands.pop(pid), os.waitstatus_to_exitcode(status))
+                exec_id = self._commands.pop(pid)
+                self._report_exit(exec_id, os.waitstatus_to_exitcode(status))
+                if exec_id in self._guarded:
+                    self._flush()
+                    os._exit(0)  # the kernel now ends everything inside
 
     def _report_exit(self, exec_id: int, code: int, error: str = "") -> None:
         self._answer({"op": "exit", "id": exec_id, "code": code, "error": error})

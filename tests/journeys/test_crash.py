@@ -274,6 +274,29 @@ def test_the_agent_kills_its_own_runtime(logos: House) -> None:
     next_message_works(logos, run)
 
 
+IMPOSTOR = """import os, signal, socket, time
+if os.fork() == 0:
+    os.setsid()
+    while True:
+        try: listener = socket.create_server(("127.0.0.1", 8642)); break
+        except OSError: time.sleep(0.001)
+    while True: listener.accept()[0].sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+time.sleep(0.2)
+[os.kill(int(p), 9) for p in os.listdir("/proc") if p.isdigit() and int(p) > 1
+ and b"launch.py" in open("/proc/" + p + "/cmdline", "rb").read()]
+"""
+
+
+def test_an_agent_that_kills_its_runtime_cannot_answer_in_its_place(logos: House) -> None:
+    logos.ask(f"write: impostor.py = exec({IMPOSTOR!r})")
+
+    run = logos.ended(logos.send("run: python3 impostor.py; sleep 5")["id"])
+
+    assert_sound(run)
+    assert (run.status, run.error_code) in DISCONNECTED
+    next_message_works(logos, run)
+
+
 def test_killed_at_random_moments_no_run_is_stuck_and_no_tool_runs_twice(logos: House) -> None:
     moments = random.Random(SEED)
     logos.ask("run: true")

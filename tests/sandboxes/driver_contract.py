@@ -341,6 +341,29 @@ class DriverContract:
             assert gone.value.reason == "sandbox_disconnected"
         await attachment.close()
 
+    async def test_a_guarded_command_takes_everything_else_with_it(self, attachment: Attachment) -> None:
+        null = os.open("/dev/null", os.O_RDWR)
+        guarded = await attachment.exec(["sleep", "100"], stdio=(null, null, null))
+        await attachment.exec(["sleep", "101"], stdio=(null, null, null))
+        os.close(null)
+        await guarded.guard()
+
+        await guarded.signal(9)
+
+        async with asyncio.timeout(5):
+            await attachment.wait_gone()
+
+    async def test_guarding_a_command_that_has_ended_ends_the_sandbox(self, attachment: Attachment) -> None:
+        null = os.open("/dev/null", os.O_RDWR)
+        ended = await attachment.exec(["true"], stdio=(null, null, null))
+        os.close(null)
+        await ended.wait()
+
+        await ended.guard()
+
+        async with asyncio.timeout(5):
+            await attachment.wait_gone()
+
     async def test_attaching_to_a_stopped_sandbox_is_an_error(self, driver: SandboxDriver, spec: SandboxSpec) -> None:
         handle = await driver.start(spec)
         await driver.stop(handle.state)

@@ -30,6 +30,9 @@ class HostExecution(Execution):
     async def signal(self, number: int) -> None:
         os.killpg(self._process.pid, number)
 
+    async def guard(self) -> None:
+        """Nothing runs here that could take its place."""
+
 
 class HostAttachment(Attachment):
     """Runs commands on the host itself; walls are other tests' subject."""

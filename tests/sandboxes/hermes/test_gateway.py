@@ -58,6 +58,9 @@ class HostExecution(Execution):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
+    async def guard(self) -> None:
+        """Nothing runs here that could take its place."""
+
 
 class HostAttachment(Attachment):
     """Runs a program on the host instead, and dials its port."""
