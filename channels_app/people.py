@@ -10,11 +10,12 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 
+from agents import second_factor
 from agents.models import ApiToken, User
 
 
 def person_of(scope: dict[str, Any]) -> User | None:
-    """The active person behind a request; None for a stranger. Reads the database: call it off the loop."""
+    """The active person behind a request; None for a stranger, or while a second factor is missing. Reads the database: call it off the loop."""
     authorization = _header(scope, b"authorization")
     if authorization[:7].lower() == "bearer ":
         return ApiToken.person_for(authorization[7:].strip())
@@ -33,4 +34,6 @@ def _from_session(key: str) -> User | None:
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user = get_user(request)  # checks the session's hash too, so a changed password ends it
-    return user if isinstance(user, User) and user.is_active else None
+    if not isinstance(user, User) or not user.is_active or second_factor.is_missing(user):
+        return None
+    return user

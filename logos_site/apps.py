@@ -1,7 +1,24 @@
 """Django's registration of the ``logos_site`` app."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from django.apps import AppConfig
+from django.core.management import call_command
+from django.db.models.signals import post_migrate
 
 
 class LogosSiteConfig(AppConfig):
     name = "logos_site"
+
+    def ready(self) -> None:
+        from logos_site.account import signals
+
+        post_migrate.connect(_make_cache_table, sender=self)
+        signals.connect()
+
+
+def _make_cache_table(using: str, **rest: Any) -> None:
+    """The table of the shared cache is no model, so migrations do not make it; nothing happens if it is there."""
+    call_command("createcachetable", database=using, verbosity=0)

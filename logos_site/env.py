@@ -60,9 +60,12 @@ def number(name: str, default: int, help: str) -> int:
         raise ConfigurationError(f"{name} must be a whole number, not {value!r}.") from error
 
 
-def words(name: str, default: str, help: str) -> list[str]:
-    """A list separated by commas; empty entries are dropped."""
-    return [part.strip() for part in _read(name, default, help).split(",") if part.strip()]
+def words(name: str, default: str, help: str, among: tuple[str, ...] = ()) -> list[str]:
+    """A list separated by commas; empty entries are dropped. With ``among``, any other word is refused."""
+    found = [part.strip() for part in _read(name, default, help).split(",") if part.strip()]
+    if among and (unknown := set(found) - set(among)):
+        raise ConfigurationError(f"{name} knows {', '.join(among)}, not {sorted(unknown)[0]!r}.")
+    return found
 
 
 def state_directory(name: str, help: str) -> Path:

@@ -77,6 +77,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "guardian",
     "channels",
     "django_q",
@@ -103,6 +105,8 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "logos_site.errors.ErrorPages",
+    "logos_site.account.middleware.SecondFactorGate",
+    "logos_site.account.middleware.SeenSessions",
 ]
 
 TEMPLATES = [
@@ -137,10 +141,17 @@ CHANNEL_LAYERS = {
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
 
-# What the processes of one Logos tell each other in passing: whether background work is alive. Pages count
-# their rate limits in memory.
+# The default counts failed sign-ins: shared, so that neither a restart nor a second web process forgets them, and
+# with an atomic add, which files have not. The other one is what processes of one Logos tell each other in passing:
+# whether background work is alive.
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": LOGOS_REDIS_URL}
+    if LOGOS_REDIS_URL
+    else {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "shared_cache",
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    },
     "processes": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": LOGOS_REDIS_URL}
     if LOGOS_REDIS_URL
     else {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": LOGOS_HOME / "cache"},
@@ -185,7 +196,33 @@ ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = True
-ACCOUNT_RATE_LIMITS = {"login_failed": "10/15m/key,100/15m/ip"}
+# A key is a name as typed and an address; a person is whoever has that name or e-mail.
+ACCOUNT_RATE_LIMITS = {
+    "login_failed": "10/15m/key,100/15m/ip",
+    "login_failed_person": "10/15m/key",
+    "login_failed_anywhere": "100/15m/key",
+}
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if LOGOS_TLS else 0
+LOGOS_SECOND_FACTOR_ROLES = env.words(
+    "LOGOS_SECOND_FACTOR_ROLES",
+    "",
+    "Roles whose people must set up a second factor before anything else, comma separated.",
+    among=("admin", "operator", "user", "viewer"),
+)
+MFA_ADAPTER = "logos_site.accounts.SealedFactors"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Logos"
+MFA_TOTP_TOLERANCE = 1
+MFA_FORMS = {
+    "authenticate": "logos_site.account.codes.SignInCode",
+    "reauthenticate": "logos_site.account.codes.ConfirmCode",
+}
+# Admins make accounts, so nobody can set up a factor for an address of somebody else.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+# Browsers give passkeys to http on this machine only.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not LOGOS_TLS
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from logos_site import first_run, health, views
 from logos_site.api import api
@@ -13,7 +14,9 @@ urlpatterns = [
     path("start/<str:token>/", first_run.start, name="first-run"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("accounts/", include("allauth.urls")),
+    path("account/", include("logos_site.account.urls")),
+    path("accounts/email/", RedirectView.as_view(pattern_name="account")),
+    path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     path("", include("runs.urls")),

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from asgiref.sync import sync_to_async
 from django.contrib.admindocs.views import simplify_regex
 from django.db.models import Model
@@ -32,7 +34,10 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SIGN_IN = "allauth.account.auth_backends.AuthenticationBackend"
 
 # What a stranger may open: signing in, being told whether it lives, how the API is used.
-PUBLIC = re.compile(r"/|/healthz|/readyz|/accounts/.*|/api/openapi\.json|/api/docs")
+# What a stranger's passkey is asked says nothing about anybody.
+PUBLIC = re.compile(
+    r"/|/healthz|/readyz|/accounts/.*|/account/second-factor/webauthn/login/|/api/openapi\.json|/api/docs"
+)
 # What tells what: everything below answers for itself, and has no rows.
 REFUSED = frozenset({302, 400, 401, 403, 404, 405})
 
@@ -59,6 +64,8 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "approval_id": rows[Approval].pk,
         "sandbox_id": rows[Sandbox].pk,
         "token_id": rows[ApiToken].pk,
+        "session_id": rows[UserSession].pk,
+        "pk": rows[Authenticator].pk,
         "route_id": "route_unknown",
         "collection": "agents",
         "kind": "agent",
@@ -123,6 +130,11 @@ def rows(route: ModelRoute) -> dict[type[Model], Any]:
     rows = world(person("alice-777"), 777)
     Run.objects.filter(pk=rows[Run].pk).update(status="running", finished_at=None)
     Approval.objects.filter(pk=rows[Approval].pk).update(state="pending")
+    alice = rows[User]
+    rows[Authenticator] = Authenticator.objects.create(
+        user=alice, type=Authenticator.Type.WEBAUTHN, data={"name": "777"}
+    )
+    rows[UserSession] = UserSession.objects.create(user=alice, session_key="session-777", ip="203.0.113.7")
     return rows
 
 
@@ -239,7 +251,7 @@ def test_the_walk_sees_what_an_owner_is_shown(rows: dict[type[Model], Any]) -> N
     seen = set()
     for address in sorted(set(addresses())):
         path = filled(address, rows)
-        if path.startswith(("/accounts/", "/admin/")):
+        if path.startswith(("/accounts/", "/account/second-factor/", "/admin/")):
             continue
         answer = client.get(path)
         if answer.status_code == 200 and not answer.streaming:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
@@ -42,6 +44,10 @@ class NewPersonForm(AdminUserCreationForm):
     class Meta(AdminUserCreationForm.Meta):
         model = User
         fields = ("username", "email", "role")
+
+
+# Second factors hold keys and sessions hold what opens them; people manage their own under "Your account".
+admin.site.unregister((Authenticator, UserSession))
 
 
 @admin.register(User)

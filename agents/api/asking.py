@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
+from agents import second_factor
 from agents.errors import LogosError
 from agents.models import ApiToken, User
 
@@ -20,7 +21,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def person_of(request: HttpRequest) -> User | None:
     """The active person behind this request, or None. A header that names no valid token is nobody, whatever
-    the cookies say. Raises LogosError(reason="forbidden") for a browser's change without the CSRF token."""
+    the cookies say. Raises LogosError(reason="forbidden") for a browser's change without the CSRF token, and (reason="second_factor_required") for somebody signed in whose
+    role needs a second factor they have not set up."""
     if header := request.headers.get("Authorization", ""):
         scheme, _, secret = header.partition(" ")
         return ApiToken.person_for(secret.strip()) if scheme.lower() == "bearer" else None
@@ -33,6 +35,7 @@ def person_of(request: HttpRequest) -> User | None:
             reason="forbidden",
             action="Send the page's token in the X-CSRFToken header, or use an API token.",
         )
+    second_factor.require(user)
     return user
 
 

@@ -6,14 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 
-from agents import permissions
+from agents import tokens
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, Text, page
-from agents.errors import Invalid, NotFound
-from agents.models import ApiToken
 
 router = Router(tags=["API tokens"])
 
@@ -59,7 +56,9 @@ class TokenIn(Schema):
     """A new token."""
 
     name: Text = Field(min_length=1, max_length=80, description="What it is for.")
-    days: int | None = Field(None, ge=1, le=3650, description="Valid for this long; absent: until it is revoked.")
+    days: int | None = Field(
+        None, ge=1, le=tokens.MAX_DAYS, description="Valid for this long; absent: until it is revoked."
+    )
 
     model_config = {"json_schema_extra": {"example": {"name": "nightly build", "days": 90}}}
 
@@ -67,23 +66,17 @@ class TokenIn(Schema):
 @router.get("", response=TokenPage, operation_id="list_tokens", summary="List your tokens")
 def list_tokens(request: HttpRequest, query: Query[PageQuery]) -> dict:
     """Your tokens that are not revoked."""
-    return page(ApiToken.objects.filter(user=asker(request), revoked_at=None), query)
+    return page(tokens.of(asker(request)), query)
 
 
 @router.post("", response={201: TokenMade}, operation_id="create_token", summary="Make a token")
 def create_token(request: HttpRequest, body: TokenIn) -> TokenMade:
     """A token that may do whatever you may. Keep the secret: it is shown only now."""
-    user = asker(request)
-    permissions.require(user, "token.create")
-    if not body.name.strip():
-        raise Invalid("A token needs a name that says what it is for.", field="name")
-    token, secret = ApiToken.make(user, body.name.strip(), body.days)
+    token, secret = tokens.make(asker(request), body.name, body.days)
     return TokenMade(**TokenOut.from_orm(token).dict(), secret=secret)
 
 
 @router.delete("/{token_id}", response={204: None}, operation_id="revoke_token", summary="Revoke a token")
 def revoke_token(request: HttpRequest, token_id: int) -> None:
     """The token stops working at once."""
-    own = ApiToken.objects.filter(user=asker(request), revoked_at=None, pk=token_id)
-    if not own.update(revoked_at=timezone.now()):
-        raise NotFound("Token")
+    tokens.revoke(asker(request), token_id)

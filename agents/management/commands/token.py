@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
-from agents import permissions
+from agents import tokens
 from agents.api.tokens import TokenOut
 from agents.command_line import LogosCommand, person
-from agents.errors import Invalid, LogosError
+from agents.errors import LogosError
 from agents.models import ApiToken
 
 
@@ -33,13 +33,7 @@ class Command(LogosCommand):
         revoke.add_argument("id", metavar="ID", type=int)
 
     def do_create(self, options: dict[str, Any]) -> None:
-        user, name, days = person(options["user"]), options["name"].strip(), options["days"]
-        permissions.require(user, "token.create")
-        if not name:
-            raise Invalid("A token needs a name that says what it is for.", field="name")
-        if days is not None and not 1 <= days <= 3650:
-            raise Invalid("A token is valid for 1 to 3650 days.", field="days")
-        token, secret = ApiToken.make(user, name, days)
+        token, secret = tokens.make(person(options["user"]), options["name"], options["days"])
         if options["json"]:
             self.print_json({**TokenOut.from_orm(token).model_dump(mode="json"), "secret": secret})
             return
@@ -47,17 +41,17 @@ class Command(LogosCommand):
         self.stdout.write(secret)
 
     def do_list(self, options: dict[str, Any]) -> None:
-        tokens = ApiToken.objects.filter(revoked_at=None).select_related("user")
+        live = ApiToken.objects.filter(revoked_at=None).select_related("user")
         if options["user"]:
-            tokens = tokens.filter(user=person(options["user"]))
+            live = live.filter(user=person(options["user"]))
         if options["json"]:
             self.print_json(
-                [{**TokenOut.from_orm(it).model_dump(mode="json"), "user": it.user.username} for it in tokens]
+                [{**TokenOut.from_orm(it).model_dump(mode="json"), "user": it.user.username} for it in live]
             )
             return
         self.print_table(
             ("ID", "USER", "NAME", "BEGINS", "LAST USED", "EXPIRES"),
-            ((t.pk, t.user, t.name, t.hint, _day(t.last_used_at), _day(t.expires_at)) for t in tokens),
+            ((t.pk, t.user, t.name, t.hint, _day(t.last_used_at), _day(t.expires_at)) for t in live),
         )
 
     def do_revoke(self, options: dict[str, Any]) -> None:

@@ -1,0 +1,30 @@
+"""Template tags of one's own account: where passkeys work, and what is still missing."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from django import template
+from django.http import HttpRequest
+
+from agents import second_factor
+from agents.models import User
+
+register = template.Library()
+
+
+@register.filter
+def has_a_name(request: HttpRequest) -> bool:
+    """Was this site opened by name? Browsers bind passkeys to names, never to addresses such as 127.0.0.1."""
+    try:
+        ip_address(urlsplit(f"//{request.get_host()}").hostname or "")
+    except ValueError:
+        return True
+    return False
+
+
+@register.filter
+def lacks_second_factor(user: User) -> bool:
+    """Must this person set one up before anything else?"""
+    return second_factor.is_missing(user)
