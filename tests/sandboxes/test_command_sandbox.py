@@ -189,6 +189,14 @@ def test_start_and_stop_go_through_the_lifecycle(box: Sandbox, atlas: Agent, mon
     assert stopped.json["state"] == "stopped"
 
 
+def test_a_sandbox_that_was_never_started_can_be_stopped(box: Sandbox, atlas: Agent) -> None:
+    Sandbox.objects.filter(pk=box.pk).update(driver="local", driver_state={})
+
+    stopped = shell.run("sandbox", "stop", "atlas")
+
+    assert (stopped.code, stopped.out) == (0, "atlas is stopped.\n")
+
+
 def test_logs_end_with_the_last_lines_without_secrets_or_escape_sequences(box: Sandbox) -> None:
     path = lifecycle.root_of(box.pk) / "engine" / "gateway.log"
     path.parent.mkdir(parents=True)
