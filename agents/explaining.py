@@ -1,8 +1,8 @@
 """Why may this person (not) do this to this row, and the smallest change that would turn the answer round.
 
 Changes are found by trying them on the standing (``agents.standing``), so that what is proposed is what the rules
-would accept. Smallest means: giving the least away. A grant to one person is less than sharing with everyone, that
-is less than a higher role, and the role admin comes last, whatever it would spare.
+would accept. Smallest means: giving the least away. A grant to one person is less than a higher role, and the role
+admin comes last, whatever it would spare. Sharing with everyone never does what a grant to the one would not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from agents.standing import LEVELS, Reason, Source, Standing, lowered, obstacles
 
 # The roles from the least to the most.
 _ROLES = (Role.VIEWER, Role.USER, Role.OPERATOR, Role.ADMIN)
-_WEIGHTS = {"activate": 0, "share": 5, Role.USER: 10, Role.OPERATOR: 20, Role.ADMIN: 1000}
+_WEIGHTS = {"activate": 0, Role.USER: 10, Role.OPERATOR: 20, Role.ADMIN: 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change somebody can make. ``kind`` is "sign_in", "activate", "role", "grant", "share" on the way to yes;
+    """One change somebody can make. ``kind`` is "sign_in", "activate", "role", "grant" on the way to yes;
     "suspend", "role", "revoke", "revoke_group", "unshare", "transfer" on the way to no."""
 
     kind: str
@@ -57,7 +57,6 @@ class Step:
             "activate": f"make the account of {self.person} active again",
             "role": f"give {self.person} the role {self.role}",
             "grant": f"grant {self.person} the level {self.level} on the {self.target}",
-            "share": f"share the {self.target} with everyone",
             "suspend": f"suspend the account of {self.person}",
             "revoke": f"take back the grant of {self.person} on the {self.target}",
             "revoke_group": f"take back the grant of the group {self.group} on the {self.target}, or let"
@@ -165,9 +164,6 @@ def _gains(standing: Standing, person: str, target: Target | None) -> Iterator[t
         for level in LEVELS:
             step = Step("grant", person, level=level, target=target)
             yield first + by_role + (step,), replace(promoted, sources=(*base.sources, Source("grant", level)))
-        shared = Source("sharing", permissions.SHARED_LEVEL[_root_models()[standing.root]])
-        step = Step("share", person, level=shared.level, target=target)
-        yield first + by_role + (step,), replace(promoted, sources=(*base.sources, shared))
 
 
 def weight(steps: tuple[Step, ...]) -> int:
@@ -200,11 +196,6 @@ def kinds() -> dict[str, type[Model]]:
         if model in GRANTS or model is Provider or isinstance(getattr(model, "permission", None), Rows)
     ]
     return {permissions.noun(model): model for model in guarded}
-
-
-@cache
-def _root_models() -> dict[str, type[Model]]:
-    return {permissions.noun(model): model for model in GRANTS}
 
 
 def actions_on(model: type[Model]) -> list[str]:

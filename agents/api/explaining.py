@@ -37,9 +37,7 @@ class TargetOut(Schema):
 class StepOut(Schema):
     """One change. ``role``, ``level``, ``group`` and ``target`` are there when the kind of change has one."""
 
-    kind: Literal[
-        "sign_in", "activate", "role", "grant", "share", "suspend", "revoke", "revoke_group", "unshare", "transfer"
-    ]
+    kind: Literal["sign_in", "activate", "role", "grant", "suspend", "revoke", "revoke_group", "unshare", "transfer"]
     person: str
     role: str
     level: str

@@ -184,6 +184,14 @@ def test_a_name_the_new_owner_has_already_is_a_sentence(atlas: Agent, soul: Soul
     assert atlas.owner == alice
 
 
+def test_names_are_compared_as_people_read_them(soul: Soul, alice: User, bob: User) -> None:
+    agent = composition.create(alice, "Ärger", soul)
+    composition.create(bob, "ärger", Soul.objects.create(name="His", slug="his", text="x", owner=bob))
+
+    with pytest.raises(Conflict, match="bob already has an agent called Ärger"):
+        sharing.transfer(alice, agent, bob)
+
+
 def test_who_could_not_manage_it_cannot_own_it(atlas: Agent, alice: User, viewer: User, ada: User, bob: User) -> None:
     policy = Policy.objects.create(name="Web", owner=ada)
 
