@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.internal.ratelimit import get_ip
 from allauth.mfa.adapter import DefaultMFAAdapter
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from agents import secrets
+from agents.models import User
+from logos_site.account.lockout import PersonCount, minutes_left
 
 
 class ClosedAccounts(DefaultAccountAdapter):
-    """Nobody can sign up by themselves."""
+    """Nobody can sign up by themselves; ten failed attempts lock a name at an address (``account/lockout.py``)."""
+
+    error_messages = {
+        **DefaultAccountAdapter.error_messages,
+        "too_many_login_attempts": "Too many failed attempts. Try again in 15 minutes.",
+        "username_password_mismatch": "The user name or the password is not right.",
+        "email_password_mismatch": "The e-mail address or the password is not right.",
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        try:
+            super().pre_authenticate(request, **credentials)
+        except ValidationError as error:
+            minutes = minutes_left(request, self._get_login_attempts_cache_key(request, **credentials))
+            raise ValidationError(
+                f"Too many failed attempts. Try again in {minutes} minute{'' if minutes == 1 else 's'}. "
+                "That holds for the user name and the e-mail address alike.",
+                code=error.code,
+            ) from error
+
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        count = PersonCount(request, get_ip(request), credentials)
+        if count.is_full:
+            self.pre_authenticate(request, **credentials)  # counts what was typed, and may say when to try again
+            User().set_password(credentials.get("password", ""))  # as slow as looking
+            return None
+        user = super().authenticate(request, **credentials)
+        if user:
+            count.forget()
+        return user
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # Per address too: whoever guesses from elsewhere does not lock the owner out.
+        return f"{super()._get_login_attempts_cache_key(request, **credentials)}|{get_ip(request)}"
 
 
 class SealedFactors(DefaultMFAAdapter):

@@ -40,7 +40,9 @@ ALLOWED_HOSTS = [
 ]
 CSRF_TRUSTED_ORIGINS = env.words("LOGOS_TRUSTED_ORIGINS", LOGOS_URL, "Origins allowed to post forms, comma separated.")
 LOGOS_TLS = env.flag(
-    "LOGOS_TLS", False, "Set when a TLS proxy stands in front: secure cookies, HSTS, X-Forwarded-Proto."
+    "LOGOS_TLS",
+    False,
+    "Set when a TLS proxy stands in front: secure cookies, HSTS, X-Forwarded-Proto and X-Forwarded-For.",
 )
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LOGOS_TLS
 SECURE_HSTS_SECONDS = 31_536_000 if LOGOS_TLS else 0
@@ -104,6 +106,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "logos_site.caching.PrivatePages",
     "logos_site.errors.ErrorPages",
     "logos_site.account.middleware.SecondFactorGate",
     "logos_site.account.middleware.SeenSessions",

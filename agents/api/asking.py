@@ -21,8 +21,8 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def person_of(request: HttpRequest) -> User | None:
     """The active person behind this request, or None. A header that names no valid token is nobody, whatever
-    the cookies say. Raises LogosError(reason="forbidden") for a browser's change without the CSRF token, and (reason="second_factor_required") for somebody signed in whose
-    role needs a second factor they have not set up."""
+    the cookies say. Raises LogosError(reason="forbidden") for a browser's change without the CSRF token, and
+    (reason="second_factor_required") for somebody signed in whose role needs a second factor they have not set up."""
     if header := request.headers.get("Authorization", ""):
         scheme, _, secret = header.partition(" ")
         return ApiToken.person_for(secret.strip()) if scheme.lower() == "bearer" else None
