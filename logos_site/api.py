@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn
 
+from django.contrib.auth.decorators import login_required
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Router
@@ -92,6 +93,7 @@ api = LogosAPI(
     description=DESCRIPTION,
     urls_namespace="api",
     auth=[BearerToken(), BrowserSession()],
+    docs_decorator=login_required,  # strangers need not know what there is
 )
 
 

@@ -17,15 +17,21 @@ from runs.dispatch import announce
 from runs.models import Approval, ApprovalState, Run
 from runs.stamp import canonical
 
+# A command can be made to look like a secret, or be endless: who decides must know that they do not see it all.
+HIDDEN = "Not all of this command is shown: a part looks like a secret, or it is too long."
+
 CHOICES = {"once": ApprovalState.ALLOWED, "deny": ApprovalState.DENIED}
 
 
 def request(run_id: str, command: str, description: str) -> Approval:
     """Write down what the runtime asks for; it waits until decided or expired."""
     subject = hashlib.sha256(canonical({"run": run_id, "command": events.unbroken(command)})).hexdigest()
+    kept = events.storable(command)
+    if kept != events.unbroken(command):
+        description = f"{HIDDEN} {description}"
     return Approval.objects.create(
         run_id=run_id,
-        command=events.storable(command),
+        command=kept,
         description=events.plain(description)[:500],
         subject_hash=subject,
         expires_at=timezone.now() + timedelta(seconds=settings.LOGOS_APPROVAL_TIMEOUT_S),

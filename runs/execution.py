@@ -207,7 +207,10 @@ class Execution:
                 self.reply.clear()
                 self.sink.record(self.merger.started_in_runtime(tool, preview))
             case runtime_events.ToolCompleted(tool=tool, duration_s=duration_s, error=error):
-                self.sink.record(self.merger.completed_in_runtime(tool, duration_s, error))
+                steps = self.merger.completed_in_runtime(tool, duration_s, error)
+                # What a person stopped did not fail.
+                stopped = {"stopped": True} if error and self.stop.is_set() else {}
+                self.sink.record([(kind, {**data, **stopped}) for kind, data in steps])
             case runtime_events.ApprovalRequest(command=command, description=description):
                 await self.asking.ask(command, description)
             case runtime_events.Completed(output=output):

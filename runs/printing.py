@@ -8,7 +8,7 @@ from agents.command_line import plain
 from runs import purposes
 from runs.events import Event
 from runs.models import Run
-from runs.templatetags.run_format import duration, money, plural, tokens
+from runs.templatetags.run_format import duration, money, plural, tokens, word_for
 from runs.timeline import ENDS, Call, Note, Question, Text, Thinking, Timeline, Tool
 from runs.words import STATES
 
@@ -118,7 +118,7 @@ def _item_lines(item: object) -> list[str]:
     if isinstance(item, Tool):
         took = duration(item.duration_ms)
         head = f"→ {plain(item.tool)} {plain(item.detail)}".rstrip()
-        state = ", ".join(word for word in (item.state, took) if word)
+        state = ", ".join(word for word in (word_for(item.state), took) if word)
         output = plain(item.output).strip("\n")
         return [f"{head}  [{state}]", *(f"    {line}" for line in output.split("\n") if output), ""]
     return []

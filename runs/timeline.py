@@ -51,7 +51,7 @@ class Thinking(Item):
 
 @dataclass(slots=True)
 class Tool(Item):
-    """One tool call. ``state`` is running, ok, failed or unknown (the run ended first)."""
+    """One tool call. ``state`` is running, ok, failed, cancelled (a person stopped it) or unknown (the run ended first)."""
 
     kind: ClassVar[str] = "tool"
     call_id: str = ""
@@ -229,6 +229,8 @@ class Timeline:
         if event.data.get("result") is not None:
             item.result = event.data["result"]
         item.state = "ok" if event.data["ok"] and item.exit_code in (None, 0) else "failed"
+        if event.data.get("stopped"):
+            item.state = "cancelled"
         item.duration_ms = event.data.get("duration_ms")
         return [item]
 
@@ -237,7 +239,7 @@ class Timeline:
         if item is None:
             return []
         item.result = event.data["result"]
-        if item.exit_code not in (None, 0):
+        if item.exit_code not in (None, 0) and item.state != "cancelled":
             item.state = "failed"
         return [item]
 

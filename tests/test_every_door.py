@@ -35,9 +35,7 @@ SIGN_IN = "allauth.account.auth_backends.AuthenticationBackend"
 
 # What a stranger may open: signing in, being told whether it lives, how the API is used.
 # What a stranger's passkey is asked says nothing about anybody.
-PUBLIC = re.compile(
-    r"/|/healthz|/readyz|/accounts/.*|/account/second-factor/webauthn/login/|/api/openapi\.json|/api/docs"
-)
+PUBLIC = re.compile(r"/|/healthz|/readyz|/accounts/.*|/account/second-factor/webauthn/login/")
 # What tells what: everything below answers for itself, and has no rows.
 REFUSED = frozenset({302, 400, 401, 403, 404, 405})
 

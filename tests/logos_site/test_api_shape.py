@@ -90,7 +90,8 @@ def test_every_operation_needs_a_person(client: Client, db: None) -> None:
     assert not reached
 
 
-def test_the_schema_is_served_and_every_reference_in_it_resolves(client: Client, db: None) -> None:
+def test_the_schema_is_served_and_every_reference_in_it_resolves(client: Client, alice: User) -> None:
+    client.force_login(alice, backend="allauth.account.auth_backends.AuthenticationBackend")
     schema = client.get("/api/openapi.json").json()
 
     def references(value: Any) -> Iterator[str]:
@@ -107,7 +108,8 @@ def test_the_schema_is_served_and_every_reference_in_it_resolves(client: Client,
     assert {"BearerToken", "BrowserSession"} == set(schema["components"]["securitySchemes"])
 
 
-def test_the_documentation_page_holds_nothing_the_content_policy_refuses(client: Client, db: None) -> None:
+def test_the_documentation_page_holds_nothing_the_content_policy_refuses(client: Client, alice: User) -> None:
+    client.force_login(alice, backend="allauth.account.auth_backends.AuthenticationBackend")
     page = client.get("/api/docs")
     html = page.content.decode()
 

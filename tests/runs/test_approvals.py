@@ -140,7 +140,8 @@ def test_what_the_runtime_asks_is_stored_clean(run: Run) -> None:
 
     asked.refresh_from_db()
     assert asked.command == f"curl -H {MASK} ? x"
-    assert asked.description == f"{MASK} " + "y" * 493
+    assert asked.description.startswith(f"{approvals.HIDDEN} {MASK} yyy")
+    assert len(asked.description) == 500
 
 
 @pytest.mark.django_db(transaction=True)
@@ -168,3 +169,12 @@ def test_of_two_people_who_decide_at_once_one_decides() -> None:
         thread.join()
 
     assert sorted(outcomes) == sorted(["already_decided", Approval.objects.get().state])
+
+
+def test_who_decides_is_told_when_a_part_of_the_command_is_not_shown(run: Run) -> None:
+    hiding = approvals.request(run.pk, 'echo "-----BEGIN PRIVATE KEY-----"; rm -rf /workspace', "deletes files")
+    plain = approvals.request(run.pk, "rm -rf /workspace", "deletes files")
+
+    assert MASK in hiding.command
+    assert hiding.description == f"{approvals.HIDDEN} deletes files"
+    assert plain.description == "deletes files"

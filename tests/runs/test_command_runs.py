@@ -44,7 +44,7 @@ def test_a_run_is_shown_with_its_steps(ada: User, run: Run) -> None:
     out = shell.run("runs", "show", run.pk).out
 
     assert "> run: echo hello\n> please\n" in out
-    assert "→ terminal echo hello  [ok, 31 ms]\n    hello\n" in out
+    assert "→ terminal echo hello  [done, 31 ms]\n    hello\n" in out
     assert "It said hello.\n" in out
     assert f"fingerprint {run.fingerprint}" in out
     assert "cost unknown" in out

@@ -183,3 +183,11 @@ def test_a_kind_nobody_knows_changes_nothing(kind: str) -> None:
 
 def test_the_clock_of_a_run_starts_when_it_was_queued() -> None:
     assert fold(("run.queued", {}), text("x")).started_at == AT + timedelta(seconds=1)
+
+
+def test_a_tool_that_a_person_stopped_is_stopped_and_has_not_failed() -> None:
+    killed = ("tool.completed", {"call_id": "a", "ok": False, "stopped": True, "duration_ms": 12.0})
+    result = ("tool.result", {"call_id": "a", "result": '{"output": "", "exit_code": 130}'})
+
+    assert only(fold(STARTED, killed), Tool).state == "cancelled"
+    assert only(fold(STARTED, killed, result), Tool).state == "cancelled"

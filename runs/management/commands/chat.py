@@ -24,6 +24,7 @@ from runs.management.commands.runs import as_json
 from runs.models import Approval, Conversation, EngineBeat, Run, Status
 from runs.printing import Teller
 from runs.timeline import ENDS
+from sandboxes.claimants import is_dead
 
 POLL_S = 0.05
 PATIENCE_S = 3.0
@@ -130,7 +131,8 @@ class Following:
 def why_it_waits() -> str:
     """What to tell somebody whose run nobody has taken up for a while."""
     fresh = timezone.now() - timedelta(seconds=15)
-    if EngineBeat.objects.filter(seen_at__gt=fresh).exists():
+    owners = EngineBeat.objects.filter(seen_at__gt=fresh).values_list("owner", flat=True)
+    if any(not is_dead(owner) for owner in owners):
         return "Nobody has taken the run up yet: the engine is busy."
     return "Nobody has taken the run up yet. Is Logos running? Start it with: ./logos up"
 
