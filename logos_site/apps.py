@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.management import call_command
 from django.db.models.signals import post_migrate
 
@@ -15,7 +15,8 @@ class LogosSiteConfig(AppConfig):
     def ready(self) -> None:
         from logos_site.account import signals
 
-        post_migrate.connect(_make_cache_table, sender=self)
+        # The signal is not sent for an app without models, such as this one.
+        post_migrate.connect(_make_cache_table, sender=apps.get_app_config("agents"))
         signals.connect()
 
 

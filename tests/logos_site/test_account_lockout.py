@@ -8,6 +8,9 @@ from types import SimpleNamespace
 import pytest
 from allauth.core.internal import ratelimit
 from django.conf import settings
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 
 from agents.models import User
@@ -123,3 +126,14 @@ def test_success_does_not_wipe_earlier_failures(alice: User, clock: Clock) -> No
 
 def test_failures_are_kept_where_every_process_sees_them_and_a_restart_does_not_forget() -> None:
     assert settings.CACHES["default"]["BACKEND"] == "django.core.cache.backends.db.DatabaseCache"
+
+
+@pytest.mark.django_db
+def test_migrating_makes_the_table_the_failures_are_counted_in() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE shared_cache")
+
+    call_command("migrate", verbosity=0)
+
+    cache.set("kept", 1)
+    assert cache.get("kept") == 1
