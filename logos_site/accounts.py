@@ -7,6 +7,7 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.internal.ratelimit import get_ip
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
@@ -60,6 +61,9 @@ class SealedFactors(DefaultMFAAdapter):
 
     def encrypt(self, text: str) -> str:
         return secrets.seal(text)
+
+    def generate_authenticator_name(self, user: Any, type: Any) -> str:
+        return f"Passkey {Authenticator.objects.filter(user=user, type=type).count() + 1}"
 
     def decrypt(self, encrypted_text: str) -> str:
         return secrets.unseal(encrypted_text)
