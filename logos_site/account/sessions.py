@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from allauth.account.adapter import get_adapter
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -19,6 +21,8 @@ from agents.errors import NotFound
 from agents.models import User
 from logos_site.account.devices import device
 from runs.views.access import person, signed_in
+
+logger = logging.getLogger(__name__)
 
 SEEN_EVERY_S = 60
 # When this process last wrote a session down.
@@ -45,8 +49,13 @@ def seen(request: HttpRequest) -> None:
     if len(_seen) > 10_000:
         _seen.clear()
     _seen[key] = now
-    if "REMOTE_ADDR" in request.META:  # a request without an address comes from no browser
+    if "REMOTE_ADDR" not in request.META:
+        return  # it comes from no browser
+    try:
         _note(request, key)
+    except DatabaseError as error:
+        # The page is ready; that the list of sessions is a minute older harms nobody.
+        logger.warning("A session could not be noted: %s", error)
 
 
 def _note(request: HttpRequest, key: str) -> None:

@@ -13,6 +13,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from agents.models import ApiToken, User
+from channels_app.people import person_of
 from tests.api_client import Program
 from tests.conftest import PASSWORD
 from tests.logos_site.test_account_sessions import signed_in
@@ -149,6 +150,18 @@ def test_the_api_says_what_is_missing_and_makes_no_token(alice: User) -> None:
 
     assert (answer.status_code, answer.json()["error"]["reason"]) == (403, "second_factor_required")
     assert ApiToken.objects.count() == 1
+
+
+@pytest.mark.usefixtures("users_need_it")
+def test_live_streams_open_only_once_it_is_set_up(alice: User) -> None:
+    client = signed_in(alice)
+    scope = {"headers": [(b"cookie", f"logos_session={client.session.session_key}".encode())]}
+    assert person_of(scope) is None
+
+    set_up(client)
+
+    scope = {"headers": [(b"cookie", f"logos_session={client.session.session_key}".encode())]}
+    assert person_of(scope) == alice
 
 
 @pytest.mark.usefixtures("users_need_it")

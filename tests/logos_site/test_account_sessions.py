@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
+from django.db import OperationalError
 from django.test import Client
 
 from agents.models import Role, User
@@ -83,6 +84,20 @@ def test_a_request_within_the_minute_writes_nothing(alice: User) -> None:
     laptop.get("/", REMOTE_ADDR="198.51.100.4")
 
     assert row(laptop).ip == "192.0.2.1"
+
+
+def test_a_page_comes_even_if_the_list_of_sessions_cannot_be_written(
+    alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laptop = signed_in(alice)
+    monkeypatch.setattr(sessions, "_seen", {})
+
+    def locked(*args: object) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(sessions, "_note", locked)
+
+    assert is_in(laptop)
 
 
 def test_suspending_somebody_ends_their_sessions_for_good(alice: User, bob: User) -> None:

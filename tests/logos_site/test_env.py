@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.models import Role
 from logos_site import env
 from logos_site.databases import database
 from logos_site.env import ConfigurationError
@@ -49,6 +50,19 @@ def test_words_are_split_at_commas_and_trimmed(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LOGOS_X", " a, b,,c ")
 
     assert env.words("LOGOS_X", "", "") == ["a", "b", "c"]
+
+
+def test_a_word_that_is_none_of_the_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGOS_X", "admin, amdin")
+
+    with pytest.raises(ConfigurationError, match="LOGOS_X knows admin, user, not 'amdin'"):
+        env.words("LOGOS_X", "", "", among=("admin", "user"))
+
+
+def test_the_roles_a_second_factor_can_be_asked_of_are_the_roles_there_are() -> None:
+    source = (ROOT / "logos_site/settings.py").read_text()
+
+    assert f"among=({', '.join(f'{role!r}' for role in Role.values)})".replace("'", '"') in source
 
 
 def test_a_value_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
