@@ -34,6 +34,8 @@ SUBJECTS = (
     "tests/runs/test_work.py",
     "tests/runs/test_history.py",
     "tests/channels_app",
+    "tests/logos_site/test_account_lockout.py",
+    "tests/logos_site/test_account_sessions.py",
 )
 
 
