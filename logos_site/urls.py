@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from logos_site import first_run, health, views
@@ -16,6 +16,9 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("account/", include("logos_site.account.urls")),
     path("accounts/email/", RedirectView.as_view(pattern_name="account")),
+    # Logos sends no mail, so what would need it is not there.
+    re_path(r"^accounts/password/reset/", views.nothing),
+    re_path(r"^accounts/confirm-email/", views.nothing),
     path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
     path("api/", api.urls),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -32,6 +32,11 @@ def _home(request: HttpRequest) -> HttpResponse:
         "may_chat": permissions.may(user, "agent.chat"),
     }
     return render(request, "home.html", context)
+
+
+def nothing(request: HttpRequest) -> HttpResponse:
+    """An address that a library would answer and Logos does not."""
+    raise Http404
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

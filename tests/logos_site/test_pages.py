@@ -120,7 +120,6 @@ def test_a_suspended_person_is_out_at_once(browser: Browser, alice: User, ada: U
     [
         ("/accounts/login/", "Sign in"),
         ("/accounts/signup/", "Sign Up Closed"),
-        ("/accounts/password/reset/", "Password Reset"),
     ],
 )
 def test_account_pages_of_strangers_are_in_our_frame(browser: Browser, ada: User, path: str, words: str) -> None:
