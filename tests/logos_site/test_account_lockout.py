@@ -137,3 +137,12 @@ def test_migrating_makes_the_table_the_failures_are_counted_in() -> None:
 
     cache.set("kept", 1)
     assert cache.get("kept") == 1
+
+
+def test_too_many_requests_of_one_address_get_a_calm_page(db: None) -> None:
+    client = Client()
+    answers = [client.post("/accounts/login/", {"login": f"name{number}", "password": ""}) for number in range(31)]
+
+    assert answers[-1].status_code == 429
+    assert "Try again in a minute" in answers[-1].content.decode()
+    assert "css/app.css" in answers[-1].content.decode()

@@ -7,6 +7,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.db import OperationalError
 from django.test import Client
+from pytest_django import Settings
 
 from agents.models import Role, User
 from logos_site.account import sessions
@@ -76,6 +77,18 @@ def test_a_session_moves_with_its_browser(alice: User, monkeypatch: pytest.Monke
     laptop.get("/", REMOTE_ADDR="198.51.100.4")
 
     assert row(laptop).ip == "198.51.100.4"
+
+
+@pytest.mark.parametrize(("proxies", "address"), [(0, "192.0.2.1"), (1, "203.0.113.8")])
+def test_an_address_a_client_claims_counts_only_as_far_as_our_proxy_saw_it(
+    alice: User, settings: Settings, proxies: int, address: str
+) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
+    client = Client(REMOTE_ADDR="192.0.2.1", headers={"x-forwarded-for": "6.6.6.6, 203.0.113.8"})
+
+    client.post("/accounts/login/", {"login": "alice", "password": PASSWORD})
+
+    assert row(client).ip == address
 
 
 def test_a_request_within_the_minute_writes_nothing(alice: User) -> None:
