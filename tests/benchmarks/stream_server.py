@@ -1,7 +1,7 @@
 """The serving half of the stream benchmark: ``serve`` as it is, with a scripted source instead of sandboxes.
 
-Pages and streams come from the real server and application; events go the way of a run's: recorder, hub, writer,
-rows with their digest chain. Beside it, in the same process, stands the raw relay: sockets and nothing else.
+Pages and streams come from the real server and application; events go the way of a run's: the runtime's client,
+recorder, hub, writer, rows with their digest chain. Beside it, in the same process, stands the raw relay.
 Commands come as JSON lines on standard input, an answer for each goes to standard output.
 """
 
@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-KIND = "note"
+from sandboxes.hermes.client import HermesClient
+from sandboxes.hermes.events import TextDelta
+
 PADDING = "x" * 120
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n: ok\n\n"
 AHEAD = 2000  # events the flat-out source may be ahead of the rows
 
 
 class Raw:
-    """The least a relay can do: one write per event and viewer. The path names the run."""
+    """The least a relay can do: bytes from a source to every viewer of the run. The path names the run."""
 
     def __init__(self) -> None:
         self.viewers: dict[str, list[asyncio.Transport]] = {}
@@ -30,12 +33,6 @@ class Raw:
     async def listen(self) -> int:
         server = await asyncio.get_running_loop().create_server(lambda: RawViewer(self), "127.0.0.1", 0)
         return int(server.sockets[0].getsockname()[1])
-
-    def emit(self, run_id: str, seq: int) -> None:
-        body = {"seq": seq, "kind": "note", "at": "2026-11-21T08:00:00.000000+00:00", "data": stamped()}
-        frame = f"id: {seq}\nevent: note\ndata: {json.dumps(body)}\n\n".encode()
-        for viewer in self.viewers.get(run_id, ()):
-            viewer.write(frame)
 
 
 class RawViewer(asyncio.Protocol):
@@ -55,12 +52,25 @@ class RawViewer(asyncio.Protocol):
         self.raw.viewers[self.run_id].remove(self.transport)  # type: ignore[arg-type]
 
 
-def stamped() -> dict[str, Any]:
-    """About what an event weighs, and when it came into being on the clock both processes share."""
-    return {"text": PADDING, "ns": time.monotonic_ns()}
+class RawSource(asyncio.Protocol):
+    """The relay's connection to the source of one run."""
+
+    def __init__(self, raw: Raw, run_id: str) -> None:
+        self.viewers, self.run_id = raw.viewers[run_id], run_id
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.write(f"GET /v1/runs/{self.run_id}/events HTTP/1.1\r\n\r\n".encode())  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        for viewer in self.viewers:
+            viewer.write(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.ended.set_result(None)
 
 
-class Source:
+class Engine:
     """Stands where the engine stands: started and stopped with the server, on its loop."""
 
     def __init__(self) -> None:
@@ -112,24 +122,35 @@ class Source:
             return {"viewers": sum(map(len, self.raw.viewers.values()))}
         return {"viewers": sum(self.hub.viewers(run_id) for run_id in self.recorders)}
 
-    async def pace(self, ids: list[str], per_s: float, seconds: float, raw: bool) -> dict[str, Any]:
-        """Emit steadily, every run a little after the one before."""
-        emitted, gap, began = 0, 1 / per_s / len(ids), self.loop.time()
-        while (due := began + emitted * gap) < began + seconds:
-            await asyncio.sleep(due - self.loop.time())
-            run_id = ids[emitted % len(ids)]
-            if raw:
-                self.raw.emit(run_id, emitted + 1)
-            else:
-                self.recorders[run_id].emit(KIND, stamped())
-            emitted += 1
-        return {"emitted": emitted}
+    async def follow(self, ids: list[str], source: int, raw: bool) -> dict[str, Any]:
+        """Take every run's events from the source until it has ended them."""
+        await asyncio.gather(*(self._relay(run_id, source) if raw else self._ingest(run_id, source) for run_id in ids))
+        for run_id in [] if raw else ids:
+            await self.recorders[run_id].flush()
+        return {}
+
+    async def _relay(self, run_id: str, port: int) -> None:
+        _, protocol = await self.loop.create_connection(lambda: RawSource(self.raw, run_id), "127.0.0.1", port)
+        await protocol.ended
+
+    async def _ingest(self, run_id: str, port: int) -> None:
+        """As ``runs.execution`` follows a runtime."""
+
+        async def dial() -> socket.socket:
+            connection = socket.create_connection(("127.0.0.1", port))
+            connection.setblocking(False)
+            return connection
+
+        async with HermesClient(dial, "no key") as client:
+            async for event in client.events(run_id):
+                if isinstance(event, TextDelta):
+                    self.recorders[run_id].grow("text.delta", event.text)
 
     async def flood(self, run_id: str, count: int) -> dict[str, Any]:
         """Emit as fast as rows can follow; the seconds until everything was stored."""
         recorder, began = self.recorders[run_id], time.perf_counter()
         for number in range(count):
-            recorder.emit(KIND, stamped())
+            recorder.emit("note", {"text": PADDING, "stamp": f"ns:{time.monotonic_ns()};"})
             if number % 50 == 0:
                 await asyncio.sleep(0)
                 while len(self.writer._queue) > AHEAD:
@@ -150,7 +171,7 @@ def main() -> None:
 
     from logos_site.asgi import application  # isort: skip
 
-    Server(application, Source(), "127.0.0.1", int(sys.argv[1])).serve()
+    Server(application, Engine(), "127.0.0.1", int(sys.argv[1])).serve()
 
 
 if __name__ == "__main__":
