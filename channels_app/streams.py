@@ -92,7 +92,18 @@ async def _send_all(viewing: Viewing, send: Send) -> None:
     checked_at = clock()
     # A page needs the whole fold, also of what the viewer has: it starts at 0 and stays silent until then.
     start = viewing.after if viewing.view == "json" else 0
-    async with contextlib.aclosing(follow(viewing.run_id, start, hub, _threads.run)) as batches:
+    push = viewing.scope.get("extensions", {}).get("logos.push")
+
+    def tell(live: Live) -> bool:
+        if not push.is_free() or clock() - checked_at >= KEEP_ALIVE_S:
+            return False
+        body = draw.now(live)
+        if body:
+            push.write(body)
+        return body is not None
+
+    batches_of = follow(viewing.run_id, start, hub, _threads.run, tell if push is not None else None)
+    async with contextlib.aclosing(batches_of) as batches:
         async for batch in batches:
             body = await draw.frames(batch)
             if clock() - checked_at >= KEEP_ALIVE_S:
@@ -107,6 +118,9 @@ async def _send_all(viewing: Viewing, send: Send) -> None:
 
 class _Json:
     """Events as they are."""
+
+    def now(self, live: Live) -> bytes | None:
+        return live.as_json()
 
     async def frames(self, batch: list[Live]) -> bytes:
         return b"".join(live.as_json() for live in batch)
@@ -133,6 +147,16 @@ class _Page:
                 frame = live.frames.get(self._viewing.view)
                 parts.append(await self._draw(run, live, changed) if frame is None else frame)
         return b"".join(parts)
+
+    def now(self, live: Live) -> bytes | None:
+        """The frame of an event that is not the last, if nothing has to be asked for it."""
+        if self._run is None:
+            return None
+        changed = self._timeline.apply(live.event)
+        if live.event.seq <= self._viewing.after:
+            return b""
+        frame = live.frames.get(self._viewing.view)
+        return self._drawn(self._run, live, changed, None) if frame is None else frame
 
     async def _draw(self, run: rendering.RunRef, live: Live, changed: list[Any]) -> bytes:
         if live.event.kind not in ENDS:

@@ -66,11 +66,16 @@ class Server(Daphne):
         )
         self.stop()
 
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        if scope["type"] == "http":
+            scope.setdefault("extensions", {})["logos.push"] = quick_writes.Push(protocol)
+        return super().create_application(protocol, scope)
+
     async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
         is_piece = message["type"] == "http.response.body" and message.get("more_body", False)
         if not is_piece or protocol not in self.connections or not quick_writes.write(protocol, message["body"]):
             await super().handle_reply(protocol, message)
-        if is_piece:
+        if is_piece and quick_writes.unread(protocol):
             await quick_writes.read_on(protocol)
 
     def kill_all_applications(self) -> Deferred[Any]:

@@ -7,12 +7,20 @@ truth: a viewer that reads too slowly is cut off and resumes from them.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict, deque
+from collections.abc import Callable
 
 from runs.events import Event
 
+logger = logging.getLogger(__name__)
+
 # About a minute of a fast stream; beyond that the rows are the better source.
 QUEUE_LIMIT = 2000
+
+
+# Events that come closer than this go out together: one write for many.
+TOGETHER_S = 0.002
 
 
 class Live:
@@ -36,15 +44,28 @@ class Live:
 class Subscription:
     """One viewer's bounded queue. Use as a context manager; ``overflowed`` tells that it must resume from rows."""
 
-    __slots__ = ("_deadline", "_hub", "_queue", "_run_id", "_timer", "_waiter", "overflowed")
+    __slots__ = (
+        "_deadline",
+        "_hub",
+        "_queue",
+        "_run_id",
+        "_timeout_s",
+        "_timer",
+        "_told_at",
+        "_waiter",
+        "at_once",
+        "overflowed",
+    )
 
     def __init__(self, hub: Hub, run_id: str) -> None:
         self._hub, self._run_id = hub, run_id
         self._queue: deque[Live] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._deadline = 0.0
+        self._deadline = self._timeout_s = self._told_at = 0.0
         self.overflowed = False
+        # Asked first when the viewer waits for nothing but this event; True means that it is told. Must not wait.
+        self.at_once: Callable[[Live], bool] | None = None
 
     def __enter__(self) -> Subscription:
         self._queue.extend(self._hub._unstored.get(self._run_id, ()))
@@ -62,6 +83,9 @@ class Subscription:
 
     def put(self, live: Live) -> None:
         """Called by the hub."""
+        is_waiting = self._waiter is not None and not self._waiter.done()
+        if self.at_once is not None and is_waiting and not self._queue and self._tells(live):
+            return
         if len(self._queue) >= QUEUE_LIMIT:
             self.overflowed = True
         else:
@@ -69,12 +93,26 @@ class Subscription:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
+    def _tells(self, live: Live) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at < TOGETHER_S:
+            return False
+        try:
+            told = self.at_once is not None and self.at_once(live)
+        except Exception:
+            # One viewer's trouble is not the run's: its own task meets the event next, and the trouble with it.
+            logger.exception("A viewer could not be told at once")
+            return False
+        if told:
+            self._told_at, self._deadline = now, now + self._timeout_s
+        return told
+
     async def wait(self, timeout_s: float) -> list[Live]:
         """Everything that has come, in order; empty after ``timeout_s`` without anything."""
         if not self._queue and not self.overflowed:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
-            self._deadline = loop.time() + timeout_s
+            self._deadline, self._timeout_s = loop.time() + timeout_s, timeout_s
             # One timer for many waits: with hundreds of viewers, one per wait is what most of an event would cost.
             if self._timer is None or self._timer.when() > self._deadline:
                 self._set_timer(loop)

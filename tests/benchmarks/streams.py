@@ -65,7 +65,8 @@ class Viewer(asyncio.Protocol):
         rest = b""
         for at, data in self.got:
             *frames, rest = (rest + data).split(b"\n\n")
-            found += [(at - int(stamp[1])) / 1e6 for frame in frames if (stamp := STAMP.search(frame))]
+            # On a busy machine two pieces of text may have been joined into one event.
+            found += [(at - int(stamp)) / 1e6 for frame in frames for stamp in STAMP.findall(frame)]
         return found
 
     def numbers(self) -> list[int]:
