@@ -168,6 +168,11 @@ class Hub:
         if not waiting:
             self._unstored.pop(run_id, None)
 
+    def unstored(self, run_id: str) -> list[Event]:
+        """What was shown and is not committed yet, in order. May be called from any thread."""
+        # Copying a deque is one step of the interpreter: the event loop cannot change it meanwhile.
+        return [live.event for live in list(self._unstored.get(run_id, ()))]
+
     def viewers(self, run_id: str) -> int:
         """How many watch this run here."""
         return len(self._viewers.get(run_id, ()))

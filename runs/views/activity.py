@@ -118,7 +118,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_detail(request: HttpRequest, run_id: str) -> HttpResponse:
     """The timeline of a run, live while it goes on."""
     run = _run(person(request), run_id)
-    timeline = Timeline(events.replay(run.pk))
+    timeline = parts.timelines_of([run.pk])[run.pk]
     html = rendering.turn_html(RunRef.of(run), RunFigures.of(run), timeline, "run", get_token(request))
     extra = {"timeline_html": html, "asked_text": run.message.text}
     return render(request, "runs/detail.html", {**_frame(request, run, "timeline"), **extra})

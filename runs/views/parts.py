@@ -15,6 +15,7 @@ from agents import permissions
 from agents.models import Agent, ModelRoute, User
 from agents.routes import default_route
 from runs import events, rendering, words
+from runs.hub import hub
 from runs.models import ACTIVE, Conversation, Run, RunEvent
 from runs.rendering import RunFigures, RunRef
 from runs.timeline import Timeline
@@ -53,13 +54,19 @@ def turns_of(runs: list[Run], csrf_token: str) -> list[Turn]:
 
 
 def timelines_of(run_ids: list[str]) -> dict[str, Timeline]:
-    """The folded events of several runs, in one query."""
+    """The folded events of several runs, in one query; also those shown a moment ago and not committed yet,
+    so that a page read anew never shows less than before."""
+    # Asked first: what is committed after this is found in the rows.
+    unstored = {run_id: hub.unstored(run_id) for run_id in run_ids}
     timelines: dict[str, Timeline] = defaultdict(Timeline)
     for run_id in run_ids:
         timelines[run_id] = Timeline()
     rows = RunEvent.objects.filter(run_id__in=run_ids).order_by("run_id", "seq")
     for event in events.from_rows(rows.only("run_id", "seq", "kind", "data", "at").iterator(2000)):
         timelines[event.run_id].apply(event)
+    for run_id, waiting in unstored.items():
+        for event in waiting:
+            timelines[run_id].apply(event)
     return timelines
 
 
