@@ -109,6 +109,8 @@ def a_site() -> Iterator[Site]:
     finally:
         if site is not None and site.process.poll() is None:
             site.process.kill()
+            site.process.wait(5)
+            time.sleep(0.5)  # its children end with it, and write no more
         shutil.rmtree(home, ignore_errors=True)
 
 
