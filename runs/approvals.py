@@ -49,6 +49,11 @@ def shown(asked: Approval) -> dict[str, str]:
     }
 
 
+def by_id(approval_id: str) -> Approval:
+    """One question, whatever became of it."""
+    return Approval.objects.get(pk=approval_id)
+
+
 def open_of(run_id: str) -> list[Approval]:
     """The run's questions that nobody has decided yet, oldest first."""
     return list(Approval.objects.filter(run_id=run_id, state=ApprovalState.PENDING).order_by("created_at"))

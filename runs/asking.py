@@ -15,7 +15,7 @@ from typing import Any, Literal
 from agents.errors import LogosError
 from runs import approvals, unheard, work
 from runs.events import Event
-from runs.models import ApprovalState, Status
+from runs.models import Approval, ApprovalState, Status
 from runs.recorder import Recorder
 from sandboxes.hermes.client import HermesClient
 
@@ -41,14 +41,13 @@ class Asking:
         """Put a question of the runtime to the person."""
         asked = await self._db(approvals.request, self._run_id, command, description)
         await self._db(work.enter, self._run_id, Status.WAITING)
-        self._recorder.emit("approval.requested", approvals.shown(asked))
+        self._show(asked)
 
     async def take_over(self) -> None:
         """Show what a dead engine had written but not shown."""
         waiting = await self._db(approvals.open_of, self._run_id)
         for asked in waiting:
-            if asked.pk not in self._shown:
-                self._recorder.emit("approval.requested", approvals.shown(asked))
+            self._show(asked)
         await self._db(work.enter, self._run_id, Status.WAITING if waiting else Status.RUNNING)
 
     async def ask_unheard(self, client: HermesClient, runtime_run_id: str, session_id: str) -> None:
@@ -79,7 +78,14 @@ class Asking:
                 if await self._db(work.answered, approval_id):
                     await self._tell(client, runtime_run_id, approval_id, state, by)
 
+    def _show(self, asked: Approval) -> None:
+        if asked.pk not in self._shown:
+            self._shown.add(asked.pk)
+            self._recorder.emit("approval.requested", approvals.shown(asked))
+
     async def _tell(self, client: HermesClient, runtime_run_id: str, approval_id: str, state: str, by: str) -> None:
+        if approval_id not in self._shown:  # asked by an engine that died before it was stored, decided before we came
+            self._show(await self._db(approvals.by_id, approval_id))
         self._recorder.emit("approval.decided", {"id": approval_id, "choice": SHOWN.get(state, "deny"), "by": by})
         await self._db(work.enter, self._run_id, Status.RUNNING)
         try:
