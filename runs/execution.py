@@ -360,8 +360,9 @@ class Execution:
         if outcome.status == Status.CANCELLED and not outcome.by:
             by = await self.tools.db(_cancelled_by, self.job.run_id)
             outcome = Outcome(outcome.status, outcome.text, outcome.code, by=by, figures=outcome.figures)
-        await self.recorder.flush()
-        last = self.recorder.final(outcome.kind, outcome.data())
+        outcome = replace(outcome, figures=replace(outcome.figures))  # as it is now: a late call counts elsewhere
+        last = self.recorder.final(outcome.kind, outcome.data())  # closes the record: nothing comes between
+        await self.tools.writer.flush(self.job.run_id)
         while True:
             try:
                 if await self.tools.db(settling.settle, outcome, last, self.tools.writer.head(self.job.run_id)):

@@ -147,6 +147,7 @@ class Recorder:
 
     def __init__(self, run_id: str, seq: int, writer: Writer, hub: Hub) -> None:
         self.run_id = run_id
+        self._sealed = False
         self.seq = seq
         self._writer, self._hub = writer, hub
         self._kind = ""
@@ -200,6 +201,7 @@ class Recorder:
         """The run's last event: numbered, not yet stored or shown. The caller stores it with the run's row
         in one transaction and then publishes it."""
         self.flush_text()
+        self._sealed = True
         self.seq += 1
         return Event(self.run_id, self.seq, kind, events.redacted(data), events.now())
 
@@ -209,6 +211,8 @@ class Recorder:
         await self._writer.flush(self.run_id)
 
     def _put(self, kind: str, data: dict[str, Any]) -> Event:
+        if self._sealed:  # a model call may end after its run: it is metered, the record is closed
+            return Event(self.run_id, self.seq, kind, data, events.now())
         self.seq += 1
         event = Event(self.run_id, self.seq, kind, data, events.now())
         self._hub.publish(event)
