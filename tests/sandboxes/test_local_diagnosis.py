@@ -17,7 +17,7 @@ from sandboxes.local import diagnosis
         ("bwrap: Creating new namespace failed: No space left on device", "userns_limit", "max_user_namespaces"),
         ("bwrap: Failed to make / slave: Permission denied", "nested", "virtual machine"),
         ("bwrap: Can't mount proc on /newroot/proc: Operation not permitted", "nested", "container"),
-        ("bwrap: Can't find source path /root/x: Permission denied", "sandbox_source_unreachable", "chmod"),
+        ("bwrap: Can't find source path /home/ann/x: Permission denied", "sandbox_source_unreachable", "chmod"),
         ("bwrap: Can't find source path /srv/x: No such file or directory", "sandbox_source_missing", "up"),
         ("bwrap: execvp /usr/bin/python3: No such file or directory", "python_missing", "apt-get install python3"),
         ("ModuleNotFoundError: No module named '_ctypes'", "python_incomplete", "libpython3-stdlib"),
@@ -36,6 +36,6 @@ def test_words_become_a_reason_and_a_fix(words: str, reason: str, in_fix: str) -
 
 
 def test_the_path_in_the_way_is_named() -> None:
-    problem = diagnosis.explain("bwrap: Can't find source path /root/secret: Permission denied")
+    problem = diagnosis.explain("bwrap: Can't find source path /home/ann/secret: Permission denied")
 
-    assert "/root/secret" in problem.message
+    assert "/home/ann/secret" in problem.message
