@@ -5,3 +5,13 @@ from django.apps import AppConfig
 
 class AgentsConfig(AppConfig):
     name = "agents"
+
+    def ready(self) -> None:
+        from django.contrib.auth.models import Group
+        from simple_history import register
+        from simple_history.signals import pre_create_historical_record
+
+        from agents.models.history import Changes, note_door
+
+        register(Group, app="agents", records_class=Changes)
+        pre_create_historical_record.connect(note_door)

@@ -13,14 +13,20 @@ import re
 import sys
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 
+from agents import acting
 from agents.errors import LogosError
 from agents.models import Role, User
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+# Whom the running command acts as, once it knows.
+_acts: ContextVar[User | None] = ContextVar("acts", default=None)
 
 
 class _Help(DjangoHelpFormatter, RawDescriptionHelpFormatter):
@@ -52,14 +58,18 @@ class LogosCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         self._is_parsed = True
+        token = _acts.set(None)
         try:
-            return super().execute(*args, **options)
+            with acting.through("command", _acts.get):
+                return super().execute(*args, **options)
         except (LogosError, CommandError) as error:
             sentence = one_sentence(error)
             if not self._called_from_command_line:
                 raise CommandError(sentence) from error
             self.stderr.write(sentence)
             sys.exit(1)
+        finally:
+            _acts.reset(token)
 
     def handle(self, *args: Any, **options: Any) -> None:
         getattr(self, f"do_{options['verb']}")(options)
@@ -113,7 +123,13 @@ def person(username: str) -> User:
 
 
 def actor(username: str = "") -> User:
-    """Who acts: the person named, or the only admin. LogosError when that is not clear."""
+    """Who acts from now on in this command: the person named, or the only admin. LogosError when that is not clear."""
+    found = _actor(username)
+    _acts.set(found)
+    return found
+
+
+def _actor(username: str) -> User:
     if username:
         return person(username)
     admins = list(User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk")[:2])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import transaction
 
 from agents.errors import Conflict, Invalid
@@ -32,9 +34,13 @@ def make_default(route: ModelRoute) -> None:
     """From now on agents without a route of their own use this one."""
     # Two at once take their turns, or both would set theirs and the second fail.
     list(ModelRoute.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
-    ModelRoute.objects.filter(is_default=True).exclude(pk=route.pk).update(is_default=False)
-    ModelRoute.objects.filter(pk=route.pk).update(is_default=True)
-    route.is_default = True
+    for other in ModelRoute.objects.filter(is_default=True).exclude(pk=route.pk):
+        other.is_default = False
+        other.save(update_fields=["is_default", "updated_at"])
+    route.refresh_from_db()
+    if not route.is_default:
+        route.is_default = True
+        route.save(update_fields=["is_default", "updated_at"])
 
 
 @transaction.atomic
@@ -65,7 +71,9 @@ def remove_route(route: ModelRoute) -> None:
         raise Conflict("The default route cannot be deleted.", action="Make another route the default first.")
     if users:
         raise Conflict(f"This route is used by {', '.join(users)}.", action="Give those agents another model first.")
-    route.agents.update(route=None)
+    for agent in route.agents.all():  # deleted ones, whose change is a change all the same
+        agent.route = None
+        agent.save(update_fields=["route", "updated_at"])
     route.delete()
 
 
@@ -76,6 +84,7 @@ def rehearsal_route(owner: User | None = None) -> ModelRoute:
         provider = Provider.objects.create(kind=ProviderKind.REHEARSAL, name="Rehearsal (built in, scripted)")
     route = add_route(provider, REHEARSAL_MODEL, owner, context_length=131_072)
     if route.price_input is None:
-        ModelRoute.objects.filter(pk=route.pk).update(price_input=0, price_output=0)
         route.refresh_from_db()
+        route.price_input = route.price_output = Decimal(0)
+        route.save(update_fields=["price_input", "price_output", "updated_at"])
     return route

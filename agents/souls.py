@@ -6,8 +6,6 @@ import hashlib
 import unicodedata
 
 from django.db import transaction
-from django.db.models import F
-from django.utils import timezone
 from django.utils.text import slugify
 
 from agents.errors import Invalid
@@ -86,13 +84,12 @@ def revise(soul: Soul, text: str, author: User | None) -> Soul:
     """Save a new text as the next revision; the same text changes nothing. Takes effect on the next message."""
     text = check(text)
     # Compared with what is stored now: the caller's copy may be older than somebody else's revision.
-    current = Soul.objects.select_for_update().values_list("text", flat=True).get(pk=soul.pk)
-    if text == current:
-        soul.refresh_from_db()
-        return soul
-    Soul.objects.filter(pk=soul.pk).update(revision=F("revision") + 1, text=text, updated_at=timezone.now())
+    now = Soul.objects.select_for_update().get(pk=soul.pk)
+    if text != now.text:
+        now.text, now.revision = text, now.revision + 1
+        now.save(update_fields=["text", "revision", "updated_at"])
+        _record(now, author)
     soul.refresh_from_db()
-    _record(soul, author)
     return soul
 
 

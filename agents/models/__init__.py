@@ -1,6 +1,7 @@
 """The rows of STAMP: people, souls, providers and routes, policies, agents, and the grants on them."""
 
 from agents.models.agents import Agent
+from agents.models.audit import SecurityEvent
 from agents.models.grants import (
     AgentGroupGrant,
     AgentUserGrant,
@@ -31,6 +32,7 @@ __all__ = [
     "Provider",
     "ProviderKind",
     "Role",
+    "SecurityEvent",
     "Soul",
     "SoulGroupGrant",
     "SoulRevision",

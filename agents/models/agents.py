@@ -7,6 +7,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from agents import ids
+from agents.models.history import Changes
 from agents.models.policies import Policy
 from agents.models.providers import ModelRoute
 from agents.models.shared import Shareable, levels
@@ -43,6 +44,7 @@ class Agent(Shareable):
     deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = AgentQuerySet.as_manager()
+    history = Changes(m2m_fields=[policies])
 
     class Meta:
         ordering = ["name"]

@@ -11,6 +11,8 @@ from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.utils import timezone
 
+from agents.models.history import Changes
+
 
 class Role(models.TextChoices):
     """What a person may do at most; the matrix is in ``agents/permissions.py``."""
@@ -36,6 +38,7 @@ class User(AbstractUser):
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.USER)
 
     objects: ClassVar[People] = People()
+    history = Changes(secret=("password",), quiet=("last_login",), m2m_fields=["groups"])
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         self.is_superuser = self.role == Role.ADMIN

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from agents import ids
+from agents.models.history import Changes
 from agents.models.shared import Shareable, levels
 
 
@@ -15,6 +16,8 @@ class Policy(Shareable):
     name = models.CharField(max_length=80, unique=True)
     description = models.CharField(max_length=300, blank=True)
     hosts = models.JSONField(default=list, blank=True, help_text='Host names, for instance ["pypi.org"].')
+
+    history = Changes()
 
     class Meta:
         ordering = ["name"]

@@ -9,7 +9,8 @@ from django.db import models
 
 from agents import ids, secrets
 from agents.addresses import web_address
-from agents.models.shared import Shareable, levels
+from agents.models.history import Changes
+from agents.models.shared import Shareable, Versioned, levels
 
 
 class ProviderKind(models.TextChoices):
@@ -19,7 +20,7 @@ class ProviderKind(models.TextChoices):
     OPENAI_COMPATIBLE = "openai-compatible", "OpenAI-compatible address"
 
 
-class Provider(models.Model):
+class Provider(Versioned):
     """A place that answers model calls. The key is sealed and never shown again."""
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.provider_id, editable=False)
@@ -29,6 +30,8 @@ class Provider(models.Model):
     sealed_key = models.TextField(blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    history = Changes(secret=("sealed_key",))
 
     class Meta:
         ordering = ["name"]
@@ -69,6 +72,8 @@ class ModelRoute(Shareable):
         validators=[MinValueValidator(Decimal(0))],
         help_text="USD per million output tokens; empty means unknown, which is not free.",
     )
+
+    history = Changes()
 
     class Meta:
         ordering = ["provider__name", "model"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
@@ -22,7 +24,25 @@ def levels(noun: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-class Shareable(models.Model):
+class Versioned(models.Model):
+    """A row that counts its saves, so that two people who edit it at once notice (``agents.editing``).
+
+    ``QuerySet.update`` must raise ``version`` itself."""
+
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            self.version += 1
+            if (fields := kwargs.get("update_fields")) is not None:
+                kwargs["update_fields"] = {*fields, "version"}
+        super().save(*args, **kwargs)
+
+
+class Shareable(Versioned):
     """A root object of row-level permissions: everything else asks one of these."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from agents import ids
+from agents.models.history import Changes
 from agents.models.shared import Shareable, levels
 
 
@@ -18,6 +19,8 @@ class Soul(Shareable):
     description = models.CharField(max_length=300, blank=True)
     text = models.TextField()
     revision = models.PositiveIntegerField(default=1, editable=False)
+
+    history = Changes()
 
     class Meta:
         ordering = ["name"]
