@@ -25,10 +25,10 @@ from agents import composition, routes, secrets, souls
 from agents.addresses import AddressField
 from agents.errors import LogosError
 from agents.models import ModelRoute, Provider, ProviderKind, Role, User
+from agents.views.access import is_htmx, leave_to
 from logos_site.up import first_link
 from runs import dispatch
 from runs.models import Run
-from runs.views.access import is_htmx, leave_to
 from sandboxes.inference.listing import ModelInfo, list_models
 
 LOGIN_BACKEND = "allauth.account.auth_backends.AuthenticationBackend"

@@ -22,6 +22,7 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    path("", include("agents.urls")),
     path("", include("runs.urls")),
 ]
 

@@ -7,10 +7,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from agents import permissions
+from agents.views.access import person, signed_in
 from logos_site.up import first_link
 from runs.models import Run
 from runs.views import parts
-from runs.views.access import person, signed_in
 
 
 @require_safe

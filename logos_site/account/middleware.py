@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from agents import second_factor
 from agents.models import User
+from agents.views.access import leave_to
 from logos_site.account import sessions
-from runs.views.access import leave_to
 
 Answer = Callable[[HttpRequest], HttpResponse]
 

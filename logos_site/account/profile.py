@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from agents.models import User
-from runs.views.access import person, signed_in
+from agents.views.access import person, signed_in
 
 
 class Profile(forms.ModelForm):

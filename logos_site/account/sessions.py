@@ -19,8 +19,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agents.errors import NotFound
 from agents.models import User
+from agents.views.access import person, signed_in
 from logos_site.account.devices import device
-from runs.views.access import person, signed_in
 
 logger = logging.getLogger(__name__)
 

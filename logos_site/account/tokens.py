@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_POST
 
 from agents import tokens
-from runs.views.access import person, signed_in
+from agents.views.access import person, signed_in
 
 
 class NewToken(forms.Form):

@@ -18,12 +18,12 @@ from django.views.decorators.http import require_safe
 
 from agents import permissions
 from agents.models import Agent, User
+from agents.views.access import person, signed_in
 from runs import events, rendering, words
 from runs.models import Run, Status
 from runs.rendering import RunFigures, RunRef
 from runs.timeline import Timeline, Tool
 from runs.views import parts
-from runs.views.access import person, signed_in
 
 PAGE_SIZE = 25
 RECORD_PAGE_SIZE = 200

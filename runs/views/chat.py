@@ -15,10 +15,10 @@ from django.views.decorators.http import require_POST, require_safe
 from agents import permissions
 from agents.errors import Conflict, LogosError
 from agents.models import Agent, User
+from agents.views.access import is_htmx, leave_to, person, signed_in
 from runs import composing, dispatch
 from runs.models import ACTIVE, Conversation, Run
 from runs.views import parts
-from runs.views.access import is_htmx, leave_to, person, signed_in
 from sandboxes.models import Sandbox
 
 

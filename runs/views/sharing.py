@@ -16,8 +16,8 @@ from agents.errors import Conflict, Invalid, LogosError
 from agents.explaining import Explanation
 from agents.models import Agent, User, Visibility
 from agents.permissions import SHARED_LEVEL
+from agents.views.access import is_htmx, leave_to, person, signed_in
 from runs.models import Conversation, Run
-from runs.views.access import is_htmx, leave_to, person, signed_in
 
 # With the people who could be added the page stays below 60 KB.
 SHOWN_GRANTS = 20

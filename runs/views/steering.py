@@ -8,12 +8,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from agents import permissions
+from agents.views.access import is_htmx, person, signed_in
 from runs import approvals, dispatch, rendering
 from runs.models import Approval, Run
 from runs.rendering import RunRef
 from runs.timeline import Question
 from runs.views import parts
-from runs.views.access import is_htmx, person, signed_in
 
 
 @require_POST

@@ -1,0 +1,1 @@
+"""Pages about who there is: people, souls, agents, and who changed what."""
