@@ -17,10 +17,11 @@ from django.conf import settings
 
 from agents.errors import LogosError
 from runs import dispatch, events, settling, work
-from runs.execution import Execution, Tools
+from runs.execution import Execution
 from runs.hub import Hub, hub
 from runs.recorder import Writer
 from runs.recovery import Resumed, execution_for
+from runs.shared import Tools
 from runs.threads import DatabaseThreads
 from sandboxes import lifecycle, records
 from sandboxes.claimants import process_name

@@ -12,40 +12,37 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError
 
 from agents.errors import Code, LogosError, NotFound
 from agents.ids import ulid
 from agents.logcontext import about
-from runs import events, settling, unheard, work
+from runs import events, unheard, work
 from runs.asking import Asking
-from runs.hub import Hub
+from runs.ending import Ending, known_figures
 from runs.merge import Merger
 from runs.models import Status
-from runs.recorder import RESUME_GAP, Recorder, Writer
-from runs.settling import Figures, Outcome
+from runs.recorder import Recorder
+from runs.settling import Outcome
+from runs.shared import Tools
 from runs.sink import RunSink
 from runs.words import describe
 from runs.work import Work
 from sandboxes.hermes import events as runtime_events
 from sandboxes.hermes.client import RunStatus, Turn
 from sandboxes.hermes.events import RuntimeEvent
-from sandboxes.inference.lanes import Lanes, Lease
+from sandboxes.inference.lanes import Lease
 from sandboxes.lifecycle import root_of
-from sandboxes.residents import Resident, Residents
+from sandboxes.residents import Resident
 
 logger = logging.getLogger(__name__)
 
 # "Stop" must be true within two seconds: the runtime gets this long to say so itself.
 STOP_GRACE_S = 1.5
 ROOM_BYTES = 16 << 20
-FINISH_PAUSE_S = 1.0
 
 # A runtime that works on as many runs as it may is asked again this often.
 BUSY_S = 0.3
@@ -60,19 +57,6 @@ TURN_S = 0.01  # others have theirs at least this often while a runtime talks wi
 POLL_S = 0.2
 FAILED_LOOKS = 10
 
-Db = Callable[..., Awaitable[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What every run of an engine shares."""
-
-    residents: Residents
-    lanes: Lanes
-    writer: Writer
-    hub: Hub
-    db: Db
-
 
 class Stopped(Exception):
     """Somebody asked for the run to stop."""
@@ -83,17 +67,16 @@ class Execution:
 
     def __init__(self, job: Work, tools: Tools, seq: int, known: list[events.Event]) -> None:
         self.job, self.tools = job, tools
-        self.figures = known_figures(known)
         self.merger = Merger(time.monotonic, router_drives=bool(job.runtime_run_id), known=known)
         self.recorder = Recorder(job.run_id, seq, tools.writer, tools.hub)
-        self.sink = RunSink(self.recorder, self.merger, self.figures)
+        self.sink = RunSink(self.recorder, self.merger, known_figures(known))
+        self.ending = Ending(job.run_id, self.recorder, self.sink, tools)
         self.asking = Asking(job.run_id, self.recorder, tools.db, known)
         self.news = asyncio.Event()
         self.stop = asyncio.Event()
         self.patience: asyncio.Timeout | None = None
         self.has_waited = False  # the person was told that other runs go first
         self.may_still_run = False  # a stop was asked and the runtime did not confirm it
-        self.reply: list[str] = []
         self.told_chars = 0
         self.resident: Resident | None = None
         self.lease: Lease | None = None
@@ -112,29 +95,29 @@ class Execution:
                 watcher.cancel()
                 if self.lease:
                     self.tools.lanes.release(self.lease)
-            await self.finish(outcome)
+            await self.ending.commit(outcome)
 
     async def _outcome(self) -> Outcome:
         try:
             async with asyncio.timeout(settings.LOGOS_RUN_TIMEOUT_S):
                 return await self.story()
         except Stopped:
-            return self.cancelled()
+            return self.ending.cancelled()
         except TimeoutError:
             await self._stop_runtime()
-            return self.failed(Code.DISPATCH_TIMEOUT)
+            return self.ending.failed(Code.DISPATCH_TIMEOUT)
         except NotFound:
-            return self.failed(
+            return self.ending.failed(
                 Code.SANDBOX_UNAVAILABLE, "The agent was deleted before the run began.", "Use another agent."
             )
         except LogosError as error:
             logger.warning("The run failed: %s %s", error.message, error.detail)
             code = error.reason if error.reason in set(Code) else Code.SANDBOX_UNAVAILABLE
-            return self.failed(code, error.message, error.action)
+            return self.ending.failed(code, error.message, error.action)
         except Exception:
             logger.exception("The run failed in a way we did not foresee")
             await self._stop_runtime()
-            return self.failed(Code.UNKNOWN)
+            return self.ending.failed(Code.UNKNOWN)
 
     async def story(self) -> Outcome:
         """Prepare, start, follow. Overridden for a run that is taken over."""
@@ -194,17 +177,17 @@ class Execution:
                 raise
             self.may_still_run = True
             logger.warning("The runtime did not confirm the stop within %.1f s", STOP_GRACE_S)
-        return self.cancelled() if self.stop.is_set() else await self.after_lost_stream(resident)
+        return self.ending.cancelled() if self.stop.is_set() else await self.after_lost_stream(resident)
 
     # what the runtime says ------------------------------------------------------------------------
 
     async def _on(self, event: RuntimeEvent) -> Outcome | None:
         match event:
             case runtime_events.TextDelta(text=text):
-                self.reply.append(text)
+                self.ending.said.append(text)
                 self.recorder.grow("text.delta", text)
             case runtime_events.ToolStarted(tool=tool, preview=preview):
-                self.reply.clear()
+                self.ending.said.clear()
                 self.sink.record(self.merger.started_in_runtime(tool, preview))
             case runtime_events.ToolCompleted(tool=tool, duration_s=duration_s, error=error):
                 steps = self.merger.completed_in_runtime(tool, duration_s, error)
@@ -214,11 +197,15 @@ class Execution:
             case runtime_events.ApprovalRequest(command=command, description=description):
                 await self.asking.ask(command, description)
             case runtime_events.Completed(output=output):
-                return self.completed(output)
+                return self.ending.completed(output)
             case runtime_events.Failed(error=sentence):
-                return self.failed_in_runtime(sentence)
+                return self._failed_in_runtime(sentence)
             case runtime_events.Cancelled():
-                return self.cancelled() if self.stop.is_set() else self.lost("The agent runtime stopped the run.")
+                return (
+                    self.ending.cancelled()
+                    if self.stop.is_set()
+                    else self.ending.lost("The agent runtime stopped the run.")
+                )
         return None
 
     async def _flooded(self, event: RuntimeEvent) -> Outcome | None:
@@ -227,20 +214,24 @@ class Execution:
         if self.told_chars <= MOST_TOLD_CHARS:
             return None
         await self._stop_runtime()
-        return self.failed(Code.RUNTIME_ERROR, "The agent runtime told more than a run may record.")
+        return self.ending.failed(Code.RUNTIME_ERROR, "The agent runtime told more than a run may record.")
 
     async def after_lost_stream(self, resident: Resident) -> Outcome:
         """The stream broke off before the run ended: the runtime's status is what remains to ask."""
         self.sink.record(self.merger.stream_lost())
         status = await self._poll_to_end(resident)
         if status is None:
-            return self.lost("The agent runtime was restarted and no longer knows this run.")
+            return self.ending.lost("The agent runtime was restarted and no longer knows this run.")
         if status.status == "completed":
             self._catch_up(status.output)
-            return self.completed(status.output)
+            return self.ending.completed(status.output)
         if status.status == "cancelled":
-            return self.cancelled() if self.stop.is_set() else self.lost("The agent runtime stopped the run.")
-        return self.failed_in_runtime(status.error)
+            return (
+                self.ending.cancelled()
+                if self.stop.is_set()
+                else self.ending.lost("The agent runtime stopped the run.")
+            )
+        return self._failed_in_runtime(status.error)
 
     async def _poll_to_end(self, resident: Resident) -> RunStatus | None:
         """The run's status once it has ended; None when the runtime no longer knows it. Raises Stopped when
@@ -269,7 +260,7 @@ class Execution:
 
     def _catch_up(self, output: str) -> None:
         """Show what was said while nobody listened."""
-        said = "".join(self.reply).lstrip("\n")
+        said = "".join(self.ending.said).lstrip("\n")
         if output.startswith(said):
             self.recorder.grow("text.delta", output[len(said) :])
         elif output.strip() != said.strip():
@@ -319,67 +310,9 @@ class Execution:
             with contextlib.suppress(LogosError):
                 await self.resident.client.stop(self.runtime_run_id)
 
-    # how it ends ----------------------------------------------------------------------------------
-
-    def completed(self, output: str) -> Outcome:
-        """The runtime takes for whole what the last model call left, also when that broke off and stayed so."""
-        error = self.sink.last_error
-        if error is not None and error.error_code != Code.CANCELLED:
-            return self.failed(error.error_code, error.error_message)
-        return Outcome(Status.COMPLETED, output or "".join(self.reply).strip(), figures=self.figures)
-
-    def cancelled(self) -> Outcome:
-        return Outcome(Status.CANCELLED, "".join(self.reply).strip(), code=Code.CANCELLED, figures=self.figures)
-
-    def lost(self, sentence: str) -> Outcome:
-        return Outcome(
-            Status.INTERRUPTED,
-            "".join(self.reply).strip(),
-            code=Code.SANDBOX_DISCONNECTED,
-            message=sentence,
-            action="What was done so far is kept; send the message again to go on.",
-            figures=self.figures,
-        )
-
-    def failed(self, code: str, message: str = "", action: str = "") -> Outcome:
-        message, action = describe(code, message, action)
-        text = "".join(self.reply).strip()
-        return Outcome(Status.FAILED, text, code=str(code), message=message, action=action, figures=self.figures)
-
-    def failed_in_runtime(self, sentence: str) -> Outcome:
-        """The router knows why better than the runtime's sentence, and the disk better than either."""
-        if self.resident and _is_full(root_of(self.resident.running.sandbox_id)):
-            return self.failed(Code.DISK_FULL)
-        if error := self.sink.last_error:
-            return self.failed(error.error_code, error.error_message)
-        return self.failed(Code.RUNTIME_ERROR, f"The agent runtime reported: {sentence}"[:500])
-
-    async def finish(self, outcome: Outcome) -> None:
-        """Commit the end with everything before it, then show it."""
-        self.figures.tool_calls = self.merger.started
-        if outcome.status == Status.CANCELLED and not outcome.by:
-            by = await self.tools.db(_cancelled_by, self.job.run_id)
-            outcome = Outcome(outcome.status, outcome.text, outcome.code, by=by, figures=outcome.figures)
-        outcome = replace(outcome, figures=replace(outcome.figures))  # as it is now: a late call counts elsewhere
-        last = self.recorder.final(outcome.kind, outcome.data())  # closes the record: nothing comes between
-        await self.tools.writer.flush(self.job.run_id)
-        while True:
-            try:
-                if await self.tools.db(settling.settle, outcome, last, self.tools.writer.head(self.job.run_id)):
-                    self.tools.hub.publish(last)
-                    self.tools.hub.stored(last.run_id, last.seq)
-                break
-            except IntegrityError:
-                # Its number is taken, so somebody else wrote meanwhile: go beyond anything they may write.
-                logger.exception("The end of the run could not be written under its number")
-                self.tools.writer.forget(self.job.run_id)
-                last = replace(last, seq=await self.tools.db(events.last_seq, self.job.run_id) + RESUME_GAP)
-                await asyncio.sleep(FINISH_PAUSE_S)
-            except Exception:
-                logger.exception("The end of the run could not be written; trying again")
-                await asyncio.sleep(FINISH_PAUSE_S)
-        self.tools.writer.forget(self.job.run_id)
-        logger.info("The run ended: %s %s", outcome.status, outcome.code)
+    def _failed_in_runtime(self, sentence: str) -> Outcome:
+        is_full = self.resident is not None and _is_full(root_of(self.resident.running.sandbox_id))
+        return self.ending.failed_in_runtime(sentence, disk_is_full=is_full)
 
     def _progress(self, sentence: str) -> None:
         self.recorder.emit("sandbox.progress", {"sentence": sentence})
@@ -390,28 +323,6 @@ def disconnected(error: LogosError) -> LogosError:
     message, action = describe(Code.SANDBOX_DISCONNECTED)
     detail = f"{error.message} {error.detail}"
     return LogosError(message, reason=Code.SANDBOX_DISCONNECTED, detail=detail, action=action, permanent=False)
-
-
-def known_figures(known: list[events.Event]) -> Figures:
-    """The figures of the calls a run had made before it was taken over."""
-    from decimal import Decimal
-
-    figures = Figures()
-    for event in known:
-        if event.kind == "model.call":
-            cost = event.data.get("cost")
-            figures.count(
-                event.data.get("input_tokens"),
-                event.data.get("output_tokens"),
-                None if cost is None else Decimal(cost),
-            )
-    return figures
-
-
-def _cancelled_by(run_id: str) -> str:
-    from runs.models import Run
-
-    return Run.objects.filter(pk=run_id).values_list("cancelled_by__username", flat=True).first() or ""
 
 
 def _is_full(root: Path) -> bool:

@@ -6,9 +6,10 @@ Never stuck, never twice: a run that may have been sent once is not sent again.
 from __future__ import annotations
 
 from runs import events
-from runs.execution import Execution, Tools
+from runs.execution import Execution
 from runs.recorder import RESUME_GAP
 from runs.settling import Outcome
+from runs.shared import Tools
 from runs.work import Work
 
 
@@ -29,7 +30,7 @@ class Resumed(Execution):
 
     def __init__(self, job: Work, tools: Tools, seq: int, known: list[events.Event]) -> None:
         super().__init__(job, tools, seq, known)
-        self.reply = [text_since_last_tool(known)]
+        self.ending.said = [text_since_last_tool(known)]
 
     def bind_lane(self, sandbox_id: str) -> None:
         """Take the run's lane again, before the router is served: calls that waited then find it."""
@@ -41,10 +42,10 @@ class Resumed(Execution):
 
     async def story(self) -> Outcome:
         if not self.job.runtime_run_id:
-            return self.lost("Logos stopped while the run was being handed to the agent runtime.")
+            return self.ending.lost("Logos stopped while the run was being handed to the agent runtime.")
         self.resident = await self.tools.residents.reattach(self.job.agent_id)
         if self.resident is None:
-            return self.lost("The sandbox ended while Logos was away.")
+            return self.ending.lost("The sandbox ended while Logos was away.")
         self.recorder.emit("note", {"text": "Logos was restarted; the run went on in its sandbox."})
         await self.asking.take_over()
         if self.stop.is_set():  # asked before there was anybody to tell

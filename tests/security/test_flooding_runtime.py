@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 
+from runs.ending import Ending
 from runs.execution import EVENT_CHARS, MOST_TOLD_CHARS, Execution
 from runs.models import Status
 from runs.settling import Figures, Outcome
@@ -62,7 +63,9 @@ class Told(Execution):
     """An execution that only counts."""
 
     def __init__(self) -> None:
-        self.told_chars, self.reply, self.figures, self.has_stopped = 0, ["so far"], Figures(), False
+        self.told_chars, self.has_stopped = 0, False
+        self.ending = Ending.__new__(Ending)
+        self.ending.said, self.ending.figures = ["so far"], Figures()
 
     async def _stop_runtime(self) -> None:
         self.has_stopped = True
