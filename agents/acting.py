@@ -9,11 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the models' history asks this module
     from agents.models.people import User
+
+
+# A walk over many ids in one request is one attempt, not many.
+MAX_REFUSALS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Somebody asked for an action on a row they may not do it to, or (without a model) for one of no role of theirs."""
+
+    action: str
+    model: Any = None
+    pk: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,8 @@ class Acting:
     door: str
     find: Callable[[], User | None]
     address: str = ""
+    refusals: list[Refusal] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)
 
 
 _NOBODY = Acting("", lambda: None)
@@ -41,7 +56,15 @@ def through(door: str, who: User | Callable[[], User | None] | None, address: st
 
 def actor() -> User | None:
     """The person acting now; None for Logos itself and for strangers."""
-    return _current.get().find()
+    now = _current.get()
+    found = now.find()
+    return None if found is None or found.pk in now.gone else found
+
+
+def goes(person: User) -> None:
+    """``person`` is being deleted: nothing written from now on can name them as who did it."""
+    if _current.get() is not _NOBODY and person.pk is not None:
+        _current.get().gone.add(person.pk)
 
 
 def door() -> str:
@@ -52,3 +75,15 @@ def door() -> str:
 def address() -> str:
     """The network address they came from, "" when there is none."""
     return _current.get().address
+
+
+def remember_refusal(action: str, model: Any = None, pk: Any = "") -> None:
+    """What was refused is written down after the answer: whatever the request wrote by then was taken back."""
+    refusals = _current.get().refusals
+    if _current.get() is not _NOBODY and len(refusals) < MAX_REFUSALS:
+        refusals.append(Refusal(action, model, str(pk)))
+
+
+def refusals() -> list[Refusal]:
+    """What was refused so far inside the current door."""
+    return _current.get().refusals

@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agents import permissions
+from agents import permissions, sharing
 from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
 
 GUARDED = (Agent, Soul, ModelRoute, Policy, Provider)
@@ -161,6 +161,20 @@ class SharedAdmin(RowAdmin):
         if not change and obj.owner is None:
             obj.owner = request.user
         super().save_model(request, obj, form, change)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        """Grants given and taken back here are security events, as they are on the object's own page."""
+        super().save_formset(request, form, formset, change)
+        for grant in (*formset.new_objects, *(each for each, _ in formset.changed_objects)):
+            sharing.note_grant("granted", *_given(grant))
+        for grant in formset.deleted_objects:
+            sharing.note_grant("revoked", *_given(grant))
+
+
+def _given(grant: Any) -> tuple[Any, str, Model]:
+    """To whom, which level, on what."""
+    subject = grant.user if hasattr(grant, "user") else grant.group
+    return subject, grant.permission.codename.partition("_")[0], grant.content_object
 
 
 class RecordAdmin(RowAdmin):

@@ -5,15 +5,21 @@ An event is a row beside the change it tells of, in the same transaction: both h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import Model
 
-from agents import acting
+from agents import acting, permissions
+from agents.acting import Refusal
 from agents.models import SecurityEvent, User
 from agents.secrets import redact
 
-# kind -> what the audit page says; {detail} parts are filled from the event's detail.
+# The same refusal, lock-out or dead token again within this time is not written down again.
+QUIET_S = 3600
+
+# kind -> what the audit page says after the name of whoever did it.
 EVENTS: dict[str, str] = {
     "signed_in": "signed in",
     "sign_in_failed": "failed to sign in",
@@ -23,17 +29,21 @@ EVENTS: dict[str, str] = {
     "password_changed": "changed the password",
     "factor_added": "added a second factor",
     "factor_removed": "removed a second factor",
+    "codes_made": "made recovery codes",
     "token_made": "made an API token",
     "token_revoked": "revoked an API token",
+    "token_refused": "used an API token that no longer works",
     "granted": "gave access",
     "revoked": "took access back",
     "visibility_changed": "changed who may use it",
     "transferred": "gave it to another owner",
     "person_added": "added a person",
+    "person_removed": "removed a person",
     "role_changed": "changed a role",
     "suspended": "suspended an account",
     "restored": "restored an account",
     "key_replaced": "replaced a key",
+    "key_removed": "removed a key",
     "refused": "was refused",
 }
 
@@ -56,10 +66,33 @@ def note(
         kind=kind,
         actor=actor or acting.actor(),
         person=person,
-        object_kind=about._meta.model_name or "" if about is not None else "",
+        object_kind=word_for(type(about)) if about is not None else "",
         object_id=str(about.pk) if about is not None else "",
         object_name=str(about)[:200] if about is not None else "",
         via=acting.door(),
         address=(address or acting.address())[:45],
         detail={name: redact(value)[:300] if isinstance(value, str) else value for name, value in detail.items()},
     )
+
+
+def seldom(kind: str, key: str, **facts: Any) -> SecurityEvent | None:
+    """The same, once in QUIET_S for this ``key``: nobody fills the audit by knocking again and again."""
+    if not cache.add(f"audit:{kind}:{key}", True, timeout=QUIET_S):
+        return None
+    return note(kind, **facts)
+
+
+def note_refusals(refusals: Iterable[Refusal]) -> None:
+    """Write down what somebody who is signed in tried to change and may not: once each, and only if it exists."""
+    actor = acting.actor()
+    for refusal in refusals if actor is not None else ():
+        row = refusal.model._default_manager.filter(pk=refusal.pk).first() if refusal.model and refusal.pk else None
+        if actor is not None and (row is not None or refusal.model is None):
+            what = permissions.ACTIONS[refusal.action].sentence
+            key = f"{actor.pk}:{refusal.action}:{refusal.pk}"
+            seldom("refused", key, about=row, action=refusal.action, what=what)
+
+
+def word_for(model: type[Model]) -> str:
+    """What people and addresses call a row of ``model``: agent, route, person."""
+    return "person" if model is User else permissions.noun(model)

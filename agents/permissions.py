@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Case, CharField, F, Model, Q, QuerySet, Value, When
 
+from agents import acting
 from agents.errors import LogosError, NotFound
 from agents.models import (
     Agent,
@@ -161,6 +162,7 @@ def fetch(user: Person, action: str, queryset: QuerySet[M], **lookup: Any) -> M:
     """The one row of ``queryset`` that matches, if ``user`` may do ``action`` to it; else NotFound. One query."""
     row = visible(user, queryset, action).filter(**lookup).first()
     if row is None:
+        acting.remember_refusal(action, queryset.model, lookup.get("pk", ""))
         raise NotFound(noun(queryset.model).capitalize())
     return row
 
@@ -249,12 +251,14 @@ def require(user: Person, action: str, row: Model | None = None) -> None:
     """Return if ``user`` may; raise NotFound for a row, LogosError(reason="forbidden") for an action as such."""
     if row is None:
         if not may(user, action):
+            acting.remember_refusal(action)
             raise LogosError(
                 f"Your role does not include: {lowered(ACTIONS[action].sentence)}.",
                 reason="forbidden",
                 action="Ask an admin to change your role.",
             )
     elif not allows(user, action, row):
+        acting.remember_refusal(action, type(row), row.pk)
         raise NotFound(noun(type(row)).capitalize())
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.db import transaction
 
+from agents import audit
 from agents.errors import LogosError
 from agents.models import User
 
@@ -40,5 +42,7 @@ def require(user: User) -> None:
 def reset(user: User) -> int:
     """Remove every factor and the recovery codes; the number of factors that were set up."""
     factors = Authenticator.objects.filter(user=user, type__in=FACTORS).count()
-    Authenticator.objects.filter(user=user).delete()
+    with transaction.atomic():
+        if Authenticator.objects.filter(user=user).delete()[0]:
+            audit.note("factor_removed", person=user, count=factors)
     return factors

@@ -16,7 +16,7 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.db.models import Model, Q, QuerySet
 
-from agents import composition, permissions
+from agents import audit, composition, permissions
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, User, Visibility
 from agents.permissions import ACTIONS, GRANTS, LEVELS
@@ -110,16 +110,19 @@ def grant(actor: User, subject: Subject, level: str, row: Model) -> None:
             check_effect(subject, level, now)
         _replace(subject, level, now)
         _note("granted", actor, now, subject, level)
+        note_grant("granted", subject, level, now, actor)
 
 
 def revoke(actor: User, subject: Subject, row: Model) -> None:
     """Take back what ``subject`` was given on ``row``; NotFound when there was nothing, Conflict when ``actor``
     could not manage it any more."""
     with _changing(actor, row) as now:
-        if subject not in [each.subject for each in grants_on(now)]:
+        held = {each.subject: each.level for each in grants_on(now)}
+        if subject not in held:
             raise NotFound("This grant")
         _replace(subject, "", now)
         _note("revoked", actor, now, subject)
+        note_grant("revoked", subject, held[subject], now, actor)
 
 
 def set_visibility(actor: User, row: Model, visibility: str) -> None:
@@ -236,3 +239,11 @@ def _note(what: str, actor: User, row: Model, subject: Subject | None = None, le
     """A line for the log, with ids rather than names."""
     whom = "" if subject is None else f" {'user' if isinstance(subject, User) else 'group'} {subject.pk}"
     logger.info("user %s %s %s%s%s", actor.pk, what, row.pk, whom, f" level {level}" if level else "")
+
+
+def note_grant(kind: str, subject: Subject, level: str, row: Model, actor: User | None = None) -> None:
+    """The security event of a grant that was given ("granted") or taken back ("revoked")."""
+    if isinstance(subject, User):
+        audit.note(kind, actor=actor, person=subject, about=row, level=level)
+    else:
+        audit.note(kind, actor=actor, about=row, level=level, group=subject.name)

@@ -10,14 +10,18 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
 
-from agents import secrets
+from agents import audit, secrets
 from agents.models import User
 from logos_site.account.lockout import PersonCount, minutes_left
 
 
 class ClosedAccounts(DefaultAccountAdapter):
     """Nobody can sign up by themselves; ten failed attempts lock a name at an address (``account/lockout.py``)."""
+
+    # Whose account the attempt is about, when there is one.
+    _person: User | None = None
 
     error_messages = {
         **DefaultAccountAdapter.error_messages,
@@ -34,6 +38,7 @@ class ClosedAccounts(DefaultAccountAdapter):
             super().pre_authenticate(request, **credentials)
         except ValidationError as error:
             minutes = minutes_left(request, self._get_login_attempts_cache_key(request, **credentials))
+            self._note_lock(request, credentials)
             raise ValidationError(
                 f"Too many failed attempts. Try again in {minutes} minute{'' if minutes == 1 else 's'}. "
                 "That holds for the user name and the e-mail address alike.",
@@ -42,14 +47,23 @@ class ClosedAccounts(DefaultAccountAdapter):
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
         count = PersonCount(request, get_ip(request), credentials)
+        self._person = count.person
         if count.is_full:
             self.pre_authenticate(request, **credentials)  # counts what was typed, and may say when to try again
             User().set_password(credentials.get("password", ""))  # as slow as looking
+            self._note_lock(request, credentials)
             return None
         user = super().authenticate(request, **credentials)
         if user:
             count.forget()
+        else:
+            audit.note("sign_in_failed", person=count.person)
         return user
+
+    def _note_lock(self, request: HttpRequest, credentials: Any) -> None:
+        """Once for a name at an address. The name is hashed with this site's key: it may be a mistyped password."""
+        key = salted_hmac("audit.lock", self._get_login_attempts_cache_key(request, **credentials)).hexdigest()
+        audit.seldom("sign_in_locked", key, person=self._person)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         # Per address too: whoever guesses from elsewhere does not lock the owner out.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from allauth.account.adapter import get_adapter
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 
-from agents import acting
+from agents import acting, audit
 from agents.models import User
+
+logger = logging.getLogger(__name__)
+
+# Looking at what is not there for one is no attempt worth an event: old links do it.
+_LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Answer = Callable[[HttpRequest], HttpResponse]
 
@@ -21,7 +28,18 @@ class Doors:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         with acting.through(_door(request.path), lambda: _person(request), _address(request)):
-            return self.get_response(request)
+            response = self.get_response(request)
+            if request.method not in _LOOKING:
+                _note_refusals(request)
+            return response
+
+
+def _note_refusals(request: HttpRequest) -> None:
+    try:
+        audit.note_refusals(acting.refusals())
+    except DatabaseError as error:
+        # The refusal stands; the answer is not held back because it could not be written down.
+        logger.warning("A refusal at %s could not be noted: %s", request.path, error)
 
 
 def _door(path: str) -> str:

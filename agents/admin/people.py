@@ -12,9 +12,8 @@ from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
-from agents import permissions
+from agents import permissions, tokens
 from agents.admin_base import RecordAdmin
 from agents.models import ApiToken, Role, User
 
@@ -123,5 +122,4 @@ class ApiTokenAdmin(RecordAdmin):
 
     @admin.action(description="Revoke", permissions=["view"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
-        count = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
-        self.message_user(request, f"Revoked: {count}.")
+        self.message_user(request, f"Revoked: {tokens.revoke_all(queryset)}.")

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from agents import second_factor
+from agents import audit, second_factor
 from agents.errors import LogosError
 from agents.models import ApiToken, User
 
@@ -25,7 +25,10 @@ def person_of(request: HttpRequest) -> User | None:
     (reason="second_factor_required") for somebody signed in whose role needs a second factor they have not set up."""
     if header := request.headers.get("Authorization", ""):
         scheme, _, secret = header.partition(" ")
-        return ApiToken.person_for(secret.strip()) if scheme.lower() == "bearer" else None
+        found = ApiToken.person_for(secret.strip()) if scheme.lower() == "bearer" else None
+        if found is None:
+            _note_dead_token(secret.strip())
+        return found
     user = request.user
     if not isinstance(user, User) or not user.is_active:
         return None
@@ -37,6 +40,13 @@ def person_of(request: HttpRequest) -> User | None:
         )
     second_factor.require(user)
     return user
+
+
+def _note_dead_token(secret: str) -> None:
+    """Somebody still has a token that was revoked or has expired, or one of a suspended person."""
+    token = ApiToken.objects.filter(digest=ApiToken.digest_of(secret)).select_related("user").first()
+    if token is not None:
+        audit.seldom("token_refused", str(token.pk), person=token.user, token=token.pk, name=token.name)
 
 
 class BearerToken(AuthBase):

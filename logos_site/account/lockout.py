@@ -40,10 +40,13 @@ class PersonCount:
         which = Q()
         for name in names:
             which |= Q(username__iexact=name) | Q(email__iexact=name)
-        found = User.objects.filter(which).order_by("pk").values_list("pk", flat=True).first() if names else None
+        found = User.objects.filter(which).order_by("pk").first() if names else None
+        # Whose account it would be. What was typed is kept nowhere: people type passwords into the wrong field.
+        self.person = found
+        self.names = sorted(names)
         self._usages: list[ratelimit.RateLimitUsage] = []
         # Names nobody has are counted too, so that both cost the same.
-        person = found if found is not None else f"nobody:{sorted(names)}"
+        person = found.pk if found is not None else f"nobody:{sorted(names)}"
         self.is_full = not all(
             self._take(request, action, key)
             for action, key in (

@@ -17,6 +17,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from agents import audit
 from agents.errors import NotFound
 from agents.models import User
 from agents.views.access import person, signed_in
@@ -84,6 +85,8 @@ def end_all(user: User, keep: str | None = None) -> int:
     rows = UserSession.objects.filter(user=user).exclude(session_key=keep)
     for row in rows:
         row.end()
+    if rows:
+        audit.note("session_ended", person=user, count=len(rows))
     return len(rows)
 
 
@@ -107,6 +110,7 @@ def end_one(request: HttpRequest, session_id: int) -> HttpResponse:
     if row.session_key == request.session.session_key:
         return redirect("account_logout")
     row.end()
+    audit.note("session_ended", person=person(request), device=device(row.user_agent), count=1)
     messages.success(request, f"{device(row.user_agent)} is signed out.")
     return redirect("account-sessions")
 

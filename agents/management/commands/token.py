@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils import timezone
 
 from agents import tokens
 from agents.api.tokens import TokenOut
@@ -55,7 +54,7 @@ class Command(LogosCommand):
         )
 
     def do_revoke(self, options: dict[str, Any]) -> None:
-        if not ApiToken.objects.filter(pk=options["id"], revoked_at=None).update(revoked_at=timezone.now()):
+        if not tokens.revoke_all(ApiToken.objects.filter(pk=options["id"])):
             raise LogosError(f"There is no token {options['id']} that is not revoked.", reason="not_found")
         self.say("Revoked.")
 
