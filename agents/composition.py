@@ -7,12 +7,11 @@ import unicodedata
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from agents import permissions
+from agents import choosing, permissions
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
 from agents.models import Agent, ModelRoute, Soul, User, Visibility
-from agents.models.agents import DEFAULT_TOOLSETS
-from agents.toolsets import check_toolsets
+from agents.toolsets import check_choice
 
 
 def clean_name(name: str) -> str:
@@ -37,9 +36,11 @@ def create(
     description: str = "",
     visibility: str = Visibility.PRIVATE,
 ) -> Agent:
-    """A new agent of ``owner``, who must be allowed to create agents and to use this soul and route."""
+    """A new agent of ``owner``, who must be allowed to create agents and to use this soul and route.
+
+    ``toolsets`` None: what the soul preselects; what it enforces is in anyway, what it forbids is refused."""
     permissions.require(owner, "agent.create")
-    permissions.require(owner, "soul.view", soul)
+    choosing.require_soul(owner, soul)
     if route is not None:
         permissions.require(owner, "route.view", route)
     name, description = clean_name(name), description.strip()
@@ -54,7 +55,7 @@ def create(
                 name=name,
                 soul=soul,
                 route=route,
-                toolsets=list(check_toolsets(DEFAULT_TOOLSETS if toolsets is None else toolsets)),
+                toolsets=list(check_choice(soul.toolsets, toolsets)),
                 description=description,
                 visibility=visibility,
             )

@@ -67,7 +67,7 @@ ACTIONS: dict[str, Action] = {
         Action("agent.create", "Create agents of one's own", "", MEMBERS),
         Action("soul.view", "Read a soul", "view", EVERYONE),
         Action("soul.edit", "Write a new revision of a soul", "edit", MEMBERS),
-        Action("soul.manage", "Share or delete a soul", "manage", MEMBERS),
+        Action("soul.manage", "Share, archive or delete a soul", "manage", MEMBERS),
         Action("soul.create", "Create souls of one's own", "", MEMBERS),
         Action("route.view", "See a model route", "view", EVERYONE),
         Action("route.edit", "Change a model route and its prices", "edit", OPERATORS),

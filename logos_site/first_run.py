@@ -163,7 +163,7 @@ def _make(form: FirstRun) -> Run:
     """Everything in one transaction: a failure leaves no half of it behind."""
     data = form.cleaned_data
     person = User.objects.create_user(data["username"], data["email"], data["password1"], role=Role.ADMIN)
-    soul = souls.create(souls.STARTER_NAME, data["soul"], person)
+    soul = souls.from_starter(souls.STARTER, person, text=data["soul"])
     route = _route(form, person)
     routes.make_default(route)
     agent = composition.create(person, data["name"], soul)

@@ -23,7 +23,7 @@ def compose(agent: Agent) -> dict[str, Any]:
         agent_id=agent.pk,
         agent_name=agent.name,
         soul=SoulPart(soul.pk, soul.name, soul.revision, hashlib.sha256(soul.text.encode()).hexdigest()),
-        tools=ToolsPart(tuple(sorted(agent.toolsets))),
+        tools=ToolsPart(tuple(sorted(agent.active_toolsets()))),
         runtime=RuntimePart(agent.runtime, runtime.VERSION),
         model=ModelPart(route.pk, route.provider.name, route.provider.kind, route.model, route.context_length),
         permissions=PermissionsPart(settings.LOGOS_SANDBOX_DRIVER, tuple(hosts), "manual"),

@@ -56,7 +56,7 @@ def wanted(agent_id: str) -> Wanted:
         number=row.number,
         driver=row.driver,
         soul=agent.soul.text,
-        toolsets=tuple(agent.toolsets),
+        toolsets=agent.active_toolsets(),
         model=route.model,
         context_length=route.context_length,
         state=row.state,

@@ -6,7 +6,6 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
@@ -15,16 +14,36 @@ from agents.admin.grants import SOUL_GRANTS
 from agents.admin_base import RecordAdmin, SharedAdmin, VisibleRelatedFilter
 from agents.errors import Invalid
 from agents.models import Soul, SoulRevision, User
+from agents.toolsets import LISTS, TOOLSETS, ToolsetLists
+
+LIST_FIELDS = tuple(f"{kind}_toolsets" for kind in LISTS)
+FIELDS: tuple[str, ...] = (
+    *("name", "description", "owner", "visibility", "category", "tags", "status", "text", *LIST_FIELDS),
+    *("slug", "revision", "origin", "written_from"),
+)
+PARTS = ("name", "description", "category", "tags", "status", "text")
+
+
+class ToolsetsField(forms.MultipleChoiceField):
+    """One of a soul's four lists."""
+
+    def __init__(self, kind: str) -> None:
+        names = [(name, name) for name in TOOLSETS]
+        super().__init__(choices=names, required=False, help_text=LISTS[kind], widget=forms.CheckboxSelectMultiple)
 
 
 class SoulForm(forms.ModelForm):
     """Refuses what cannot be a soul, and a text written from an older revision than the stored one."""
 
     written_from = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    enforced_toolsets = ToolsetsField("enforced")
+    default_toolsets = ToolsetsField("default")
+    optional_toolsets = ToolsetsField("optional")
+    forbidden_toolsets = ToolsetsField("forbidden")
 
     class Meta:
         model = Soul
-        fields = ("name", "description", "owner", "visibility", "text")
+        fields = ("name", "description", "owner", "visibility", "category", "tags", "status", "text", *LIST_FIELDS)
         widgets = {"text": forms.Textarea(attrs={"rows": 24, "cols": 100})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -35,23 +54,24 @@ class SoulForm(forms.ModelForm):
         if self.instance.pk and not self.instance._state.adding:
             self.fields["written_from"].initial = self.instance.revision
 
-    def clean_name(self) -> str:
-        try:
-            return souls.clean_name(self.cleaned_data["name"])
-        except Invalid as error:
-            raise ValidationError(error.message) from error
-
-    def clean_text(self) -> str:
-        try:
-            return souls.check(self.cleaned_data["text"])
-        except Invalid as error:
-            raise ValidationError(error.message) from error
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        for name, value in self.parts().items():
+            try:
+                souls.cleaned(**{name: value})
+            except Invalid as error:
+                self.add_error(name if name in self.fields else None, error.message)
         if not self.instance._state.adding and cleaned.get("written_from") not in (None, self.instance.revision):
             self.add_error("text", f"Somebody saved revision {self.instance.revision} in the meantime. Load it first.")
         return cleaned
+
+    def parts(self) -> dict[str, Any]:
+        """What was filled in, as ``agents.souls`` takes it."""
+        given = self.cleaned_data
+        parts = {name: given[name] for name in PARTS if name in given}
+        if given.keys() >= set(LIST_FIELDS):
+            parts["toolsets"] = ToolsetLists(**{kind: tuple(given[f"{kind}_toolsets"]) for kind in LISTS})
+        return parts
 
 
 @admin.register(Soul)
@@ -65,12 +85,12 @@ class SoulAdmin(SharedAdmin):
 
     form = SoulForm
     inlines = SOUL_GRANTS
-    fields = ("name", "description", "owner", "visibility", "text", "slug", "revision", "written_from")
-    readonly_fields = ("slug", "revision")
-    list_display = ("name", "owner", "revision", "visibility", "updated_at")
+    fields = FIELDS
+    readonly_fields = ("slug", "revision", "origin")
+    list_display = ("name", "owner", "category", "status", "revision", "visibility", "updated_at")
     list_select_related = ("owner",)
-    list_filter = ("visibility",)
-    search_fields = ("name", "slug", "description", "owner__username")
+    list_filter = ("status", "visibility", ("category", admin.AllValuesFieldListFilter))
+    search_fields = ("name", "slug", "description", "tags", "owner__username")
     ordering = ("name", "pk")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
@@ -79,16 +99,16 @@ class SoulAdmin(SharedAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         hidden = () if self.has_change_permission(request, obj) else ("written_from",)
-        return tuple(name for name in self.fields if name not in hidden)
+        return tuple(name for name in FIELDS if name not in hidden)
 
     def save_model(self, request: HttpRequest, obj: Soul, form: Any, change: bool) -> None:
-        text, author = form.cleaned_data["text"], cast(User, request.user)
+        author, parts = cast(User, request.user), form.parts()
         if change:
-            names = [name for name in form.changed_data if name in {"name", "description", "owner", "visibility"}]
-            obj.save(update_fields=[*names, "updated_at"])
-            souls.revise(obj, text, author)
+            if names := [name for name in form.changed_data if name in {"owner", "visibility"}]:
+                obj.save(update_fields=[*names, "updated_at"])
+            souls.change(obj, author, **parts)
             return
-        made = souls.create(obj.name, text, author, description=obj.description, visibility=obj.visibility)
+        made = souls.create(**parts, author=author, visibility=obj.visibility)
         if obj.owner is not None:
             made.owner = obj.owner
             made.save(update_fields=["owner"])
@@ -109,8 +129,8 @@ class SoulRevisionAdmin(RecordAdmin):
     """Every text a soul ever had."""
 
     view_action = "soul.view"
-    fields = ("soul", "number", "text", "sha256", "author", "created_at")
-    list_display = ("soul", "number", "author", "created_at", "sha256")
+    fields = ("soul", "number", "note", "text", "sha256", "author", "created_at")
+    list_display = ("soul", "number", "note", "author", "created_at", "sha256")
     list_select_related = ("soul", "author")
     list_filter = (("soul", VisibleRelatedFilter),)
     search_fields = ("soul__name", "soul__slug", "sha256")

@@ -16,7 +16,7 @@ from agents.models.people import ApiToken, Role, User
 from agents.models.policies import Policy
 from agents.models.providers import ModelRoute, Provider, ProviderKind
 from agents.models.shared import Visibility
-from agents.models.souls import Soul, SoulRevision
+from agents.models.souls import Soul, SoulRevision, SoulStatus
 
 __all__ = [
     "Agent",
@@ -36,6 +36,7 @@ __all__ = [
     "Soul",
     "SoulGroupGrant",
     "SoulRevision",
+    "SoulStatus",
     "SoulUserGrant",
     "User",
     "Visibility",

@@ -12,8 +12,7 @@ from agents.models.policies import Policy
 from agents.models.providers import ModelRoute
 from agents.models.shared import Shareable, levels
 from agents.models.souls import Soul
-
-DEFAULT_TOOLSETS = ["terminal", "file"]
+from agents.toolsets import DEFAULT_TOOLSETS, toolsets_for
 
 
 def default_toolsets() -> list[str]:
@@ -65,6 +64,10 @@ class Agent(Shareable):
     @property
     def is_deleted(self) -> bool:
         return self.deleted_at is not None
+
+    def active_toolsets(self) -> tuple[str, ...]:
+        """What the next run gets: the agent's choice within what its soul demands and forbids."""
+        return toolsets_for(self.soul.toolsets, self.toolsets)
 
     def mark_deleted(self) -> None:
         """The agent can no longer be used; its conversations and runs stay readable."""

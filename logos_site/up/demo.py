@@ -53,4 +53,4 @@ def _administrator() -> tuple[User, str]:
 
 def _soul(owner: User) -> Soul:
     found = Soul.objects.filter(owner=owner, name=souls.STARTER_NAME).first()
-    return found or souls.create(souls.STARTER_NAME, souls.STARTER_TEXT, owner, visibility=Visibility.SHARED)
+    return found or souls.from_starter(souls.STARTER, owner, visibility=Visibility.SHARED)

@@ -71,3 +71,14 @@ def test_revisions_are_a_record(ada: User, soul: Soul, page: str) -> None:
     assert console.client.get(address).status_code == 403
     assert console.client.post(address, {"post": "yes"}).status_code == 403
     assert 'name="_save"' not in console.open(revision).content.decode()
+
+
+def test_toolset_lists_status_and_tags_are_saved_with_the_rules_of_every_door(ada: User, soul: Soul) -> None:
+    console = Console(ada)
+    console.save(soul, status="draft", tags="Linux, ops", category=" Operations ", forbidden_toolsets=["terminal"])
+    refused = console.save(soul, enforced_toolsets=["terminal"])
+
+    soul.refresh_from_db()
+    assert (soul.status, soul.tags, soul.category, soul.revision) == ("draft", "linux ops", "operations", 1)
+    assert soul.toolsets.forbidden == ("terminal",)
+    assert "two lists: enforced and forbidden" in complaints(refused)
