@@ -23,6 +23,9 @@ QUIET_S = 3600
 EVENTS: dict[str, str] = {
     "signed_in": "signed in",
     "sign_in_failed": "failed to sign in",
+    "sign_in_connected": "connected a sign-in provider",
+    "sign_in_removed": "disconnected a sign-in provider",
+    "sign_in_refused": "came from a sign-in provider and was not let in",
     "sign_in_locked": "was locked out after too many failures",
     "signed_out": "signed out",
     "session_ended": "ended a session",

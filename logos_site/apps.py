@@ -14,10 +14,12 @@ class LogosSiteConfig(AppConfig):
 
     def ready(self) -> None:
         from logos_site.account import signals
+        from logos_site.oidc import signals as oidc
 
         # The signal is not sent for an app without models, such as this one.
         post_migrate.connect(_make_cache_table, sender=apps.get_app_config("agents"))
         signals.connect()
+        oidc.connect()
 
 
 def _make_cache_table(using: str, **rest: Any) -> None:

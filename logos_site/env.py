@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,25 @@ class Variable:
 
 
 REGISTRY: dict[str, Variable] = {}
+# (word, what stands in its place) of a family of variables that is documented once.
+_sample = ("", "")
+
+
+@contextmanager
+def sample(word: str, instead: str) -> Iterator[None]:
+    """Variables read inside are documented with ``word`` where they have ``instead``."""
+    global _sample
+    before, _sample = _sample, (word, instead)
+    try:
+        yield
+    finally:
+        _sample = before
 
 
 def _read(name: str, default: str, help: str) -> str:
-    REGISTRY[name] = Variable(name, default, help)
+    word, instead = _sample
+    shown = name.replace(f"_{instead}_", f"_{word}_", 1) if word else name
+    REGISTRY[shown] = Variable(shown, default, help)
     if path := os.environ.get(f"{name}_FILE"):
         try:
             return Path(path).read_text().strip()

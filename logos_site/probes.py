@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from django.utils import timezone
 
 from agents.errors import LogosError
 from agents.routes import default_route
+from logos_site.oidc import discovery
 from logos_site.up import addresses, lock
 from runs.models import EngineBeat
 from runs.work import LEASE_S
@@ -139,6 +140,24 @@ def route() -> Check:
         fix = "Open the first-run link that ./logos up prints, or run ./logos up --demo."
         return Check("model", False, "no model route yet", fix, mandatory=False)
     return Check("model", True, str(found), mandatory=False)
+
+
+def sign_ins() -> Iterator[Check]:
+    """Every provider of LOGOS_OIDC_PROVIDERS says what it must say about itself."""
+    for one in settings.LOGOS_OIDC.values():
+        name, prefix = f"sign-in {one.name}", f"LOGOS_OIDC_{one.name.upper()}"
+        try:
+            found = discovery.document(one)
+        except discovery.Unusable as error:
+            fix = f"Check {prefix}_ISSUER; {one.issuer}{discovery.WELL_KNOWN} must answer from this machine."
+            yield Check(name, False, str(error), fix, mandatory=False)
+            continue
+        methods = found.get("code_challenge_methods_supported")
+        weak = isinstance(methods, list) and "S256" not in methods
+        fix = "Switch PKCE with S256 on at the provider." if weak else ""
+        yield Check(
+            name, not weak, "knows no PKCE with S256" if weak else f"{one.issuer} answers", fix, mandatory=False
+        )
 
 
 def running() -> Check:

@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 
 from logos_site import env
 from logos_site.databases import database
+from logos_site.oidc import configuration as oidc
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -81,6 +82,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "guardian",
     "simple_history",
     "channels",
@@ -228,6 +231,10 @@ MFA_FORMS = {
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 # Browsers give passkeys to http on this machine only.
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not LOGOS_TLS
+LOGOS_OIDC = oidc.read()
+SOCIALACCOUNT_ADAPTER = "logos_site.oidc.adapter.Providers"
+SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"provider_class": "logos_site.oidc.protocol.Provider"}}
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 5
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"

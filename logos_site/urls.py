@@ -20,6 +20,7 @@ urlpatterns = [
     re_path(r"^accounts/password/reset/", views.nothing),
     re_path(r"^accounts/confirm-email/", views.nothing),
     path("accounts/", include("allauth.account.urls")),
+    path("accounts/oidc/", include("logos_site.oidc.urls")),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     path("", include("agents.urls")),

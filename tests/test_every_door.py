@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from asgiref.sync import sync_to_async
 from django.contrib.admindocs.views import simplify_regex
@@ -63,6 +64,8 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "sandbox_id": rows[Sandbox].pk,
         "token_id": rows[ApiToken].pk,
         "session_id": rows[UserSession].pk,
+        "account_id": rows[SocialAccount].pk,
+        "provider_id": "corp",
         "pk": rows[Authenticator].pk,
         "route_id": "route_unknown",
         "collection": "agents",
@@ -132,6 +135,7 @@ def rows(route: ModelRoute) -> dict[type[Model], Any]:
     rows[Authenticator] = Authenticator.objects.create(
         user=alice, type=Authenticator.Type.WEBAUTHN, data={"name": "777"}
     )
+    rows[SocialAccount] = SocialAccount.objects.create(user=alice, provider="corp", uid="s-777")
     rows[UserSession] = UserSession.objects.create(user=alice, session_key="session-777", ip="203.0.113.7")
     return rows
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
@@ -46,7 +47,8 @@ class NewPersonForm(AdminUserCreationForm):
 
 
 # Second factors hold keys and sessions hold what opens them; people manage their own under "Your account".
-admin.site.unregister((Authenticator, UserSession))
+# Providers to sign in with come from settings, and what they connect belongs to the person.
+admin.site.unregister((Authenticator, UserSession, SocialAccount, SocialApp, SocialToken))
 
 
 @admin.register(User)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.decorators import reauthentication_required
-from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -42,14 +40,6 @@ class Profile(forms.ModelForm):
         if email and others.exists():
             raise ValidationError("This address cannot be used here.")
         return email
-
-    def save(self, commit: bool = True) -> User:
-        """Addresses allauth keeps beside the person's own go, or the old one would still open the account."""
-        with transaction.atomic():
-            user: User = super().save(commit)
-            if "email" in self.changed_data:
-                EmailAddress.objects.filter(user=user).delete()
-        return user
 
 
 @never_cache

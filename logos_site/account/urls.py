@@ -5,10 +5,14 @@ from __future__ import annotations
 from django.urls import include, path
 
 from logos_site.account import profile, sessions, tokens
+from logos_site.oidc import views as oidc
 
 urlpatterns = [
     path("", profile.profile, name="account"),
     path("second-factor/", include("allauth.mfa.urls")),
+    path("sign-in/", oidc.ways_in, name="account-sign-in"),
+    path("sign-in/<slug:provider_id>/add/", oidc.add, name="account-sign-in-add"),
+    path("sign-in/<int:account_id>/remove/", oidc.remove, name="account-sign-in-remove"),
     path("sessions/", sessions.sessions, name="account-sessions"),
     path("sessions/end/", sessions.end_others, name="account-sessions-end"),
     path("sessions/<int:session_id>/end/", sessions.end_one, name="account-session-end"),

@@ -6,10 +6,12 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from django import template
+from django.conf import settings
 from django.http import HttpRequest
 
 from agents import second_factor
 from agents.models import User
+from logos_site.oidc.configuration import Issuer
 
 register = template.Library()
 
@@ -22,6 +24,12 @@ def has_a_name(request: HttpRequest) -> bool:
     except ValueError:
         return True
     return False
+
+
+@register.simple_tag
+def issuers() -> list[Issuer]:
+    """The providers one may sign in with."""
+    return list(settings.LOGOS_OIDC.values())
 
 
 @register.filter

@@ -61,6 +61,7 @@ def examine() -> Iterator[Check]:
         yield (tables := probes.guarded("migrations", probes.migrations))
         if tables.ok:
             yield probes.guarded("model", probes.route)
+    yield from probes.sign_ins()
     yield from _driver()
     yield probes.guarded("agent runtime", probes.agent_runtime)
     yield probes.running()
