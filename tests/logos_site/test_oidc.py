@@ -356,7 +356,9 @@ def test_somebody_connects_and_disconnects_under_their_account(corp: Any, alice:
     gone = Client()
     visit(gone, "s-alice")
     assert is_in(gone) == ""
-    assert list(SecurityEvent.objects.filter(person=alice).values_list("kind", flat=True)) == [
+    assert list(
+        SecurityEvent.objects.filter(person=alice, kind__startswith="sign_in_").values_list("kind", flat=True)
+    ) == [
         "sign_in_removed",
         "sign_in_connected",
     ]
