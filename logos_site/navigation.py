@@ -14,6 +14,7 @@ LINKS = (
     ("Home", "home", "home", ""),
     ("Chat", "runs:chat", "chat", "agent.chat"),
     ("Runs", "runs:run-list", "runs", "run.view"),
+    ("Agents", "agents:agent-list", "agent", "agent.view"),
 )
 
 

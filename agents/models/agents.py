@@ -26,9 +26,15 @@ class AgentQuerySet(models.QuerySet["Agent"]):
         """Those not deleted."""
         return self.filter(deleted_at=None)
 
+    def in_use(self) -> AgentQuerySet:
+        """Those neither deleted nor archived: who can be sent a message."""
+        return self.filter(deleted_at=None, archived_at=None)
+
 
 class Agent(Shareable):
-    """One agent. Deleting marks the row, because its runs stay readable; ``agents.composition`` changes it."""
+    """One agent. Deleting marks the row, because its runs stay readable.
+
+    ``agents.composition`` makes and changes it, ``agents.retiring`` archives and deletes it."""
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.agent_id, editable=False)
     name = models.CharField(max_length=60)
@@ -40,6 +46,10 @@ class Agent(Shareable):
         ModelRoute, models.PROTECT, null=True, blank=True, related_name="agents", help_text="Empty uses the default."
     )
     policies = models.ManyToManyField(Policy, blank=True, related_name="agents")
+    # How it is drawn; empty leaves it to the agent's id (``agents.sprites``).
+    sprite_shape = models.CharField(max_length=12, blank=True)
+    sprite_palette = models.CharField(max_length=12, blank=True)
+    archived_at = models.DateTimeField(null=True, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
 
     objects = AgentQuerySet.as_manager()
@@ -48,6 +58,7 @@ class Agent(Shareable):
     class Meta:
         ordering = ["name"]
         permissions = levels("agent")
+        indexes = [models.Index(Lower("name"), "id", name="agents_by_name")]
         constraints = [
             models.UniqueConstraint(
                 "owner",
@@ -68,6 +79,10 @@ class Agent(Shareable):
     def active_toolsets(self) -> tuple[str, ...]:
         """What the next run gets: the agent's choice within what its soul demands and forbids."""
         return toolsets_for(self.soul.toolsets, self.toolsets)
+
+    @property
+    def is_archived(self) -> bool:
+        return self.archived_at is not None
 
     def mark_deleted(self) -> None:
         """The agent can no longer be used; its conversations and runs stay readable."""

@@ -6,7 +6,10 @@ from django import template
 from django.forms import BoundField
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
+
+from agents import sprites
+from agents.models import Agent
 
 register = template.Library()
 
@@ -25,6 +28,13 @@ def face(name: str, kind: str = "") -> SafeString:
     """The initial of an agent (square) or a person (``kind`` "round")."""
     letter = next((character for character in name if character.isalnum()), "?").upper()
     return format_html('<span class="face {}" aria-hidden="true">{}</span>', kind, letter)
+
+
+@register.simple_tag
+def sprite(agent: Agent, kind: str = "") -> SafeString:
+    """An agent's character, as decoration beside its name; ``kind`` "large" or "huge"."""
+    look = sprites.look(agent.pk, agent.sprite_shape, agent.sprite_palette)
+    return format_html('<span class="sprite {}">{}</span>', kind, mark_safe(sprites.svg(look)))  # noqa: S308 (ours)
 
 
 @register.inclusion_tag("_field.html")

@@ -166,9 +166,9 @@ def test_error_pages_need_no_context(name: str) -> None:
 @pytest.mark.parametrize(
     ("who", "links"),
     [
-        ("ada", ["/", "/chat/", "/runs/", "/admin/"]),
-        ("alice", ["/", "/chat/", "/runs/"]),
-        ("viewer", ["/", "/runs/"]),
+        ("ada", ["/", "/chat/", "/runs/", "/agents/", "/admin/"]),
+        ("alice", ["/", "/chat/", "/runs/", "/agents/"]),
+        ("viewer", ["/", "/runs/", "/agents/"]),
     ],
 )
 def test_the_rail_has_only_what_one_may_use_and_every_link_opens(

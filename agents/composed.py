@@ -1,0 +1,95 @@
+"""How an agent is composed, dimension by dimension, each with where its value comes from and what one may see of it.
+
+Whoever may see an agent sees its composition, except the names of souls, models and policies they may not see: an
+agent that was given to another owner keeps them and goes on working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from agents import permissions
+from agents.models import Agent, ModelRoute, Policy, Soul, User
+from agents.routes import default_route
+
+HIDDEN_SOUL = "a soul you may not see"
+HIDDEN_MODEL = "a model you may not see"
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One letter of STAMP: what it is now, and why it is that."""
+
+    letter: str
+    name: str
+    value: str
+    source: str
+    is_hidden: bool = False
+
+
+def mark(user: User, agents: Sequence[Agent]) -> None:
+    """Note on every agent which parts of it ``user`` may not see (``hides_soul``, ``hides_route``) and which model
+    its next run uses (``shown_model``). Souls and routes must be loaded; three queries for any number."""
+    souls = _seen(user, Soul, {agent.soul_id for agent in agents})
+    routes = _seen(user, ModelRoute, {agent.route_id for agent in agents if agent.route_id})
+    fallback = default_route() if any(agent.route_id is None for agent in agents) else None
+    for agent in agents:
+        agent.hides_soul = agent.soul_id not in souls  # type: ignore[attr-defined]
+        agent.hides_route = bool(agent.route_id) and agent.route_id not in routes  # type: ignore[attr-defined]
+        route = agent.route or fallback
+        model = route.model if route else "no model yet"
+        agent.shown_model = HIDDEN_MODEL if agent.hides_route else model  # type: ignore[attr-defined]
+
+
+def _seen(user: User, model: type[Soul] | type[ModelRoute], ids: Iterable[str]) -> set[str]:
+    rows = model._default_manager.filter(pk__in=set(ids))
+    return set(permissions.visible(user, rows).values_list("pk", flat=True)) if ids else set()
+
+
+def dimensions(user: User, agent: Agent) -> list[Dimension]:
+    """The five of them as ``user`` may see them."""
+    mark(user, [agent])
+    return [_soul(agent), _tools(agent), _runtime(agent), _model(agent), _permissions(user, agent)]
+
+
+def _soul(agent: Agent) -> Dimension:
+    if agent.hides_soul:  # type: ignore[attr-defined]
+        return Dimension("S", "Soul", HIDDEN_SOUL, "Chosen for this agent; it goes on working.", is_hidden=True)
+    return Dimension("S", "Soul", f"{agent.soul.name}, revision {agent.soul.revision}", "Chosen for this agent.")
+
+
+def _tools(agent: Agent) -> Dimension:
+    return Dimension("T", "Tools", ", ".join(agent.toolsets) or "none", "Chosen for this agent.")
+
+
+def _runtime(agent: Agent) -> Dimension:
+    return Dimension("A", "Agent runtime", agent.runtime, "The only one there is so far.")
+
+
+def _model(agent: Agent) -> Dimension:
+    shown = agent.shown_model  # type: ignore[attr-defined]
+    if agent.route_id is None:
+        return Dimension("M", "Model", shown, "The default model route; the agent names none.")
+    hides = agent.hides_route  # type: ignore[attr-defined]
+    value = shown if hides or agent.route is None else f"{shown} of {agent.route.provider.name}"
+    return Dimension("M", "Model", value, "Chosen for this agent.", is_hidden=hides)
+
+
+def _permissions(user: User, agent: Agent) -> Dimension:
+    names, hosts, hides = [], set(), False
+    seen = set(permissions.visible(user, Policy.objects.filter(agents=agent)).values_list("pk", flat=True))
+    for policy in agent.policies.all():
+        if policy.pk in seen:
+            names.append(policy.name)
+            hosts.update(policy.hosts)
+        else:
+            hides = True
+    reach = ", ".join(sorted(hosts)) or ("" if hides else "no hosts")
+    value = ", ".join(filter(None, [f"{settings.LOGOS_SANDBOX_DRIVER} sandbox", reach]))
+    source = f"Policies: {', '.join(names)}." if names else "No policy is attached."
+    if hides:
+        source = f"{source if names else ''} Some policies you may not see.".strip()
+    return Dimension("P", "Permissions", value, source, is_hidden=hides)
