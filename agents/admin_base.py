@@ -12,14 +12,17 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.filters import RelatedFieldListFilter
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
 from django.contrib.auth.models import Group
 from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
+from unfold.admin import ModelAdmin
 
 from agents import permissions, sharing
+from agents.admin_paging import CappedPaginator
 from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
 
 GUARDED = (Agent, Soul, ModelRoute, Policy, Provider)
@@ -83,7 +86,26 @@ class NarrowChoices:
         return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
 
 
-class RowAdmin(NarrowChoices, admin.ModelAdmin):
+class ConsoleAdmin(ModelAdmin):
+    """How every list of the console behaves: short pages, no count of everything, plain ticks."""
+
+    list_per_page = 25
+    list_max_show_all = 0
+    show_full_result_count = False
+    paginator = CappedPaginator
+    action_form = ActionForm
+
+    @admin.display(description=mark_safe('<input type="checkbox" data-pick-all aria-label="Choose all on this page">'))
+    def action_checkbox(self, obj: Model) -> SafeString:
+        return format_html(
+            '<input type="checkbox" name="{}" value="{}" data-pick aria-label="Choose {}">',
+            ACTION_CHECKBOX_NAME,
+            obj.pk,
+            obj,
+        )
+
+
+class RowAdmin(NarrowChoices, ConsoleAdmin):
     """Guards a model's pages by the actions named here ("" means nobody), row by row."""
 
     view_action = ""

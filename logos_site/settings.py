@@ -71,7 +71,8 @@ CONTENT_SECURITY_POLICY = {
 
 # Daphne is not listed: only ``serve`` needs it, and it would cost every other process 20 MB and half a second.
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "logos_site.console.apps.ConsoleConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -94,7 +94,7 @@ class RunEventAdmin(RecordAdmin):
     ordering = ("-pk",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        rows = admin.ModelAdmin.get_queryset(self, request)
+        rows: QuerySet = admin.ModelAdmin.get_queryset(self, request)
         if permissions.role_of(request.user) == "admin":
             return rows
         return rows.filter(run__in=permissions.visible(request.user, Run.objects.order_by()).values("pk"))
@@ -136,5 +136,5 @@ class EngineBeatAdmin(RecordAdmin):
     ordering = ("owner",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        rows = admin.ModelAdmin.get_queryset(self, request)
+        rows: QuerySet = admin.ModelAdmin.get_queryset(self, request)
         return rows if permissions.may(request.user, self.view_action) else rows.none()

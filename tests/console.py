@@ -66,7 +66,11 @@ def initial_values(page: HttpResponse) -> dict[str, Any]:
 
 
 def complaints(page: HttpResponse) -> str:
-    """Every error the form shows, as text."""
+    """Every error of the forms that the page shows, as text."""
     assert page.status_code == 200, f"saved, or {page.status_code}"
-    lists = re.findall(r'<ul class="errorlist[^"]*"[^>]*>(.*?)</ul>', page.content.decode(), re.DOTALL)
-    return unescape(" ".join(re.sub(r"<[^>]+>", " ", part) for part in lists)).strip()
+    shown = unescape(re.sub(r"<[^>]+>", " ", page.content.decode()))
+    formsets = [each.formset for each in page.context["inline_admin_formsets"]]
+    lists = [formset.non_form_errors() for formset in formsets]
+    for form in (page.context["adminform"].form, *(form for formset in formsets for form in formset)):
+        lists += form.errors.values()
+    return " ".join(text for errors in lists for text in errors if text in shown)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.db.models import ForeignKey, Model
 from django.http import HttpRequest
+from unfold.admin import TabularInline
 
 from agents import permissions, sharing
 from agents.admin_base import NarrowChoices
@@ -47,7 +47,7 @@ class GrantForm(forms.ModelForm):
         return cleaned
 
 
-class GrantInline(NarrowChoices, admin.TabularInline):
+class GrantInline(NarrowChoices, TabularInline):
     """Grants on one object; only those who manage the object see or change them."""
 
     form = GrantForm

@@ -115,7 +115,7 @@ class ApiTokenAdmin(RecordAdmin):
     actions = ("revoke",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        rows = admin.ModelAdmin.get_queryset(self, request)
+        rows: QuerySet = admin.ModelAdmin.get_queryset(self, request)
         return rows if permissions.may(request.user, "user.manage") else rows.filter(user=request.user)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -1,0 +1,67 @@
+"""Template tags of the console's lists: rows without a class on every cell, filters that are on, pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django import template
+from django.contrib.admin.templatetags import admin_list
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
+from django.utils.html import escape, strip_tags
+from django.utils.safestring import SafeString, mark_safe
+
+from agents.admin_paging import CAP
+
+register = template.Library()
+
+_CELL = re.compile(r"<(td|th)")
+
+
+@register.inclusion_tag("admin/_rows.html")
+def console_rows(cl: ChangeList) -> dict[str, Any]:
+    """The table. Each cell carries its column's name, which a phone shows beside it."""
+    headers = list(admin_list.result_headers(cl))
+    names = [escape(strip_tags(str(header["text"]))) for header in headers]
+    filtered = bool(cl.query or cl.has_active_filters)
+    return {
+        "cl": cl,
+        "headers": headers,
+        "hidden": list(admin_list.result_hidden_fields(cl)),
+        "rows": [_labelled(row, names) for row in admin_list.results(cl)] if cl.result_list else [],
+        "filtered": filtered,
+        "can_see_less": not getattr(cl.model_admin, "sees_all", True),
+    }
+
+
+def _labelled(row: Any, names: Sequence[str]) -> Any:
+    for number, item in enumerate(row):
+        if number < len(names) and names[number]:
+            row[number] = mark_safe(_CELL.sub(rf'<\1 data-label="{names[number]}"', str(item), count=1))  # noqa: S308
+    return row
+
+
+@register.inclusion_tag("admin/_pages.html")
+def console_pages(cl: ChangeList) -> dict[str, Any]:
+    """Page numbers and the count; beyond ``CAP`` rows nobody counts."""
+    count = f"more than {CAP:,}" if cl.result_count > CAP else f"{cl.result_count:,}"
+    return {"cl": cl, "count": count, "pages": list(_pages(cl)) if cl.multi_page else []}
+
+
+def _pages(cl: ChangeList) -> Iterator[dict[str, Any]]:
+    for number in cl.paginator.get_elided_page_range(cl.page_num, on_each_side=2, on_ends=1):
+        if not isinstance(number, int):
+            yield {}
+        elif number == cl.page_num:
+            yield {"number": number, "current": True}
+        else:
+            yield {"number": number, "url": cl.get_query_string({PAGE_VAR: number})}
+
+
+@register.simple_tag
+def console_filters_on(cl: ChangeList) -> SafeString | str:
+    """A way back to the whole list, when something narrows it."""
+    if not (cl.query or cl.has_active_filters):
+        return ""
+    return mark_safe('<a class="act" href="?">Show all</a>')
