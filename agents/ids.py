@@ -26,6 +26,10 @@ def ulid() -> str:
 
 
 # Django writes defaults into migrations by name, so each kind has a function of its own.
+def connection_id() -> str:
+    return f"conn_{ulid()}"
+
+
 def event_id() -> str:
     return f"event_{ulid()}"
 

@@ -1,0 +1,295 @@
+"""The proxy of one sandbox: attribute, read, decide, look up, connect, note; in this order, and closed on any doubt.
+
+Served on a listening socket that was bound inside the sandbox, so that whoever connects is that sandbox. A denied
+name is never looked up. Every connection is noted once it is decided, and again when it is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agents import ids
+from agents.reach import Reach
+from sandboxes.egress import addresses, requests
+from sandboxes.egress.addresses import Lookup, NotPublic
+from sandboxes.egress.requests import Asked, Malformed
+
+logger = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 256
+HEAD_TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_S = 15.0
+IDLE_TIMEOUT_S = 300.0
+LINGER_S = 1.0
+CHUNK = 64 * 1024
+
+Attribute = Callable[[tuple[str, int], tuple[str, int]], Awaitable[str]]
+Connect = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of one connection. ``host`` is "" when the request could not be read. ``id`` is the same when it is
+    noted again with ``is_over`` and how many bytes the program sent and got after the head."""
+
+    id: str
+    host: str
+    port: int
+    binary: str
+    allowed: bool
+    rule: str
+    reason: str
+    address: str = ""
+    sent: int = 0
+    received: int = 0
+    duration_ms: float = 0.0
+    is_over: bool = False
+
+
+class Refusal(Exception):
+    """The connection ends with this status."""
+
+    def __init__(self, status: str, decision: Decision) -> None:
+        super().__init__(decision.reason)
+        self.status, self.decision = status, decision
+
+
+async def connect_to(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to an address that was checked: never a name, so nothing is looked up again."""
+    return await asyncio.open_connection(address, port, limit=CHUNK)
+
+
+class EgressProxy:
+    """Decides for one sandbox. ``reach`` is asked for at every connection, so that a changed policy holds at once;
+    ``note`` gets every decision and must not block."""
+
+    def __init__(
+        self,
+        reach: Callable[[], Reach],
+        note: Callable[[Decision], None],
+        attribute: Attribute,
+        *,
+        lookup: Lookup = addresses.system_lookup,
+        connect: Connect = connect_to,
+    ) -> None:
+        self._reach, self._note, self._attribute = reach, note, attribute
+        self._lookup, self._connect = lookup, connect
+        self._open: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept from now on; returns at once."""
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=requests.MAX_HEAD_BYTES)
+
+    async def close(self) -> None:
+        """Accept no more and cut what is open; each open connection is noted."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._open):
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of our own: one that asyncio makes for a coroutine complains when it is cancelled.
+        task = asyncio.create_task(self._attend(reader, writer), context=contextvars.Context())
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        started = time.monotonic()
+        decision = Decision(ids.connection_id(), "", 0, "", allowed=False, rule="", reason="Nothing was asked.")
+        traffic = Traffic()
+        try:
+            if len(self._open) > MAX_CONNECTIONS:
+                raise Refusal("503 Service Unavailable", replace(decision, reason="Too many connections are open."))
+            asked, decision = await self._decided(decision.id, reader, writer)
+            server, address = await self._connected(asked, decision)
+            decision = replace(decision, address=address)
+            self._note(decision)
+            await traffic.carry(asked, reader, writer, *server)
+        except Refusal as refusal:
+            decision = refusal.decision
+            await _refuse(reader, writer, refusal)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # one side went away: what was decided stands
+        except Exception:
+            logger.exception("A connection failed in a way we did not foresee")
+            decision = replace(decision, allowed=False, reason="The proxy failed.")
+        finally:
+            writer.close()
+            took = (time.monotonic() - started) * 1000
+            self._note(replace(decision, sent=traffic.sent, received=traffic.received, duration_ms=took, is_over=True))
+
+    async def _decided(
+        self, connection_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> tuple[Asked, Decision]:
+        """What is asked, allowed by a rule. Raises Refusal."""
+        peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
+        binary = await self._attribute(peer, own)
+        denied = Decision(connection_id, "", 0, binary, allowed=False, rule="", reason="")
+        try:
+            async with asyncio.timeout(HEAD_TIMEOUT_S):
+                asked = requests.read_head(await reader.readuntil(b"\r\n\r\n"))
+        except (Malformed, asyncio.LimitOverrunError) as problem:
+            reason = str(problem) if isinstance(problem, Malformed) else "The head of the request is too long."
+            raise Refusal("400 Bad Request", replace(denied, reason=reason)) from problem
+        # Asked twice: who connected may have let another program in before the request was made.
+        if binary and binary != await self._attribute(peer, own):
+            binary = ""
+        verdict = self._reach().decide(asked.host, asked.port, binary)
+        decision = Decision(
+            connection_id, asked.host, asked.port, binary, verdict.allowed, verdict.rule, verdict.reason
+        )
+        if not verdict.allowed:
+            raise Refusal("403 Forbidden", decision)
+        return asked, decision
+
+    async def _connected(
+        self, asked: Asked, decision: Decision
+    ) -> tuple[tuple[asyncio.StreamReader, asyncio.StreamWriter], str]:
+        """A connection to the first address that answers, and that address. Raises Refusal."""
+        try:
+            found = await addresses.resolve(asked.host, asked.port, self._lookup)
+        except NotPublic as problem:
+            raise Refusal("502 Bad Gateway", replace(decision, allowed=False, reason=str(problem))) from problem
+        for address in found:
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    return await self._connect(address, asked.port), address
+        raise Refusal("502 Bad Gateway", replace(decision, reason=f"{asked.host} did not answer.", address=found[0]))
+
+
+class Traffic:
+    """Carries what both sides say, and counts it."""
+
+    def __init__(self) -> None:
+        self.sent = self.received = 0
+        self.heard_at = time.monotonic()
+
+    async def carry(
+        self,
+        asked: Asked,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        server_reader: asyncio.StreamReader,
+        server_writer: asyncio.StreamWriter,
+    ) -> None:
+        """Until both sides have said everything, or neither has said anything for five minutes."""
+        try:
+            if asked.is_tunnel:
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                asks = asyncio.create_task(self._pipe(reader, server_writer, "sent"))
+            else:
+                server_writer.write(asked.forwarded())
+                asks = asyncio.create_task(self._body(asked.body, reader, server_writer))
+            answers = asyncio.create_task(self._pipe(server_reader, writer, "received"))
+            await _both(asks, answers, one_is_enough=not asked.is_tunnel)
+        finally:
+            server_writer.close()
+
+    async def _pipe(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, counts: str) -> None:
+        while data := await self._patiently(source.read, CHUNK):
+            self._count(counts, len(data))
+            await _push(data, sink)
+        with contextlib.suppress(OSError):
+            if sink.can_write_eof():
+                sink.write_eof()
+
+    async def _body(self, length: int, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        """Exactly the body and nothing behind it: a second request would go to the server undecided."""
+        if length >= 0:
+            await self._exactly(length, source, sink)
+            return
+        while True:
+            line = await self._patiently(source.readuntil, b"\r\n")
+            size = _chunk_size(line)
+            sink.write(b"%x\r\n" % size)
+            await self._exactly(size, source, sink)
+            if await self._patiently(source.readexactly, 2) != b"\r\n":
+                raise ConnectionAbortedError("a chunk does not end where it says")
+            sink.write(b"\r\n")
+            if size == 0:
+                return
+
+    async def _exactly(self, left: int, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while left:
+            data = await self._patiently(source.read, min(left, CHUNK))
+            if not data:
+                raise ConnectionAbortedError("the body ended early")
+            left -= len(data)
+            self._count("sent", len(data))
+            await _push(data, sink)
+
+    async def _patiently(self, read: Callable[[Any], Awaitable[bytes]], amount: Any) -> bytes:
+        """What ``read`` gives. Raises TimeoutError once neither side has said anything for IDLE_TIMEOUT_S: a long
+        download is no silence because the program has nothing to add."""
+        while True:
+            left = self.heard_at + IDLE_TIMEOUT_S - time.monotonic()
+            try:
+                async with asyncio.timeout(max(left, 0.01)):
+                    data = await read(amount)
+            except TimeoutError:
+                if time.monotonic() - self.heard_at >= IDLE_TIMEOUT_S:
+                    raise
+                continue
+            self.heard_at = time.monotonic()
+            return data
+
+    def _count(self, counts: str, amount: int) -> None:
+        if counts == "sent":
+            self.sent += amount
+        else:
+            self.received += amount
+
+
+def _chunk_size(line: bytes) -> int:
+    # No extensions and no trailers: both are ways to say one thing to us and another to the server.
+    digits = line[:-2]
+    if not 1 <= len(digits) <= 8 or any(byte not in b"0123456789abcdefABCDEF" for byte in digits):
+        raise ConnectionAbortedError("a chunk has no plain size")
+    return int(digits, 16)
+
+
+async def _both(asks: asyncio.Task[None], answers: asyncio.Task[None], *, one_is_enough: bool) -> None:
+    """Return when both have ended, or, for one plain request, when the answer has; the first failure ends both."""
+    try:
+        await asyncio.wait({asks, answers}, return_when="FIRST_COMPLETED" if one_is_enough else "FIRST_EXCEPTION")
+        if one_is_enough and not answers.done() and asks.exception() is None:
+            await answers
+    finally:
+        asks.cancel()
+        answers.cancel()
+        await asyncio.gather(asks, answers, return_exceptions=True)
+    for task in (asks, answers):
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            raise problem
+
+
+async def _push(data: bytes, sink: asyncio.StreamWriter) -> None:
+    sink.write(data)
+    async with asyncio.timeout(IDLE_TIMEOUT_S):  # of somebody who does not read
+        await sink.drain()
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refusal: Refusal) -> None:
+    """The reason in the body, so that the agent's program can show it."""
+    body = f"{refusal.decision.reason}\n".encode()
+    head = (
+        f"HTTP/1.1 {refusal.status}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\nX-Logos-Denied: 1\r\nConnection: close\r\n\r\n"
+    )
+    with contextlib.suppress(OSError):
+        writer.write(head.encode() + body)
+        writer.write_eof()
+        # What was sent and not read would make the kernel reset the connection and take the answer back.
+        async with asyncio.timeout(LINGER_S):
+            while await reader.read(CHUNK):
+                pass
