@@ -1,35 +1,94 @@
-"""What every page's frame shows: only the links this person may use."""
+"""What every page's frame shows: only the links this person may use, in groups, with what waits behind them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import Resolver404, resolve
 
-from agents import permissions
+from agents import badges, permissions
+from agents.badges import Badge
+from agents.models import User
 
-# (label, url name, icon, action whose role is needed; "" for everyone signed in)
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place of the site: ``key`` is the letter that goes there after ``g``; ``action`` the one whose role is needed,
+    "" for everyone signed in; ``group`` begins a new one above it."""
+
+    label: str
+    path: str
+    icon: str
+    key: str
+    action: str = ""
+    group: str = ""
+    staff: bool = False
+
+
 LINKS = (
-    ("Home", "home", "home", ""),
-    ("Chat", "runs:chat", "chat", "agent.chat"),
-    ("Runs", "runs:run-list", "runs", "run.view"),
-    ("Agents", "agents:agent-list", "agent", "agent.view"),
+    Link("Home", "/", "home", "h"),
+    Link("Chat", "/chat/", "chat", "c", "agent.chat"),
+    Link("Runs", "/runs/", "runs", "r", "run.view"),
+    Link("Agents", "/agents/", "agent", "a", "agent.view", group="Build"),
+    Link("Souls", "/souls/", "book", "s", "soul.view"),
+    Link("Models", "/models/", "model", "m", "agent.create"),
+    Link("Policies", "/policies/", "shield", "p", "agent.create"),
+    Link("People", "/people/", "people", "u", "user.manage", group="Operate"),
+    Link("Audit", "/audit/", "clock", "l", "audit.view"),
+    Link("Console", "/admin/", "console", "x", staff=True),
 )
 
 
+def links_for(user: User) -> list[Link]:
+    """The places of use to this person. A page that does not exist is no place, whatever the table says."""
+    return [link for link in LINKS if _is_of_use(link, user) and _exists(link.path)]
+
+
+def _is_of_use(link: Link, user: User) -> bool:
+    if link.staff:
+        return user.is_staff
+    return not link.action or (link.action in permissions.ACTIONS and permissions.may(user, link.action))
+
+
+@cache
+def _exists(path: str) -> bool:
+    try:
+        resolve(path)
+    except Resolver404:
+        return False
+    return True
+
+
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Context for base.html: the links, the current one, and whether the console is open to this person."""
+    """Context for base.html: the links with the current one, and whether the console is open to this person."""
     user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
+    if not isinstance(user, User):
         return {"navigation": [], "may_console": False}
-    links = [
-        {"label": label, "url": reverse(name), "icon": icon, "current": _is_current(request.path, reverse(name))}
-        for label, name, icon, action in LINKS
-        if not action or permissions.may(user, action)
-    ]
-    return {"navigation": links, "may_console": user.is_staff}
+    return {"navigation": _once(lambda: _drawn(user, request.path)), "may_console": user.is_staff}
 
 
-def _is_current(path: str, url: str) -> bool:
-    return path == url if url == "/" else path.startswith(url)
+def _drawn(user: User, path: str) -> list[dict[str, Any]]:
+    links, waiting = links_for(user), badges.of(user)
+    return [_shown(link, path, waiting.get(link.path)) for link in links]
+
+
+def _shown(link: Link, path: str, badge: Badge | None) -> dict[str, Any]:
+    is_current = path == link.path if link.path == "/" else path.startswith(link.path)
+    return {
+        "label": link.label,
+        "url": link.path,
+        "icon": link.icon,
+        "key": link.key,
+        "group": link.group,
+        "current": is_current,
+        "badge": badge,
+    }
+
+
+def _once(make: Callable[[], list[dict[str, Any]]]) -> Callable[[], list[dict[str, Any]]]:
+    """Made when a template first asks (parts for htmx never do), and only once per request."""
+    return cache(make)

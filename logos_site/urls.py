@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
-from logos_site import first_run, health, views
+from logos_site import first_run, health, palette, views
 from logos_site.api import api
 
 urlpatterns = [
@@ -14,6 +14,8 @@ urlpatterns = [
     path("start/<str:token>/", first_run.start, name="first-run"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("search/", palette.search, name="search"),
+    path("palette/", palette.part, name="palette"),
     path("account/", include("logos_site.account.urls")),
     path("accounts/email/", RedirectView.as_view(pattern_name="account")),
     # Logos sends no mail, so what would need it is not there.

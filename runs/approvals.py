@@ -54,6 +54,14 @@ def by_id(approval_id: str) -> Approval:
     return Approval.objects.get(pk=approval_id)
 
 
+def waiting_for(user: User) -> QuerySet[Approval] | None:
+    """The questions of this person's own runs that nobody has decided yet; None for who may not decide."""
+    if not permissions.may(user, "run.approve"):
+        return None
+    waiting = Approval.objects.filter(state=ApprovalState.PENDING, expires_at__gt=timezone.now())
+    return waiting.filter(run__conversation__owner=user)
+
+
 def open_of(run_id: str) -> list[Approval]:
     """The run's questions that nobody has decided yet, oldest first."""
     return list(Approval.objects.filter(run_id=run_id, state=ApprovalState.PENDING).order_by("created_at"))

@@ -5,3 +5,9 @@ from django.apps import AppConfig
 
 class RunsConfig(AppConfig):
     name = "runs"
+
+    def ready(self) -> None:
+        from agents import badges
+        from runs import approvals
+
+        badges.register("/runs/", "waiting for you", approvals.waiting_for)

@@ -132,12 +132,12 @@ def plural(count: int, noun: str) -> str:
 
 @register.filter
 def ago(moment: datetime | str | None) -> SafeString | str:
-    """How long ago (or until), with the exact time on hover."""
+    """How long ago (or until), with the exact time on hover; the browser keeps it fresh."""
     at = _moment(moment)
     if at is None:
         return ""
     text = _distance((timezone.now() - at).total_seconds(), at)
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), _exact(at), text)
+    return format_html('<time datetime="{}" title="{}" data-ago>{}</time>', at.isoformat(), _exact(at), text)
 
 
 @register.filter

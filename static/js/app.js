@@ -19,6 +19,27 @@
     }
   }
 
+  // The words of the server's filter "ago", which drew the page some time before.
+  function ago(at) {
+    const passed = (Date.now() - at) / 1000;
+    const size = Math.abs(passed);
+    if (size < 45) return passed >= 0 ? "just now" : "in less than a minute";
+    for (const [limit, unit, name] of [[3600, 60, "min"], [86400, 3600, "h"], [604800, 86400, "d"]]) {
+      if (size >= limit - unit / 2) continue;
+      const number = Math.max(1, Math.round(size / unit));
+      return passed > 0 ? `${number} ${name} ago` : `in ${number} ${name}`;
+    }
+    return "";
+  }
+
+  function freshen() {
+    if (document.hidden) return;
+    for (const time of document.querySelectorAll("time[data-ago]")) {
+      const text = ago(Date.parse(time.dateTime));
+      if (text && text !== time.textContent) time.textContent = text;
+    }
+  }
+
   function elapsed(milliseconds) {
     const seconds = Math.max(0, Math.floor(milliseconds / 1000));
     if (seconds < 60) return `${seconds} s`;
@@ -131,19 +152,13 @@
   });
   document.addEventListener("htmx:afterSettle", (event) => enhance(event.detail.elt.parentElement || document));
   document.addEventListener("logos:drawn", (event) => enhance(event.target));
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
-    const field = document.querySelector("[data-search]") || document.getElementById("message");
-    if (!field) return;
-    event.preventDefault();
-    field.focus();
-  });
   document.addEventListener("click", (event) => {
     if (event.target.closest("#notices .notice")) event.target.closest(".notice").remove();
   });
 
   setInterval(tick, 1000);
+  setInterval(freshen, 20000);
+  document.addEventListener("visibilitychange", freshen);
   themeToggle();
   enhance(document);
 })();

@@ -63,7 +63,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
     // Escape closes the top layer first.
-    if (document.querySelector(":popover-open")) return;
+    if (document.querySelector(":popover-open, dialog[open]")) return;
     stop();
   });
   document.body.addEventListener("logos:ended", () => {

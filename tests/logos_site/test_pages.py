@@ -231,7 +231,7 @@ def test_every_icon_that_is_used_is_drawn() -> None:
     from logos_site.navigation import LINKS
     from runs.purposes import ICONS
 
-    used |= {icon for _, _, icon, _ in LINKS} | set(ICONS.values()) | {"plug", "tool"}
+    used |= {link.icon for link in LINKS} | set(ICONS.values()) | {"plug", "tool"}
     assert used <= drawn
 
 
