@@ -147,16 +147,16 @@ def _matching(hits: list[Hit], text_words: list[str]) -> list[Hit]:
 
 
 def _agents(user: User, text_words: list[str]) -> list[Agent]:
-    usable = permissions.visible(user, Agent.objects.alive(), "agent.chat").order_by().values("pk")
+    usable = permissions.visible(user, Agent.objects.filter(archived_at=None), "agent.chat").order_by().values("pk")
     may_chat = Case(When(pk__in=usable, then=Value(True)), default=Value(False))
-    rows = permissions.visible(user, Agent.objects.alive()).select_related("soul").annotate(may_chat=may_chat)
+    rows = permissions.visible(user, Agent.objects.alive()).annotate(may_chat=may_chat)
     rows = _with_words(rows, text_words, "name", "description")
     return list(rows.order_by(_rank("name", text_words), "name", "pk")[:SHOWN])
 
 
 def _agent_hit(agent: Agent) -> Hit:
     url = _page_of("agent", agent.pk) or (reverse("runs:chat-new", args=[agent.pk]) if agent.may_chat else "")  # type: ignore[attr-defined]
-    return Hit(agent.name, "agent", url or _explained("agent", agent.pk), agent.description or agent.soul.name)
+    return Hit(agent.name, "agent", url or _explained("agent", agent.pk), agent.description)
 
 
 def _chat_hit(agent: Agent) -> Hit:
