@@ -11,9 +11,10 @@ class AgentsConfig(AppConfig):
         from simple_history import register
         from simple_history.signals import pre_create_historical_record
 
-        from agents import watching
+        from agents import keeping, watching
         from agents.models.history import Changes, note_door
 
         register(Group, app="agents", records_class=Changes)
         pre_create_historical_record.connect(note_door)
         watching.connect()
+        keeping.connect()

@@ -32,9 +32,8 @@ def _when_changed(instance: Model, history_instance: Any, **rest: Any) -> None:
     if note is None:
         return
     if history_instance.history_type == "~":
-        earlier = type(instance).history.filter(id=instance.pk, history_id__lt=history_instance.pk)  # type: ignore[attr-defined]
-        if (before := earlier.order_by("-history_id").first()) is not None:
-            note(instance, before, history_instance)
+        if history_instance.before is not None:
+            note(instance, history_instance.before, history_instance)
     elif isinstance(instance, User) and history_instance.history_type == "+":
         audit.note("person_added", person=instance, about=instance, role=instance.role)
 
