@@ -8,13 +8,16 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from django.contrib.auth.models import Group
+        from django.db.models.signals import post_delete
         from simple_history import register
         from simple_history.signals import pre_create_historical_record
 
         from agents import keeping, watching
         from agents.models.history import Changes, note_door
+        from agents.models.people import User, keep_an_admin
 
         register(Group, app="agents", records_class=Changes)
         pre_create_historical_record.connect(note_door)
         watching.connect()
         keeping.connect()
+        post_delete.connect(keep_an_admin, sender=User)

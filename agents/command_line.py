@@ -72,7 +72,7 @@ class LogosCommand(BaseCommand):
             _acts.reset(token)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        getattr(self, f"do_{options['verb']}")(options)
+        getattr(self, f"do_{options['verb'].replace('-', '_')}")(options)
 
     def print_json(self, value: Any) -> None:
         """One JSON document on standard output."""

@@ -7,7 +7,7 @@ import unicodedata
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from agents import choosing, permissions
+from agents import choosing, limits, permissions
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
 from agents.models import Agent, ModelRoute, Soul, User, Visibility
@@ -50,6 +50,7 @@ def create(
         with transaction.atomic():
             if of_name(Agent.objects.alive().filter(owner=owner), name).exists():
                 raise _taken()
+            limits.require_room(owner)
             return Agent.objects.create(
                 owner=owner,
                 name=name,

@@ -72,3 +72,7 @@ def run_id() -> str:
 
 def approval_id() -> str:
     return f"appr_{ulid()}"
+
+
+def export_id() -> str:
+    return f"export_{ulid()}"

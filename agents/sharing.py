@@ -16,7 +16,7 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.db.models import Model, Q, QuerySet
 
-from agents import audit, composition, permissions
+from agents import audit, composition, limits, permissions
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, User, Visibility
 from agents.permissions import ACTIONS, GRANTS, LEVELS
@@ -148,6 +148,7 @@ def transfer(actor: User, row: Model, new_owner: User, *, keep: bool = True) -> 
             raise Invalid(_lacking(new_owner, action), field="person", action="Choose somebody else.")
         if isinstance(now, Agent):
             _check_name(new_owner, now)
+            limits.require_room(new_owner)
         now.owner = new_owner
         try:
             with transaction.atomic():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from agents.views import agents
+from agents.views import agents, groups, links, people
 
 app_name = "agents"
 
@@ -12,4 +12,11 @@ urlpatterns: list[URLPattern] = [
     path("agents/", agents.agent_list, name="agent-list"),
     path("agents/<str:agent_id>/", agents.agent_detail, name="agent-detail"),
     path("agents/<str:agent_id>/sprite.svg", agents.agent_sprite, name="agent-sprite"),
+    path("people/", people.people_list, name="people"),
+    path("people/new/", people.invite, name="invite"),
+    path("people/<int:person_id>/", people.person_detail, name="person"),
+    path("groups/", groups.group_list, name="group-list"),
+    path("groups/<int:group_id>/", groups.group_detail, name="group"),
+    path("invited/<str:token>/", links.join, name="join"),
+    path("set-password/<str:token>/", links.set_password, name="set-password"),
 ]

@@ -84,6 +84,25 @@ def words(name: str, default: str, help: str, among: tuple[str, ...] = ()) -> li
     return found
 
 
+def numbers(name: str, default: str, help: str, among: tuple[str, ...]) -> dict[str, int]:
+    """Whole numbers by word, as in ``user=3,operator=10``; any word not in ``among`` is refused."""
+    found = {}
+    for part in words(name, default, help):
+        word, _, value = (piece.strip() for piece in part.partition("="))
+        if word not in among or not (value.isascii() and value.isdigit()):
+            raise ConfigurationError(f"{name} must look like {among[-1]}=3, with one of {', '.join(among)}.")
+        found[word] = int(value)
+    return found
+
+
+def choice(name: str, default: str, help: str, among: tuple[str, ...]) -> str:
+    """One word of ``among``; any other is refused."""
+    value = _read(name, default, help).strip().lower()
+    if value not in among:
+        raise ConfigurationError(f"{name} must be one of {', '.join(among)}, not {value!r}.")
+    return value
+
+
 def state_directory(name: str, help: str) -> Path:
     """The directory that holds everything Logos keeps. Made if absent; refused if it cannot be written.
 

@@ -219,6 +219,25 @@ LOGOS_SECOND_FACTOR_ROLES = env.words(
     "Roles whose people must set up a second factor before anything else, comma separated.",
     among=("admin", "operator", "user", "viewer"),
 )
+ROLES = ("admin", "operator", "user", "viewer")
+LOGOS_MAX_AGENTS = env.numbers(
+    "LOGOS_MAX_AGENTS",
+    "",
+    "How many agents a person may own, by role, for instance user=3,operator=20; roles not named have no limit.",
+    ROLES,
+)
+LOGOS_REGISTRATION = env.choice(
+    "LOGOS_REGISTRATION",
+    "closed",
+    "Whether people may ask for an account: closed, approval (an admin decides) or open (at once).",
+    ("closed", "approval", "open"),
+)
+LOGOS_REGISTRATION_ROLE = env.choice(
+    "LOGOS_REGISTRATION_ROLE", "user", "The role of people who registered: user or viewer.", ("user", "viewer")
+)
+LOGOS_REFUSED_DAYS = env.number(
+    "LOGOS_REFUSED_DAYS", 30, "Refused applications are deleted after this many days; until then the name stays taken."
+)
 MFA_ADAPTER = "logos_site.accounts.SealedFactors"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True

@@ -17,24 +17,30 @@ from django.http import HttpRequest
 from agents import permissions, tokens
 from agents.admin_base import RecordAdmin
 from agents.models import ApiToken, Role, User
+from agents.models.people import LastAdmin, active_admins
 
-LAST_ADMIN = "This is the last admin: make somebody else one first."
+LAST_ADMIN = LastAdmin().message
 
 
-def leaves_no_admin(people: Iterable[User]) -> bool:
+def leaves_no_admin(persons: Iterable[User]) -> bool:
     """Would nobody be an active admin without these?"""
-    admins = User.objects.filter(role=Role.ADMIN, is_active=True)
-    return admins.exists() and not admins.exclude(pk__in=[person.pk for person in people]).exists()
+    admins = active_admins()
+    return admins.exists() and not admins.exclude(pk__in=[person.pk for person in persons]).exists()
 
 
 class PersonForm(UserChangeForm):
-    """Keeps the last admin active and an admin."""
+    """Keeps the last admin active and an admin, and everybody from changing their own role."""
+
+    # Set per request by the admin.
+    asker: User
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         for field, keeps in (("role", cleaned.get("role") == Role.ADMIN), ("is_active", cleaned.get("is_active"))):
             if field in self.fields and not keeps and leaves_no_admin([self.instance]):
                 self.add_error(field, LAST_ADMIN)
+            elif field in self.fields and self.instance == self.asker and field in self.changed_data:
+                self.add_error(field, "You cannot change this of yourself: ask another admin.")
         return cleaned
 
 
@@ -60,7 +66,7 @@ class PersonAdmin(UserAdmin):
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         ("Person", {"fields": ("first_name", "last_name", "email")}),
-        ("Rights", {"fields": ("role", "is_active", "groups")}),
+        ("Rights", {"fields": ("role", "is_active", "max_agents", "groups")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
@@ -76,6 +82,11 @@ class PersonAdmin(UserAdmin):
     list_display = ("username", "display_name", "email", "role", "is_active", "last_login")
     list_filter = ("role", "is_active", "groups")
     filter_horizontal = ("groups",)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.asker = request.user
+        return form
 
     def _manages(self, request: HttpRequest) -> bool:
         return permissions.may(request.user, "user.manage")

@@ -2,6 +2,7 @@
 
 from agents.models.agents import Agent
 from agents.models.audit import SecurityEvent
+from agents.models.exports import DataExport, ExportState
 from agents.models.grants import (
     AgentGroupGrant,
     AgentUserGrant,
@@ -12,10 +13,12 @@ from agents.models.grants import (
     SoulGroupGrant,
     SoulUserGrant,
 )
+from agents.models.links import OneTimeLink, Purpose
 from agents.models.people import ApiToken, Role, User
 from agents.models.policies import Policy
 from agents.models.providers import ModelRoute, Provider, ProviderKind
 from agents.models.shared import Visibility
+from agents.models.site import SiteSettings
 from agents.models.souls import Soul, SoulRevision, SoulStatus
 
 __all__ = [
@@ -23,16 +26,21 @@ __all__ = [
     "AgentGroupGrant",
     "AgentUserGrant",
     "ApiToken",
+    "DataExport",
+    "ExportState",
     "ModelRoute",
     "ModelRouteGroupGrant",
     "ModelRouteUserGrant",
+    "OneTimeLink",
     "Policy",
     "PolicyGroupGrant",
     "PolicyUserGrant",
     "Provider",
     "ProviderKind",
+    "Purpose",
     "Role",
     "SecurityEvent",
+    "SiteSettings",
     "Soul",
     "SoulGroupGrant",
     "SoulRevision",

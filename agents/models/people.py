@@ -8,10 +8,14 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 
+from agents.errors import Conflict
 from agents.models.history import Changes
+
+# What ``User.max_agents`` holds for somebody without a limit.
+NO_LIMIT = -1
 
 
 class Role(models.TextChoices):
@@ -33,9 +37,22 @@ class People(UserManager["User"]):
 
 
 class User(AbstractUser):
-    """One person. ``is_staff`` and ``is_superuser`` follow the role, so there is one truth."""
+    """One person. ``is_staff`` and ``is_superuser`` follow the role, so there is one truth.
+
+    Somebody who applied and waits for an answer, and somebody erased, are not active either: ``applied_at`` and
+    ``erased_at`` tell them from the suspended."""
 
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.USER)
+    max_agents = models.SmallIntegerField(
+        "agents at most",
+        null=True,
+        blank=True,
+        help_text=f"Empty: what LOGOS_MAX_AGENTS gives the role; {NO_LIMIT}: no limit.",
+    )
+    applied_at = models.DateTimeField(null=True, editable=False)
+    refused_at = models.DateTimeField(null=True, editable=False)
+    application = models.CharField(max_length=500, blank=True, editable=False)
+    erased_at = models.DateTimeField(null=True, editable=False)
 
     objects: ClassVar[People] = People()
     history = Changes(secret=("password",), quiet=("last_login",), m2m_fields=["groups"])
@@ -45,15 +62,55 @@ class User(AbstractUser):
         self.is_staff = self.role in (Role.ADMIN, Role.OPERATOR)
         if (fields := kwargs.get("update_fields")) is not None and "role" in fields:
             kwargs["update_fields"] = {*fields, "is_staff", "is_superuser"}
-        super().save(*args, **kwargs)
+        with transaction.atomic():
+            if not self._state.adding and (fields is None or {"role", "is_active"} & set(fields)):
+                self._keep_an_admin()
+            super().save(*args, **kwargs)
+
+    def _keep_an_admin(self) -> None:
+        """Raises Conflict if saving this row would leave no active admin. Whoever asks at the same time waits."""
+        if self.role == Role.ADMIN and self.is_active:
+            return
+        admins = set(active_admins().select_for_update().values_list("pk", flat=True))
+        if admins == {self.pk}:
+            raise LastAdmin
 
     @property
     def is_admin(self) -> bool:
         return self.is_active and self.role == Role.ADMIN
 
     @property
+    def state(self) -> str:
+        """ "active", "suspended", "waiting" for an answer to their application, "refused" one, or "erased"."""
+        if self.erased_at:
+            return "erased"
+        if self.is_active:
+            return "active"
+        if self.refused_at:
+            return "refused"
+        return "waiting" if self.applied_at else "suspended"
+
+    @property
     def display_name(self) -> str:
         return self.get_full_name() or self.username
+
+
+class LastAdmin(Conflict):
+    """Nobody could administer Logos any more."""
+
+    def __init__(self) -> None:
+        super().__init__("This is the last admin: make somebody else one first.", reason="last_admin")
+
+
+def active_admins() -> models.QuerySet[User]:
+    """Those who may administer right now, in an order, so that two who lock them do not wait for each other."""
+    return User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk")
+
+
+def keep_an_admin(instance: User, **rest: Any) -> None:
+    """Receiver of ``post_delete``: raises LastAdmin, which undoes the deletion, if no admin is left by it."""
+    if instance.is_admin and not active_admins().select_for_update().exists():
+        raise LastAdmin
 
 
 class ApiToken(models.Model):

@@ -17,7 +17,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from agents import audit
+from agents import audit, people
 from agents.errors import NotFound
 from agents.models import User
 from agents.views.access import person, signed_in
@@ -80,16 +80,6 @@ def places(user: User, current_key: str | None) -> list[Place]:
     return sorted(found, key=lambda place: (place.is_this, place.last_seen), reverse=True)
 
 
-def end_all(user: User, keep: str | None = None) -> int:
-    """End every session of ``user`` but the one whose key is ``keep``; how many ended."""
-    rows = UserSession.objects.filter(user=user).exclude(session_key=keep)
-    for row in rows:
-        row.end()
-    if rows:
-        audit.note("session_ended", person=user, count=len(rows))
-    return len(rows)
-
-
 @never_cache
 @require_safe
 @signed_in
@@ -119,6 +109,6 @@ def end_one(request: HttpRequest, session_id: int) -> HttpResponse:
 @signed_in
 def end_others(request: HttpRequest) -> HttpResponse:
     """Sign every other browser out."""
-    count = end_all(person(request), keep=request.session.session_key)
+    count = people.end_sessions(person(request), keep=request.session.session_key)
     messages.success(request, f"Signed out elsewhere: {count}.")
     return redirect("account-sessions")

@@ -12,7 +12,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models.signals import post_save
 from django.http import HttpRequest
 
-from agents import audit
+from agents import audit, people
 from agents.models import User
 from logos_site.account import sessions
 from logos_site.account.devices import device
@@ -59,8 +59,8 @@ def _when_factor_failed(user: User, **rest: Any) -> None:
 def _when_suspended(instance: User, created: bool, **rest: Any) -> None:
     # Whoever is let in again later signs in again: the old cookies stay worthless.
     if not created and not instance.is_active:
-        sessions.end_all(instance)
+        people.end_sessions(instance)
 
 
 def _when_password_is_new(request: HttpRequest, user: User, **rest: Any) -> None:
-    sessions.end_all(user, keep=request.session.session_key)
+    people.end_sessions(user, keep=request.session.session_key)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
 )
 def test_what_django_asks_follows_the_role(role: str, staff: bool, superuser: bool) -> None:
     somebody = person("somebody", role)
+    person("grace", Role.ADMIN)
     assert (somebody.is_staff, somebody.is_superuser, somebody.is_admin) == (staff, superuser, superuser)
 
     somebody.role = Role.USER

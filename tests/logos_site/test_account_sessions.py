@@ -12,7 +12,7 @@ from pytest_django import Settings
 from agents.models import Role, User
 from logos_site.account import sessions
 from logos_site.account.devices import device
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, person
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1 Version/18.0 Mobile Safari/604.1"
@@ -129,6 +129,7 @@ def test_suspending_somebody_ends_their_sessions_for_good(alice: User, bob: User
 
 
 def test_a_demoted_person_has_the_lower_role_on_the_next_request(ada: User) -> None:
+    person("grace", Role.ADMIN)
     client = signed_in(ada)
     assert client.get("/admin/").status_code == 200
 

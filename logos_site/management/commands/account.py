@@ -7,9 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from agents import second_factor
+from agents import people, second_factor
 from agents.command_line import LogosCommand, person
-from logos_site.account import sessions
 
 logger = logging.getLogger(__name__)
 
@@ -34,4 +33,4 @@ class Command(LogosCommand):
             count = second_factor.reset(user)
             logger.warning("The second factor of %s was reset from a shell.", user.username)
             self.say(f"Removed: {count}. {user.username} signs in with the password alone now.")
-        self.say(f"Sessions ended: {sessions.end_all(user)}.")
+        self.say(f"Sessions ended: {people.end_sessions(user)}.")

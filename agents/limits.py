@@ -1,0 +1,47 @@
+"""How many agents a person may own: the role's default or their own number, kept under a lock for every door."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from agents.errors import Conflict
+from agents.models import Agent, User
+from agents.models.people import NO_LIMIT
+
+
+def limit_of(person: User) -> int | None:
+    """How many agents ``person`` may own; None without a limit."""
+    if person.max_agents is None:
+        limit: int | None = settings.LOGOS_MAX_AGENTS.get(person.role)
+        return limit
+    return None if person.max_agents == NO_LIMIT else person.max_agents
+
+
+def owned(person: User) -> int:
+    """How many living agents ``person`` owns."""
+    return Agent.objects.alive().filter(owner=person).count()
+
+
+def used(person: User) -> str:
+    """ "2 of 3 agents", or "2 agents" without a limit."""
+    count, limit = owned(person), limit_of(person)
+    if limit is None:
+        return "1 agent" if count == 1 else f"{count} agents"
+    return f"{count} of {limit} agent{'' if limit == 1 else 's'}"
+
+
+def require_room(owner: User) -> None:
+    """Return if ``owner`` may own one more agent; Conflict otherwise. Call it in the transaction that makes the
+    agent: the person's row stays locked until then, so that two at once do not both find the last place."""
+    now = User.objects.select_for_update().get(pk=owner.pk)
+    limit = limit_of(now)
+    if limit is not None and owned(now) >= limit:
+        who = f"{now.username} may own" if limit else f"{now.username} may not own"
+        what = f"{limit} agent{'' if limit == 1 else 's'}" if limit else "agents"
+        raise Conflict(
+            f"{who} {what}{'' if not limit else ' at most, and has them'}.",
+            reason="agent_limit_reached",
+            action="Delete one that is not needed, or ask an admin for a higher limit."
+            if limit
+            else "Ask an admin for a higher limit.",
+        )

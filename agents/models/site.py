@@ -1,0 +1,25 @@
+"""What admins decide for the whole site while it runs; each decision stays in its history."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from agents.models.history import Changes
+from agents.models.shared import Versioned
+
+
+class SiteSettings(Versioned):
+    """The one row of them; ``agents.privacy`` reads and changes it."""
+
+    private_chats = models.BooleanField(
+        default=False, help_text="Admins and operators see that others chat, not what is said."
+    )
+
+    history = Changes()
+
+    class Meta:
+        verbose_name = "site settings"
+        verbose_name_plural = "site settings"
+
+    def __str__(self) -> str:
+        return "Site settings"
