@@ -166,7 +166,7 @@ def test_error_pages_need_no_context(name: str) -> None:
 @pytest.mark.parametrize(
     ("who", "links"),
     [
-        ("ada", ["/", "/chat/", "/runs/", "/agents/", "/admin/"]),
+        ("ada", ["/", "/chat/", "/runs/", "/agents/", "/people/", "/admin/"]),
         ("alice", ["/", "/chat/", "/runs/", "/agents/"]),
         ("viewer", ["/", "/runs/", "/agents/"]),
     ],
