@@ -44,7 +44,10 @@ class Section:
     is_aside: bool = False
 
 
-TABS: list[Tab] = [Tab("overview", "Overview", "agents:agent-detail")]
+TABS: list[Tab] = [
+    Tab("overview", "Overview", "agents:agent-detail"),
+    Tab("edit", "Composition", "agents:agent-edit", "agent.edit"),
+]
 SECTIONS: list[Section] = []
 # Facts for the cards of many agents at once, by the agent's id: {"state": pill, "line": sentence, …}.
 CARDS: list[Callable[[User, Sequence[Agent]], Mapping[str, Mapping[str, Any]]]] = []
@@ -91,4 +94,4 @@ def on_cards(user: User, agents: Sequence[Agent]) -> None:
         for agent_id, known in read(user, agents).items():
             facts[agent_id].update(known)
     for agent in agents:
-        agent.facts = facts[agent.pk]  # type: ignore[attr-defined]
+        agent.facts = facts[agent.pk]

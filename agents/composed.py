@@ -37,11 +37,11 @@ def mark(user: User, agents: Sequence[Agent]) -> None:
     routes = _seen(user, ModelRoute, {agent.route_id for agent in agents if agent.route_id})
     fallback = default_route() if any(agent.route_id is None for agent in agents) else None
     for agent in agents:
-        agent.hides_soul = agent.soul_id not in souls  # type: ignore[attr-defined]
-        agent.hides_route = bool(agent.route_id) and agent.route_id not in routes  # type: ignore[attr-defined]
+        agent.hides_soul = agent.soul_id not in souls
+        agent.hides_route = bool(agent.route_id) and agent.route_id not in routes
         route = agent.route or fallback
         model = route.model if route else "no model yet"
-        agent.shown_model = HIDDEN_MODEL if agent.hides_route else model  # type: ignore[attr-defined]
+        agent.shown_model = HIDDEN_MODEL if agent.hides_route else model
 
 
 def _seen(user: User, model: type[Soul] | type[ModelRoute], ids: Iterable[str]) -> set[str]:
@@ -56,7 +56,7 @@ def dimensions(user: User, agent: Agent) -> list[Dimension]:
 
 
 def _soul(agent: Agent) -> Dimension:
-    if agent.hides_soul:  # type: ignore[attr-defined]
+    if agent.hides_soul:
         return Dimension("S", "Soul", HIDDEN_SOUL, "Chosen for this agent; it goes on working.", is_hidden=True)
     return Dimension("S", "Soul", f"{agent.soul.name}, revision {agent.soul.revision}", "Chosen for this agent.")
 
@@ -70,10 +70,10 @@ def _runtime(agent: Agent) -> Dimension:
 
 
 def _model(agent: Agent) -> Dimension:
-    shown = agent.shown_model  # type: ignore[attr-defined]
+    shown = agent.shown_model
     if agent.route_id is None:
         return Dimension("M", "Model", shown, "The default model route; the agent names none.")
-    hides = agent.hides_route  # type: ignore[attr-defined]
+    hides = agent.hides_route
     value = shown if hides or agent.route is None else f"{shown} of {agent.route.provider.name}"
     return Dimension("M", "Model", value, "Chosen for this agent.", is_hidden=hides)
 

@@ -1,16 +1,18 @@
-"""Compose agents: create, change and delete them, with the rules that hold for every door."""
+"""Compose agents: create and change them, with the rules that hold for every door."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from agents import choosing, limits, permissions
+from agents import choosing, limits, permissions, sprites
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
-from agents.models import Agent, ModelRoute, Soul, User, Visibility
+from agents.models import Agent, ModelRoute, Policy, Soul, User, Visibility
 from agents.toolsets import check_choice
 
 
@@ -26,6 +28,16 @@ def clean_name(name: str) -> str:
     return name
 
 
+def clean_description(description: str) -> str:
+    """The description as one line; Invalid when it is too long or holds what cannot be seen."""
+    description = " ".join(unicodedata.normalize("NFC", description).split())
+    if len(description) > 300:
+        raise Invalid("A description may have 300 characters.", field="description")
+    if first_hidden(description) is not None:
+        raise Invalid("The description holds an invisible character.", field="description")
+    return description
+
+
 def create(
     owner: User,
     name: str,
@@ -35,23 +47,27 @@ def create(
     route: ModelRoute | None = None,
     description: str = "",
     visibility: str = Visibility.PRIVATE,
+    policies: Iterable[Policy] = (),
+    sprite: tuple[str, str] = ("", ""),
 ) -> Agent:
-    """A new agent of ``owner``, who must be allowed to create agents and to use this soul and route.
+    """A new agent of ``owner``, who must be allowed to create agents and to use this soul, route and policies.
 
     ``toolsets`` None: what the soul preselects; what it enforces is in anyway, what it forbids is refused."""
     permissions.require(owner, "agent.create")
     choosing.require_soul(owner, soul)
     if route is not None:
         permissions.require(owner, "route.view", route)
-    name, description = clean_name(name), description.strip()
-    if len(description) > 300:
-        raise Invalid("A description may have 300 characters.", field="description")
+    policies = list(policies)
+    for policy in policies:
+        permissions.require(owner, "policy.view", policy)
+    name, description = clean_name(name), clean_description(description)
+    shape, palette = sprites.check(*sprite)
     try:
         with transaction.atomic():
             if of_name(Agent.objects.alive().filter(owner=owner), name).exists():
                 raise _taken()
             limits.require_room(owner)
-            return Agent.objects.create(
+            agent = Agent(
                 owner=owner,
                 name=name,
                 soul=soul,
@@ -59,9 +75,74 @@ def create(
                 toolsets=list(check_choice(soul.toolsets, toolsets)),
                 description=description,
                 visibility=visibility,
+                sprite_shape=shape,
+                sprite_palette=palette,
             )
+            agent.save()
+            if policies:
+                agent.policies.set(policies)
+            return agent
     except IntegrityError as error:
         raise _taken() from error
+
+
+# In place of a value that stays as it is, where None means something.
+KEEP: Any = object()
+
+
+def change(
+    user: User,
+    agent: Agent,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    soul: Soul | None = None,
+    toolsets: list[str] | None = None,
+    route: ModelRoute | None = KEEP,
+    policies: Iterable[Policy] | None = None,
+    sprite: tuple[str, str] | None = None,
+) -> Agent:
+    """Compose ``agent`` (locked by ``agents.editing``, which asked for the permission) anew; None keeps what it has.
+
+    Nobody gives it a soul, route or policy they may not see; what it has of those already may stay, and policies
+    that ``user`` may not see always do. Takes effect on the next message; sandbox and history stay."""
+    if soul is not None and soul.pk != agent.soul_id:
+        choosing.require_soul(user, soul)
+        agent.soul = soul
+    if toolsets is not None:
+        agent.toolsets = list(check_choice(agent.soul.toolsets, toolsets))
+    if route is not KEEP:
+        if route is not None and route.pk != agent.route_id:
+            permissions.require(user, "route.view", route)
+        agent.route = route
+    if description is not None:
+        agent.description = clean_description(description)
+    if sprite is not None:
+        agent.sprite_shape, agent.sprite_palette = sprites.check(*sprite)
+    if name is not None:
+        agent.name = clean_name(name)
+        if of_name(Agent.objects.alive().filter(owner=agent.owner).exclude(pk=agent.pk), agent.name).exists():
+            raise _taken(None if agent.owner == user else agent.owner)
+    try:
+        with transaction.atomic():
+            _save(user, agent, policies)
+    except IntegrityError as error:
+        raise _taken(None if agent.owner == user else agent.owner) from error
+    return agent
+
+
+def _save(user: User, agent: Agent, policies: Iterable[Policy] | None) -> None:
+    if policies is not None:
+        mine = set(permissions.visible(user, Policy.objects.filter(agents=agent)))
+        wanted = set(policies)
+        for policy in wanted - mine:
+            permissions.require(user, "policy.view", policy)
+        # One record of the whole change is enough: that of the save below.
+        agent.skip_history_when_saving = True  # type: ignore[attr-defined]
+        agent.policies.remove(*(mine - wanted))
+        agent.policies.add(*(wanted - mine))
+        del agent.skip_history_when_saving  # type: ignore[attr-defined]
+    agent.save()
 
 
 def find(user: User, name_or_id: str, action: str = "agent.view") -> Agent:
@@ -87,5 +168,6 @@ def of_name(rows: QuerySet[Agent], name: str) -> QuerySet[Agent]:
     return rows.filter(pk__in=same)
 
 
-def _taken() -> Conflict:
-    return Conflict("You already have an agent of this name.", reason="name_taken", action="Choose another name.")
+def _taken(owner: User | None = None) -> Conflict:
+    who = f"{owner.display_name} already has" if owner else "You already have"
+    return Conflict(f"{who} an agent of this name.", reason="name_taken", action="Choose another name.")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from agents.views import agents, groups, links, people
+from agents.views import agent_edit, agents, groups, links, people
 
 app_name = "agents"
 
 urlpatterns: list[URLPattern] = [
     path("agents/", agents.agent_list, name="agent-list"),
+    path("agents/new/", agent_edit.agent_new, name="agent-new"),
     path("agents/<str:agent_id>/", agents.agent_detail, name="agent-detail"),
+    path("agents/<str:agent_id>/edit/", agent_edit.agent_edit, name="agent-edit"),
     path("agents/<str:agent_id>/sprite.svg", agents.agent_sprite, name="agent-sprite"),
     path("people/", people.people_list, name="people"),
     path("people/new/", people.invite, name="invite"),

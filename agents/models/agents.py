@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -51,6 +53,13 @@ class Agent(Shareable):
     sprite_palette = models.CharField(max_length=12, blank=True)
     archived_at = models.DateTimeField(null=True, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
+
+    # Noted by ``agents.composed.mark`` and ``agents.agent_pages.on_cards`` for the person who looks; without a default,
+    # so that a page that forgot to ask fails rather than tells.
+    hides_soul: bool
+    hides_route: bool
+    shown_model: str
+    facts: dict[str, Any]
 
     objects = AgentQuerySet.as_manager()
     history = Changes(m2m_fields=[policies])
