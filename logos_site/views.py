@@ -9,7 +9,6 @@ from django.views.decorators.http import require_safe
 from agents import permissions
 from agents.views.access import person, signed_in
 from logos_site.up import first_link
-from runs.models import Run
 from runs.views import parts
 
 
@@ -24,11 +23,10 @@ def home(request: HttpRequest) -> HttpResponse:
 @signed_in
 def _home(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    running = permissions.visible(user, Run.objects.active()).select_related("agent", "conversation")
     context = {
-        "running": running.defer("stamp").order_by("-pk")[:10],
+        "running": parts.running_now(user),
         "recent": parts.idle_chats(user)[:6],
-        "agents": parts.usable_agents(user),
+        **parts.usable_agents(user),
         "may_chat": permissions.may(user, "agent.chat"),
     }
     return render(request, "home.html", context)

@@ -30,7 +30,7 @@ def newest(request: HttpRequest) -> HttpResponse:
     latest = parts.own_chats(user).first()
     if latest is not None:
         return redirect("runs:chat-conversation", latest.pk)
-    return render(request, "runs/chat_empty.html", {"agents": parts.usable_agents(user)})
+    return render(request, "runs/chat_empty.html", parts.usable_agents(user))
 
 
 @require_safe

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from agents import permissions
@@ -26,6 +26,8 @@ DETAILED_TURNS = 6
 # Long ones make room by drawing those before them short, so that a page stays light.
 DETAILED_CHARS = 25_000
 SHOWN_CHATS = 40
+SHOWN_AGENTS = 24
+SHOWN_RUNNING, MOST_ACTIVE = 10, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +107,27 @@ def route_for(agent: Agent) -> ModelRoute | None:
     return agent.route or default_route()
 
 
-def usable_agents(user: User) -> list[Agent]:
-    """The agents ``user`` may chat with, each with its model's name and whether it works right now."""
-    working = Run.objects.filter(agent=OuterRef("pk"), status__in=ACTIVE)
-    rows = Agent.objects.alive().select_related("soul", "route", "owner").annotate(is_working=Exists(working))
-    agents: list[Agent] = list(permissions.visible(user, rows, "agent.chat").order_by("name")[:60])
+def usable_agents(user: User) -> dict[str, Any]:
+    """Context for ``runs/_agents.html``: the first agents by name that ``user`` may chat with, whether each works
+    right now, and whether there are more."""
+    rows = Agent.objects.alive().select_related("soul", "route", "owner").defer("soul__text")
+    found: list[Any] = list(permissions.visible(user, rows, "agent.chat").order_by("name")[: SHOWN_AGENTS + 1])
+    agents = found[:SHOWN_AGENTS]
+    # Not as part of the query above: the database would look for runs of every agent before it sorts them.
+    working = set(Run.objects.active().filter(agent__in=agents).values_list("agent_id", flat=True))
     fallback = default_route() if any(agent.route_id is None for agent in agents) else None
     for agent in agents:
         route = agent.route or fallback
-        agent.model_name = route.model if route else "no model yet"  # type: ignore[attr-defined]
-    return agents
+        agent.is_working = agent.pk in working
+        agent.model_name = route.model if route else "no model yet"
+    return {"agents": agents, "has_more_agents": len(found) > SHOWN_AGENTS}
+
+
+def running_now(user: User) -> list[Run]:
+    """The newest runs that go on and ``user`` may see."""
+    rows = permissions.visible(user, Run.objects.active()).select_related("agent", "conversation").defer("stamp")
+    # Sorted here: asked for the newest first, the database walks through every run there ever was.
+    return sorted(rows.order_by()[:MOST_ACTIVE], key=lambda run: run.pk, reverse=True)[:SHOWN_RUNNING]
 
 
 def own_chats(user: User) -> QuerySet[Conversation]:

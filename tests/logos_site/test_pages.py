@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
+from agents import composition
 from agents.models import Agent, User
 from tests.conftest import PASSWORD
 from tests.runs.acting import ONE_COMMAND, ask, finished, play
@@ -73,7 +74,7 @@ def test_home_takes_few_queries(
         finished(alice, atlas)
     client = browser(alice)
 
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         client.get("/")
 
 
@@ -239,3 +240,13 @@ def test_no_template_loads_anything_from_elsewhere() -> None:
     for path in [*(ROOT / "templates").rglob("*.html"), *(ROOT / "static").rglob("*.*")]:
         text = path.read_text().replace("http://www.w3.org/2000/svg", "").replace("http://127.0.0.1", "")
         assert not re.search(r"(?:src|href|url|import|fetch)\s*[=(]\s*[\"']?(?:https?:)?//", text), path
+
+
+def test_home_shows_the_first_agents_and_the_way_to_the_others(browser: Browser, alice: User, atlas: Agent) -> None:
+    for number in range(30):
+        composition.create(alice, f"helper {number:02}", atlas.soul)
+
+    page = browser(alice).get("/").content.decode()
+
+    assert page.count('class="card agent"') == 24
+    assert '<a href="/agents/">All agents</a>' in page
