@@ -12,7 +12,7 @@ class AgentsConfig(AppConfig):
         from simple_history import register
         from simple_history.signals import pre_create_historical_record
 
-        from agents import keeping, watching
+        from agents import keeping, service_accounts, watching
         from agents.models.history import Changes, note_door
         from agents.models.people import User, keep_an_admin
 
@@ -21,3 +21,4 @@ class AgentsConfig(AppConfig):
         watching.connect()
         keeping.connect()
         post_delete.connect(keep_an_admin, sender=User)
+        service_accounts.connect()

@@ -89,6 +89,7 @@ ACTIONS: dict[str, Action] = {
         Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),
         Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE),
         Action("token.create", "Make API tokens of one's own", "", EVERYONE),
+        Action("service.create", "Make service accounts that hold tokens for programs", "", MEMBERS),
         Action("user.manage", "Create people, change roles, suspend", "manage", ADMINS),
     )
 }

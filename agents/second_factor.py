@@ -20,8 +20,8 @@ def has_one(user: User) -> bool:
 
 
 def is_required_of(user: User) -> bool:
-    """Is the person's role one of ``LOGOS_SECOND_FACTOR_ROLES``?"""
-    return user.role in settings.LOGOS_SECOND_FACTOR_ROLES
+    """Is the person's role one of ``LOGOS_SECOND_FACTOR_ROLES``? A service account never signs in."""
+    return user.role in settings.LOGOS_SECOND_FACTOR_ROLES and not user.is_service
 
 
 def is_missing(user: User) -> bool:

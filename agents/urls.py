@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from agents.views import agent_edit, agents, groups, links, people
+from agents.views import agent_edit, agents, groups, links, people, service_accounts
 
 app_name = "agents"
+
+_SERVICE = "account/service-accounts/"
 
 urlpatterns: list[URLPattern] = [
     path("agents/", agents.agent_list, name="agent-list"),
@@ -21,4 +23,18 @@ urlpatterns: list[URLPattern] = [
     path("groups/<int:group_id>/", groups.group_detail, name="group"),
     path("invited/<str:token>/", links.join, name="join"),
     path("set-password/<str:token>/", links.set_password, name="set-password"),
+    path(_SERVICE, service_accounts.account_list, name="service-accounts"),
+    path(f"{_SERVICE}<int:account_id>/", service_accounts.account_detail, name="service-account"),
+    path(f"{_SERVICE}<int:account_id>/suspend/", service_accounts.suspend, name="service-account-suspend"),
+    path(f"{_SERVICE}<int:account_id>/give/", service_accounts.give, name="service-account-give"),
+    path(
+        f"{_SERVICE}<int:account_id>/tokens/<int:token_id>/rotate/",
+        service_accounts.rotate,
+        name="service-account-token-rotate",
+    ),
+    path(
+        f"{_SERVICE}<int:account_id>/tokens/<int:token_id>/revoke/",
+        service_accounts.revoke,
+        name="service-account-token-revoke",
+    ),
 ]

@@ -10,15 +10,15 @@ from django.contrib.auth import get_user
 from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 
-from agents import second_factor
-from agents.models import ApiToken, User
+from agents import second_factor, tokens
+from agents.models import User
 
 
 def person_of(scope: dict[str, Any]) -> User | None:
     """The active person behind a request; None for a stranger, or while a second factor is missing. Reads the database: call it off the loop."""
     authorization = _header(scope, b"authorization")
     if authorization[:7].lower() == "bearer ":
-        return ApiToken.person_for(authorization[7:].strip())
+        return tokens.bearer(authorization[7:].strip(), "GET", scope["path"])
     # Django's own reader: the standard library's gives up at the first cookie somebody else wrote oddly.
     return _from_session(parse_cookie(_header(scope, b"cookie")).get(settings.SESSION_COOKIE_NAME, ""))
 

@@ -14,7 +14,7 @@ from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
-from agents.api import agents, explaining, groups, me, people, routes, sharing, souls, tokens
+from agents.api import agents, explaining, groups, me, people, routes, service_accounts, sharing, souls, tokens
 from agents.api.asking import BearerToken, BrowserSession
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
@@ -181,6 +181,7 @@ api.add_router("/sandboxes", sandboxes.router)
 api.add_router("/tokens", tokens.router)
 api.add_router("/people", people.router)
 api.add_router("/groups", groups.router)
+api.add_router("/service-accounts", service_accounts.router)
 api.add_router("/explain", explaining.router)
 api.add_router("", sharing.router)
 # The last one, so that an address nobody has is refused in the API's own shape.

@@ -12,6 +12,7 @@ from agents.errors import Conflict, Invalid, LogosError
 STATUS = {
     "not_found": 404,
     "forbidden": 403,
+    "scope": 403,
     "second_factor_required": 403,
     "unauthenticated": 401,
     "conflict": 409,

@@ -261,6 +261,8 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 GUARDIAN_MONKEY_PATCH_USER = False
 ANONYMOUS_USER_NAME = None
 
+LOGOS_TOKEN_MAX_DAYS = env.number("LOGOS_TOKEN_MAX_DAYS", 365, "An API token is valid for this many days at most.")
+
 # --- what Logos allows ----------------------------------------------------------------------------
 LOGOS_MAX_MESSAGE_CHARS = env.number("LOGOS_MAX_MESSAGE_CHARS", 100_000, "Longest message a person may send.")
 LOGOS_RUN_TIMEOUT_S = env.number("LOGOS_RUN_TIMEOUT_S", 3600, "A run is failed after this many seconds.")

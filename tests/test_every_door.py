@@ -67,7 +67,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "group_id": 1,
         "link_id": 1,
         "session_id": rows[UserSession].pk,
-        "account_id": rows[SocialAccount].pk,
+        "account_id": rows[SocialAccount].pk if "sign-in" in address else rows[User].pk,
         "provider_id": "corp",
         "pk": rows[Authenticator].pk,
         "route_id": "route_unknown",

@@ -12,25 +12,23 @@ from django.http import HttpRequest
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from agents import audit, second_factor
+from agents import second_factor, tokens
 from agents.errors import LogosError
-from agents.models import ApiToken, User
-
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+from agents.models import User
+from agents.scopes import SAFE_METHODS
 
 
 def person_of(request: HttpRequest) -> User | None:
     """The active person behind this request, or None. A header that names no valid token is nobody, whatever
-    the cookies say. Raises LogosError(reason="forbidden") for a browser's change without the CSRF token, and
+    the cookies say. Raises LogosError(reason="scope") for a token that is not for this, (reason="forbidden") for a browser's change without the CSRF token, and
     (reason="second_factor_required") for somebody signed in whose role needs a second factor they have not set up."""
+    tokens.refuse_in_address(dict(request.GET.lists()))
     if header := request.headers.get("Authorization", ""):
         scheme, _, secret = header.partition(" ")
-        found = ApiToken.person_for(secret.strip()) if scheme.lower() == "bearer" else None
-        if found is None:
-            _note_dead_token(secret.strip())
-        return found
+        is_bearer = scheme.lower() == "bearer"
+        return tokens.bearer(secret.strip(), request.method or "", request.path) if is_bearer else None
     user = request.user
-    if not isinstance(user, User) or not user.is_active:
+    if not isinstance(user, User) or not user.is_active or user.is_service:
         return None
     if request.method not in SAFE_METHODS and check_csrf(request) is not None:
         raise LogosError(
@@ -40,13 +38,6 @@ def person_of(request: HttpRequest) -> User | None:
         )
     second_factor.require(user)
     return user
-
-
-def _note_dead_token(secret: str) -> None:
-    """Somebody still has a token that was revoked or has expired, or one of a suspended person."""
-    token = ApiToken.objects.filter(digest=ApiToken.digest_of(secret)).select_related("user").first()
-    if token is not None:
-        audit.seldom("token_refused", str(token.pk), person=token.user, token=token.pk, name=token.name)
 
 
 class BearerToken(AuthBase):

@@ -14,7 +14,7 @@ from agents.models.grants import (
     SoulUserGrant,
 )
 from agents.models.links import OneTimeLink, Purpose
-from agents.models.people import ApiToken, Role, User
+from agents.models.people import ApiToken, Kind, Role, User
 from agents.models.policies import Policy
 from agents.models.providers import ModelRoute, Provider, ProviderKind
 from agents.models.shared import Visibility
@@ -28,6 +28,7 @@ __all__ = [
     "ApiToken",
     "DataExport",
     "ExportState",
+    "Kind",
     "ModelRoute",
     "ModelRouteGroupGrant",
     "ModelRouteUserGrant",

@@ -27,6 +27,13 @@ class Role(models.TextChoices):
     VIEWER = "viewer", "Viewer"
 
 
+class Kind(models.TextChoices):
+    """Who signs in, and what only ever holds tokens (``agents.service_accounts``)."""
+
+    PERSON = "person", "Person"
+    SERVICE = "service", "Service account"
+
+
 class People(UserManager["User"]):
     """Makes people; a superuser made by Django's command is an admin here."""
 
@@ -53,6 +60,9 @@ class User(AbstractUser):
     refused_at = models.DateTimeField(null=True, editable=False)
     application = models.CharField(max_length=500, blank=True, editable=False)
     erased_at = models.DateTimeField(null=True, editable=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.PERSON, editable=False)
+    # Who answers for a service account; nobody for a person, and for one the team keeps.
+    keeper = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, editable=False, related_name="kept")
 
     objects: ClassVar[People] = People()
     history = Changes(secret=("password",), quiet=("last_login",), m2m_fields=["groups"])
@@ -91,8 +101,13 @@ class User(AbstractUser):
         return "waiting" if self.applied_at else "suspended"
 
     @property
+    def is_service(self) -> bool:
+        return self.kind == Kind.SERVICE
+
+    @property
     def display_name(self) -> str:
-        return self.get_full_name() or self.username
+        name = self.get_full_name() or self.username
+        return f"{name} (service account)" if self.is_service else name
 
 
 class LastAdmin(Conflict):
@@ -104,7 +119,7 @@ class LastAdmin(Conflict):
 
 def active_admins() -> models.QuerySet[User]:
     """Those who may administer right now, in an order, so that two who lock them do not wait for each other."""
-    return User.objects.filter(role=Role.ADMIN, is_active=True).order_by("pk")
+    return User.objects.filter(role=Role.ADMIN, is_active=True, kind=Kind.PERSON).order_by("pk")
 
 
 def keep_an_admin(instance: User, **rest: Any) -> None:
@@ -114,10 +129,12 @@ def keep_an_admin(instance: User, **rest: Any) -> None:
 
 
 class ApiToken(models.Model):
-    """A personal API token. Only its SHA-256 is kept; the token itself is shown once, when it is made."""
+    """An API token of a person or a service account. Only its SHA-256 is kept; the token itself is shown once."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=80)
+    # Words of ``agents.scopes.SCOPES``, separated by blanks.
+    scopes = models.CharField(max_length=60, default="admin", editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(max_length=16, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -133,12 +150,17 @@ class ApiToken(models.Model):
         return f"{self.name} ({self.hint}…)"
 
     @classmethod
-    def make(cls, user: User, name: str, days: int | None = None) -> tuple[ApiToken, str]:
+    def make(cls, user: User, name: str, days: int | None = None, scopes: str = "admin") -> tuple[ApiToken, str]:
         """A new token and its secret, which cannot be read again."""
         secret = f"logos_{secrets.token_urlsafe(32)}"
         expires_at = timezone.now() + timedelta(days=days) if days else None
         token = cls.objects.create(
-            user=user, name=name[:80], digest=cls.digest_of(secret), hint=secret[:12], expires_at=expires_at
+            user=user,
+            name=name[:80],
+            scopes=scopes,
+            digest=cls.digest_of(secret),
+            hint=secret[:12],
+            expires_at=expires_at,
         )
         return token, secret
 
@@ -148,17 +170,23 @@ class ApiToken(models.Model):
         return hashlib.sha256(secret.encode()).hexdigest()
 
     @classmethod
-    def person_for(cls, secret: str) -> User | None:
-        """The active person this token belongs to, or None; notes the use, at most once a minute."""
+    def live(cls, secret: str) -> ApiToken | None:
+        """The token that opens with ``secret`` now, or None: not when it is revoked or over, nor when the person, or
+        whoever keeps the service account, is suspended. Notes the use, at most once a minute."""
         now = timezone.now()
         token = (
             cls.objects.select_related("user")
             .filter(digest=cls.digest_of(secret), revoked_at=None, user__is_active=True)
             .filter(models.Q(expires_at=None) | models.Q(expires_at__gt=now))
+            .filter(models.Q(user__keeper=None) | models.Q(user__keeper__is_active=True))
             .first()
         )
-        if token is None:
-            return None
-        if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
+        if token is not None and (token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1)):
             cls.objects.filter(pk=token.pk).update(last_used_at=now)
-        return token.user
+        return token
+
+    @classmethod
+    def person_for(cls, secret: str) -> User | None:
+        """Whose token it is, if it is live."""
+        token = cls.live(secret)
+        return token.user if token else None

@@ -17,5 +17,6 @@ urlpatterns = [
     path("sessions/end/", sessions.end_others, name="account-sessions-end"),
     path("sessions/<int:session_id>/end/", sessions.end_one, name="account-session-end"),
     path("tokens/", tokens.own_tokens, name="account-tokens"),
+    path("tokens/<int:token_id>/rotate/", tokens.rotate, name="account-token-rotate"),
     path("tokens/<int:token_id>/revoke/", tokens.revoke, name="account-token-revoke"),
 ]

@@ -44,7 +44,7 @@ def by_email(one: Issuer, claims: Claims) -> User | None:
     if not email:
         return None
     found = list(User.objects.filter(email__iexact=email)[:2])
-    if len(found) != 1 or found[0].role == Role.ADMIN or not found[0].is_active:
+    if len(found) != 1 or found[0].role == Role.ADMIN or not found[0].is_active or found[0].is_service:
         return None
     return None if is_typed_by_themselves(found[0]) else found[0]
 

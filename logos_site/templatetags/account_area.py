@@ -9,7 +9,7 @@ from django import template
 from django.conf import settings
 from django.http import HttpRequest
 
-from agents import second_factor
+from agents import permissions, second_factor
 from agents.models import User
 from logos_site.oidc.configuration import Issuer
 
@@ -24,6 +24,20 @@ def has_a_name(request: HttpRequest) -> bool:
     except ValueError:
         return True
     return False
+
+
+@register.filter
+def may(user: User, action: str) -> bool:
+    """Does the person's role include this action?"""
+    return permissions.may(user, action)
+
+
+@register.filter
+def scope_words(stored: str) -> str:
+    """What a token may, in a few words."""
+    if stored == "read":
+        return "may look"
+    return "may everything" if stored == "admin" else f"may look, {', '.join(stored.split())}"
 
 
 @register.simple_tag
