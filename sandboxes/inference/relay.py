@@ -241,3 +241,18 @@ def record_of(call: Call) -> CallRecord:
         reasoning_tokens=usage.reasoning_tokens,
         cost=cost_of(usage, target),
     )
+
+
+def not_made(call_id: str, lease: Lease, target: RouteTarget, streaming: bool, failure: Failure) -> CallRecord:
+    """The record of a call that was refused before anybody was asked."""
+    return CallRecord(
+        id=call_id,
+        run_id=lease.run_id,
+        sandbox_id=lease.sandbox_id,
+        route_id=target.route_id,
+        model=target.model,
+        status=failure.status,
+        error_code=str(failure.code),
+        error_message=failure.message,
+        streamed=streaming,
+    )

@@ -16,12 +16,13 @@ import aiohttp
 
 from agents.errors import Code, Invalid
 from agents.ids import ulid
+from sandboxes.inference.breaker import Breaker
 from sandboxes.inference.calls import CallRecord, RouteTarget
 from sandboxes.inference.failures import error_body
 from sandboxes.inference.lanes import Lanes, Lease
 from sandboxes.inference.meter import Meter
 from sandboxes.inference.rehearsal_upstream import RehearsalUpstream
-from sandboxes.inference.relay import Call, Receive, Send, carry, record_of
+from sandboxes.inference.relay import Call, Receive, Send, carry, not_made, record_of
 from sandboxes.inference.requests import prepare
 from sandboxes.inference.upstreams import HttpUpstream, Upstream, open_session
 
@@ -47,6 +48,7 @@ class Router:
         max_body: int = MAX_BODY,
     ) -> None:
         self._lanes, self._meter, self._max_body = lanes, meter, max_body
+        self._breaker = Breaker()
         self._upstreams: dict[str, Upstream] = {
             "openai-compatible": HttpUpstream(session_factory),
             "rehearsal": RehearsalUpstream(),
@@ -122,6 +124,10 @@ class Router:
         if upstream is None:
             await _refuse(send, 400, f"Logos does not know providers of the kind “{target.kind}”.", Code.UNKNOWN)
             return
+        if (closed := self._breaker.refusal(target)) is not None:
+            await _refuse(send, closed.status, closed.sentence, closed.code, action=closed.action)
+            self._book(lease, not_made(f"infer_{ulid()}", lease, target, request.streaming, closed))
+            return
         call = Call(
             f"infer_{ulid()}", lease, target, request, lease.tap.request(request.document), began, lease.is_draining
         )
@@ -130,6 +136,7 @@ class Router:
             await carry(call, upstream, receive, send)
         finally:
             lease.open_calls -= 1
+            self._breaker.note(target, call.failure)
             self._book(lease, record_of(call))
 
     def _book(self, lease: Lease, record: CallRecord) -> None:
