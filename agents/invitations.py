@@ -113,13 +113,13 @@ def new_person(*, username: str, password: str, role: str, email: str = "", name
         raise Invalid("A name may have 150 characters.", field="name")
     person = User(username=username, email=email, first_name=name, role=role, **more)
     checked_password(password, person)
+    person.set_password(password)  # before anything is looked up: a taken name takes as long as a free one
     taken = {"username": Q(username__iexact=username) | Q(email__iexact=username)}
     if email:
         taken["email"] = Q(email__iexact=email) | Q(username__iexact=email)
     for field, rule in taken.items():
         if User.objects.filter(rule).exists():
             raise Invalid(TAKEN, field=field, reason="taken", action="Choose another one.")
-    person.set_password(password)
     try:
         with transaction.atomic():
             person.save()

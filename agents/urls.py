@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from agents.views import agent_edit, agents, groups, links, people, service_accounts
+from agents.views import agent_edit, agents, groups, links, people, registration, service_accounts
 
 app_name = "agents"
 
@@ -17,10 +17,12 @@ urlpatterns: list[URLPattern] = [
     path("agents/<str:agent_id>/edit/", agent_edit.agent_edit, name="agent-edit"),
     path("agents/<str:agent_id>/sprite.svg", agents.agent_sprite, name="agent-sprite"),
     path("people/", people.people_list, name="people"),
+    path("people/waiting/", registration.waiting, name="waiting"),
     path("people/new/", people.invite, name="invite"),
     path("people/<int:person_id>/", people.person_detail, name="person"),
     path("groups/", groups.group_list, name="group-list"),
     path("groups/<int:group_id>/", groups.group_detail, name="group"),
+    path("register/", registration.register, name="register"),
     path("invited/<str:token>/", links.join, name="join"),
     path("set-password/<str:token>/", links.set_password, name="set-password"),
     path(_SERVICE, service_accounts.account_list, name="service-accounts"),

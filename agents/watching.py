@@ -35,7 +35,8 @@ def _when_changed(instance: Model, history_instance: Any, **rest: Any) -> None:
         if history_instance.before is not None:
             note(instance, history_instance.before, history_instance)
     elif isinstance(instance, User) and history_instance.history_type == "+":
-        audit.note("person_added", person=instance, about=instance, role=instance.role)
+        kind = "applied" if instance.applied_at else "person_added"
+        audit.note(kind, person=instance, about=instance, role=instance.role)
 
 
 def _watched(model: type[Model]) -> Callable[[Any, Any, Any], None] | None:
@@ -47,7 +48,8 @@ def _watched(model: type[Model]) -> Callable[[Any, Any, Any], None] | None:
 def _note_person(person: User, before: Any, after: Any) -> None:
     if before.role != after.role:
         audit.note("role_changed", person=person, about=person, before=before.role, after=after.role)
-    if before.is_active != after.is_active:
+    # An application that is decided, and an erasure, have words of their own.
+    if before.is_active != after.is_active and not before.applied_at and not after.erased_at:
         audit.note("restored" if after.is_active else "suspended", person=person, about=person)
 
 

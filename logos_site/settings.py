@@ -210,6 +210,7 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "10/15m/key,100/15m/ip",
     "login_failed_person": "10/15m/key",
     "login_failed_anywhere": "100/15m/key",
+    "register": "8/1h/ip",
 }
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
 ALLAUTH_TRUSTED_PROXY_COUNT = 1 if LOGOS_TLS else 0

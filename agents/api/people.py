@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Field, Query, Router, Schema
 
-from agents import groups, invitations, limits, people
+from agents import groups, invitations, limits, people, registration
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, Text, page
 from agents.models import Role, User
@@ -78,6 +78,14 @@ class PersonChange(Schema):
     max_agents: Text | None = Field(None, description="A number, `unlimited` or `role`.", max_length=20)
 
     model_config = {"json_schema_extra": {"example": {"role": "operator", "max_agents": "20"}}}
+
+
+class Decision(Schema):
+    """Why, for the audit."""
+
+    note: Text = Field("", max_length=500)
+
+    model_config = {"json_schema_extra": {"example": {"note": "Met at the lab."}}}
 
 
 class InvitationIn(Schema):
@@ -260,3 +268,23 @@ def remove_member(request: HttpRequest, person_id: int, group_id: int) -> None:
     """They lose what only the group gave them."""
     user = asker(request)
     groups.remove(user, groups.find(user, group_id), people.find(user, person_id))
+
+
+@router.post(
+    "/{person_id}/approve", response=PersonOut, operation_id="approve_application", summary="Let an applicant in"
+)
+def approve_application(request: HttpRequest, person_id: int, body: Decision) -> PersonOut:
+    """They may sign in from now on. 409 when it is decided already. Who waits: `/api/people?state=waiting`."""
+    user = asker(request)
+    registration.approve(user, people.find(user, person_id), body.note)
+    return _one(user, person_id)
+
+
+@router.post(
+    "/{person_id}/refuse", response=PersonOut, operation_id="refuse_application", summary="Refuse an applicant"
+)
+def refuse_application(request: HttpRequest, person_id: int, body: Decision) -> PersonOut:
+    """They are not let in, and the application is deleted after some days."""
+    user = asker(request)
+    registration.refuse(user, people.find(user, person_id), body.note)
+    return _one(user, person_id)

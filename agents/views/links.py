@@ -30,13 +30,13 @@ def join(request: HttpRequest, token: str) -> HttpResponse:
     context: dict[str, Any] = {"link": link, "rules": password_validators_help_texts(), "given": request.POST}
     if request.method == "POST":
         try:
-            password = _password(request)
+            password = chosen_password(request)
             found = invitations.join(
                 token,
-                username=_text(request, "username"),
+                username=typed(request, "username"),
                 password=password,
-                email=_text(request, "email"),
-                name=_text(request, "name"),
+                email=typed(request, "email"),
+                name=typed(request, "name"),
             )
         except Invalid as error:
             return render(request, "people/join.html", {**context, "error": error}, status=400)
@@ -55,7 +55,7 @@ def set_password(request: HttpRequest, token: str) -> HttpResponse:
     context: dict[str, Any] = {"link": link, "rules": password_validators_help_texts()}
     if request.method == "POST":
         try:
-            invitations.set_password(token, _password(request))
+            invitations.set_password(token, chosen_password(request))
         except Invalid as error:
             return render(request, "people/set_password.html", {**context, "error": error}, status=400)
         messages.success(request, "The new password is set. Sign in with it.")
@@ -63,12 +63,14 @@ def set_password(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "people/set_password.html", context)
 
 
-def _text(request: HttpRequest, name: str) -> str:
+def typed(request: HttpRequest, name: str) -> str:
+    """What was typed into a field, as any database takes it."""
     return request.POST.get(name, "").replace("\x00", "")
 
 
-def _password(request: HttpRequest) -> str:
-    password = _text(request, "password")
-    if password != _text(request, "password2"):
+def chosen_password(request: HttpRequest) -> str:
+    """The password typed twice; Invalid when the two differ."""
+    password = typed(request, "password")
+    if password != typed(request, "password2"):
         raise Invalid("The two passwords differ.", field="password2")
     return password

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agents import audit, groups, invitations, limits, people
+from agents import audit, groups, invitations, limits, people, registration
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, Role, SecurityEvent, User
 from agents.views import listing
@@ -28,7 +28,7 @@ def people_list(request: HttpRequest) -> HttpResponse:
     """Everybody, by name, a page at a time; the erased only when asked for."""
     admin = person(request)
     people.require(admin)
-    names = Group.objects.order_by("name").values_list("name", flat=True)[:200]
+    names = Group.objects.order_by("name").values_list("name", flat=True)[:100]
     filters = Filters(
         request.GET,
         Choice("role", "Role", Role.choices),
@@ -47,6 +47,7 @@ def people_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "filters": filters,
         "invitations": invitations.waiting(admin).count(),
+        "applicants": registration.queue(admin).count(),
     }
     return render(request, "people/list.html", context)
 
@@ -149,7 +150,7 @@ def _page(admin: User, found: Any) -> dict[str, Any]:
         "used": limits.used(found),
         "agents": Agent.objects.alive().filter(owner=found).order_by("name")[:20],
         "member_of": member_of,
-        "other_groups": Group.objects.exclude(pk__in=[group.pk for group in member_of]).order_by("name")[:200],
+        "other_groups": Group.objects.exclude(pk__in=[group.pk for group in member_of]).order_by("name")[:100],
         "sessions": found.usersession_set.count(),
         "tokens": found.tokens.filter(revoked_at=None).count(),
         "events": [

@@ -50,3 +50,9 @@ def issuers() -> list[Issuer]:
 def lacks_second_factor(user: User) -> bool:
     """Must this person set one up before anything else?"""
     return second_factor.is_missing(user)
+
+
+@register.simple_tag
+def registration_mode() -> str:
+    """ "closed", "approval" or "open": may a stranger ask for an account?"""
+    return str(settings.LOGOS_REGISTRATION)

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.urls import reverse
 
-from agents import groups, invitations, people
+from agents import groups, invitations, people, registration
 from agents.api.people import shown
 from agents.command_line import LogosCommand, actor, add_person
 from agents.errors import NotFound
@@ -36,7 +36,11 @@ class Command(LogosCommand):
         limit = verbs.add_parser("limit", help="how many agents somebody may own")
         link = verbs.add_parser("password-link", help="print a one-time link that sets a new password")
         out = verbs.add_parser("sign-out", help="end every session of somebody")
-        for verb in (show, role, suspend, restore, limit, link, out):
+        approve = verbs.add_parser("approve", help="let somebody in who asked for an account")
+        refuse = verbs.add_parser("refuse", help="refuse somebody who asked for an account")
+        for verb in (approve, refuse):
+            verb.add_argument("--note", default="", metavar="TEXT", help="why, for the audit")
+        for verb in (show, role, suspend, restore, limit, link, out, approve, refuse):
             verb.add_argument("person", metavar="PERSON", help="user name")
         role.add_argument("role", choices=Role.values, metavar="ROLE", help=", ".join(Role.values))
         limit.add_argument("max_agents", metavar="LIMIT", help="a number, unlimited, or role")
@@ -87,6 +91,14 @@ class Command(LogosCommand):
     def do_restore(self, options: dict[str, Any]) -> None:
         people.restore(*_who(options))
         self.say(f"{options['person']} may sign in again.")
+
+    def do_approve(self, options: dict[str, Any]) -> None:
+        registration.approve(*_who(options), options["note"])
+        self.say(f"{options['person']} may sign in now.")
+
+    def do_refuse(self, options: dict[str, Any]) -> None:
+        registration.refuse(*_who(options), options["note"])
+        self.say(f"{options['person']} is refused.")
 
     def do_limit(self, options: dict[str, Any]) -> None:
         people.set_limit(*_who(options), options["max_agents"])
