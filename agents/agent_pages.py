@@ -95,3 +95,9 @@ def on_cards(user: User, agents: Sequence[Agent]) -> None:
             facts[agent_id].update(known)
     for agent in agents:
         agent.facts = facts[agent.pk]
+
+
+def losses(agent: Agent) -> list[str]:
+    """What becomes of an agent's things when it is deleted, one sentence each."""
+    shared = "Nobody can send it a message any more; those it is shared with lose it too."
+    return [shared, *(sentence for each in LOSSES for sentence in each(agent)), "Its name is free for another agent."]

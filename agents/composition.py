@@ -13,6 +13,7 @@ from agents import choosing, limits, permissions, sprites
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
 from agents.models import Agent, ModelRoute, Policy, Soul, User, Visibility
+from agents.models.history import one_record
 from agents.toolsets import check_choice
 
 
@@ -132,17 +133,15 @@ def change(
 
 
 def _save(user: User, agent: Agent, policies: Iterable[Policy] | None) -> None:
-    if policies is not None:
-        mine = set(permissions.visible(user, Policy.objects.filter(agents=agent)))
-        wanted = set(policies)
-        for policy in wanted - mine:
-            permissions.require(user, "policy.view", policy)
-        # One record of the whole change is enough: that of the save below.
-        agent.skip_history_when_saving = True  # type: ignore[attr-defined]
-        agent.policies.remove(*(mine - wanted))
-        agent.policies.add(*(wanted - mine))
-        del agent.skip_history_when_saving  # type: ignore[attr-defined]
-    agent.save()
+    with one_record(agent):
+        if policies is not None:
+            mine = set(permissions.visible(user, Policy.objects.filter(agents=agent)))
+            wanted = set(policies)
+            for policy in wanted - mine:
+                permissions.require(user, "policy.view", policy)
+            agent.policies.remove(*(mine - wanted))
+            agent.policies.add(*(wanted - mine))
+        agent.save()
 
 
 def find(user: User, name_or_id: str, action: str = "agent.view") -> Agent:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from agents.views import agent_edit, agents, groups, links, people, registration, service_accounts
+from agents.views import agent_addresses, groups, links, people, registration, service_accounts
 
 app_name = "agents"
 
 _SERVICE = "account/service-accounts/"
 
 urlpatterns: list[URLPattern] = [
-    path("agents/", agents.agent_list, name="agent-list"),
-    path("agents/new/", agent_edit.agent_new, name="agent-new"),
-    path("agents/<str:agent_id>/", agents.agent_detail, name="agent-detail"),
-    path("agents/<str:agent_id>/edit/", agent_edit.agent_edit, name="agent-edit"),
-    path("agents/<str:agent_id>/sprite.svg", agents.agent_sprite, name="agent-sprite"),
+    *agent_addresses.urlpatterns,
     path("people/", people.people_list, name="people"),
     path("people/waiting/", registration.waiting, name="waiting"),
     path("people/new/", people.invite, name="invite"),

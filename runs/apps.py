@@ -8,6 +8,7 @@ class RunsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import badges
-        from runs import approvals
+        from runs import approvals, on_agents
 
         badges.register("/runs/", "waiting for you", approvals.waiting_for)
+        on_agents.connect()

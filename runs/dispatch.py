@@ -13,8 +13,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from agents import permissions
-from agents.errors import Conflict, Invalid, LogosError, NotFound
+from agents import permissions, retiring
+from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, User
 from agents.routes import route_of
 from runs import composing, events
@@ -90,8 +90,10 @@ def start(
     try:
         with transaction.atomic():
             # The copy in hand may be older than a deletion.
-            if not Agent.objects.alive().filter(pk=agent.pk).exists():
-                raise _deleted()
+            now = Agent.objects.only("name", "deleted_at", "archived_at").filter(pk=agent.pk).first()
+            if now is None:
+                raise NotFound("Agent")
+            retiring.require_use(now)
             talk = conversation or _new_conversation(actor, agent, text, origin, key)
             run = _write(actor, talk, text, key, stamp)
     except IntegrityError as error:
@@ -133,17 +135,8 @@ def announce(run_id: str) -> None:
 
 def _require_usable(actor: User, agent: Agent) -> None:
     permissions.require(actor, "agent.chat", agent)
-    if agent.is_deleted:
-        raise _deleted()
+    retiring.require_use(agent)
     route_of(agent)
-
-
-def _deleted() -> LogosError:
-    return LogosError(
-        "This agent was deleted; its chats can be read but not continued.",
-        reason="conflict",
-        action="Start a chat with another agent.",
-    )
 
 
 def _opened(actor: User, key: str) -> Conversation | None:

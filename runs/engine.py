@@ -23,7 +23,7 @@ from runs.recorder import Writer
 from runs.recovery import Resumed, execution_for
 from runs.shared import Tools
 from runs.threads import DatabaseThreads
-from sandboxes import lifecycle, records
+from sandboxes import lifecycle, records, tasks
 from sandboxes.claimants import process_name
 from sandboxes.inference import rows
 from sandboxes.inference.calls import CallRecord
@@ -41,6 +41,9 @@ MAX_RUNS = 64
 # A database that does not answer is asked again at this pace.
 UNREAD_PAUSE_S = 1.0
 
+# Files of a deleted agent that are still there after this long are asked to be removed once more.
+REMOVAL_PAUSE_S = 600
+
 
 class Engine:
     """Start it on a running event loop; stop it before the loop ends. Runs in progress survive a stop."""
@@ -56,6 +59,7 @@ class Engine:
         self.residents = Residents(PassedListeners(drain_s=1), self.lanes, self.router.for_sandbox, self._threads.run)
         self.tools = Tools(self.residents, self.lanes, self.writer, shared_hub, self._threads.run)
         self._runs: dict[str, Execution] = {}
+        self._asked_again: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._bell = asyncio.Event()
@@ -215,12 +219,18 @@ class Engine:
             logger.error("That sandbox could not be stopped: %s", error.message)
 
     async def _retire(self) -> None:
-        """Deleted agents stop what they do, then their sandboxes end; their files and records stay."""
+        """Deleted and archived agents stop what they do, then their sandboxes end. Their records stay, and the files
+        of archived ones; those of deleted ones are removed in the background."""
         for agent_id in await self._threads.run(records.retired):
             await self._threads.run(work.stop_all_of, agent_id)
             if not any(run.job.agent_id == agent_id for run in self._runs.values()):
-                logger.info("The sandbox of the deleted agent %s is stopped", agent_id)
+                logger.info("The sandbox of the agent %s is stopped, which is not in use any more", agent_id)
                 await lifecycle.stop(agent_id, self._threads.run, now=True)
+        now = asyncio.get_running_loop().time()
+        for agent_id in await self._threads.run(records.leftovers):
+            if now >= self._asked_again.get(agent_id, 0):
+                self._asked_again[agent_id] = now + REMOVAL_PAUSE_S
+                await self._threads.run(tasks.remove_files_later, agent_id)
 
     async def _beat(self) -> None:
         while True:

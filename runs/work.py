@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from agents import secrets
-from agents.models import ModelRoute
+from agents.models import ModelRoute, User
 from agents.routes import route_of
 from runs import approvals, history
 from runs.models import ACTIVE, Approval, ApprovalState, EngineBeat, Message, Run, Status
@@ -155,10 +155,12 @@ def enter(run_id: str, status: str, **fields: Any) -> bool:
     return bool(Run.objects.filter(pk=run_id, status__in=ACTIVE).update(status=status, **fields))
 
 
-def stop_all_of(agent_id: str) -> None:
-    """The agent was deleted: what it still does is to stop."""
+def stop_all_of(agent_id: str, by: User | None = None) -> list[str]:
+    """The agent was archived or deleted: what it still does is to stop. The runs that had not been asked yet."""
     rows = Run.objects.filter(agent_id=agent_id, status__in=ACTIVE, cancel_requested_at=None)
-    rows.update(cancel_requested_at=timezone.now())
+    found = list(rows.values_list("pk", flat=True))
+    rows.update(cancel_requested_at=timezone.now(), cancelled_by=by)
+    return found
 
 
 def wishes(run_id: str) -> tuple[bool, list[tuple[str, str, str]]]:

@@ -5,3 +5,8 @@ from django.apps import AppConfig
 
 class SandboxesConfig(AppConfig):
     name = "sandboxes"
+
+    def ready(self) -> None:
+        from sandboxes import on_agents
+
+        on_agents.connect()

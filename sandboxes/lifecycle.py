@@ -18,7 +18,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
-from agents.errors import LogosError
+from agents.errors import Conflict, LogosError
 from agents.logcontext import about
 from sandboxes import drivers, records
 from sandboxes.driver import SandboxDriver, SandboxError, SandboxSpec
@@ -98,6 +98,12 @@ async def ensure_running(
     ``progress`` gets sentences for the person who waits; ``probe`` says whether the recorded sandbox answers.
     Raises SandboxError or LogosError with the exact fix; the row then says why."""
     wanted = await wanted_of(agent_id, db)
+    if wanted.is_archived:
+        raise Conflict(
+            "This agent is archived, so its sandbox stays stopped.",
+            reason="archived",
+            action="Take it out of the archive first.",
+        )
     with about(sandbox=wanted.sandbox_id):
         installed = runtime.require(Path(settings.LOGOS_HOME))
         config = HermesConfig(MODEL_LABEL, wanted.toolsets, wanted.context_length)

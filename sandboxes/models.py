@@ -38,6 +38,9 @@ class Sandbox(models.Model):
     starts = models.PositiveIntegerField(default=0, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
     probed_at = models.DateTimeField(null=True, editable=False)
+    progress = models.CharField(max_length=120, blank=True, editable=False, help_text="What is being done right now.")
+    asked_at = models.DateTimeField(null=True, editable=False, help_text="When somebody asked to prepare it.")
+    files_removed_at = models.DateTimeField(null=True, editable=False, help_text="Its agent was deleted.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -42,6 +42,7 @@ class Wanted:
     layers: tuple[str, ...]
     configuration_hash: str
     api_key: str = field(repr=False, default="")
+    is_archived: bool = False
 
 
 def wanted(agent_id: str) -> Wanted:
@@ -64,6 +65,7 @@ def wanted(agent_id: str) -> Wanted:
         layers=tuple(row.layers),
         configuration_hash=row.configuration_hash,
         api_key=secrets.unseal(row.sealed_api_key),
+        is_archived=agent.is_archived,
     )
 
 
@@ -103,6 +105,7 @@ def started(sandbox_id: str, driver_state: dict[str, Any], layers: tuple[str, ..
     Sandbox.objects.filter(pk=sandbox_id).update(
         state=State.RUNNING,
         reason="",
+        progress="",
         driver_state=driver_state,
         layers=list(layers),
         sealed_api_key=secrets.seal(key),
@@ -116,19 +119,46 @@ def started(sandbox_id: str, driver_state: dict[str, Any], layers: tuple[str, ..
 
 def ended(sandbox_id: str, state: str, reason: str = "") -> None:
     """It is stopped or failed; gives the claim back."""
-    Sandbox.objects.filter(pk=sandbox_id).update(state=state, reason=secrets.redact(reason)[:500], claimed_until=None)
+    Sandbox.objects.filter(pk=sandbox_id).update(
+        state=state, reason=secrets.redact(reason)[:500], progress="", claimed_until=None
+    )
 
 
 def running() -> list[str]:
-    """The living agents whose sandbox runs, as far as we know."""
+    """The agents in use whose sandbox runs, as far as we know."""
     rows = Sandbox.objects.filter(state=State.RUNNING, claimed_until=None, agent__deleted_at=None)
-    return list(rows.values_list("agent_id", flat=True))
+    return list(rows.filter(agent__archived_at=None).values_list("agent_id", flat=True))
 
 
 def retired() -> list[str]:
-    """The deleted agents whose sandbox still runs, as far as we know."""
-    rows = Sandbox.objects.filter(state=State.RUNNING, agent__deleted_at__isnull=False)
-    return list(rows.values_list("agent_id", flat=True))
+    """The deleted and archived agents whose sandbox still runs, as far as we know."""
+    gone = Q(agent__deleted_at__isnull=False) | Q(agent__archived_at__isnull=False)
+    return list(Sandbox.objects.filter(gone, state=State.RUNNING).values_list("agent_id", flat=True))
+
+
+def leftovers(limit: int = 100) -> list[str]:
+    """Deleted agents whose files are still there and whose sandbox runs no more."""
+    rows = Sandbox.objects.filter(agent__deleted_at__isnull=False, files_removed_at=None).exclude(state=State.RUNNING)
+    return list(rows.order_by("pk").values_list("agent_id", flat=True)[:limit])
+
+
+def files_removed(sandbox_id: str) -> None:
+    """Nothing of it is left on disk; gives the claim back."""
+    Sandbox.objects.filter(pk=sandbox_id).update(
+        state=State.STOPPED, reason="Its agent was deleted, and its files with it.",
+        files_removed_at=timezone.now(), claimed_until=None, driver_state={}, sealed_api_key="",
+    )  # fmt: skip
+
+
+def asked(agent_id: str) -> None:
+    """Somebody asked to prepare the agent's sandbox; its row is made if need be."""
+    row = _row(Agent.objects.get(pk=agent_id))
+    Sandbox.objects.filter(pk=row.pk).update(asked_at=timezone.now(), progress="")
+
+
+def note_progress(sandbox_id: str, sentence: str) -> None:
+    """What is being done right now, for the person who waits."""
+    Sandbox.objects.filter(pk=sandbox_id).update(progress=sentence[:120])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +168,19 @@ class Recorded:
     sandbox_id: str
     driver: str
     driver_state: dict[str, Any]
+    number: int = 0
+    state: str = ""
+    is_deleted: bool = False
+    has_files: bool = True
 
 
 def recorded(agent_id: str) -> Recorded | None:
     """The agent's sandbox as last recorded; None when there never was one."""
-    row = Sandbox.objects.filter(agent_id=agent_id).first()
-    return Recorded(row.pk, row.driver, row.driver_state) if row else None
+    row = Sandbox.objects.select_related("agent").filter(agent_id=agent_id).first()
+    if row is None:
+        return None
+    is_deleted, has_files = row.agent.is_deleted, row.files_removed_at is None
+    return Recorded(row.pk, row.driver, row.driver_state, row.number, row.state, is_deleted, has_files)
 
 
 def lost(sandbox_id: str, driver_state: dict[str, Any]) -> None:

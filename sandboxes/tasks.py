@@ -8,7 +8,8 @@ from asgiref.sync import async_to_sync
 from django_q.tasks import async_task
 
 from agents.errors import LogosError
-from sandboxes import lifecycle
+from sandboxes import drivers, lifecycle, records, removal
+from sandboxes.models import State
 
 logger = logging.getLogger(__name__)
 
@@ -26,3 +27,36 @@ def provision(agent_id: str) -> str:
         logger.warning("The sandbox of %s was not started: %s", agent_id, error.message)
         return error.message
     return running.sandbox_id
+
+
+def remove_files_later(agent_id: str) -> None:
+    """Ask for the files of a deleted agent to be removed in the background; returns at once."""
+    async_task("sandboxes.tasks.remove_files", agent_id, group=agent_id)
+
+
+def remove_files(agent_id: str) -> str:
+    """Remove the files of a deleted agent, unless its sandbox still runs or is being started or stopped: then the
+    engine ends it and asks again. What happened, as a sentence for the record of the task."""
+    known = records.recorded(agent_id)
+    if known is None or not known.is_deleted or not known.has_files:
+        return "There is nothing to remove."
+    if known.state == State.RUNNING or not records.claim(known.sandbox_id):
+        return "The sandbox has not ended yet."
+    try:
+        return _remove(known)
+    except (LogosError, OSError) as error:
+        message = getattr(error, "message", "") or f"The files could not be removed: {error.strerror}."  # type: ignore[union-attr]
+        logger.error("%s: %s %s", known.sandbox_id, message, getattr(error, "detail", error))
+        records.ended(known.sandbox_id, State.STOPPED, message)
+        return message
+
+
+def _remove(known: records.Recorded) -> str:
+    driver, root = drivers.get(known.driver), lifecycle.root_of(known.sandbox_id)
+    # A sandbox that a dying process started and could not write down.
+    if found := async_to_sync(driver.find)(root):
+        async_to_sync(driver.stop)(found.state, now=True)
+    was_there = removal.remove(root.parent, known.sandbox_id)
+    records.files_removed(known.sandbox_id)
+    logger.info("The files of %s are removed", known.sandbox_id)
+    return "The files are removed." if was_there else "There were no files."

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from agents import composition
+from agents import composition, retiring
 from agents.admin.grants import AGENT_GRANTS
 from agents.admin_base import SharedAdmin, VisibleRelatedFilter, link
-from agents.errors import Invalid
+from agents.errors import Invalid, LogosError
 from agents.models import Agent, User
 from agents.toolsets import TOOLSETS
 
@@ -64,10 +65,16 @@ class AgentAdmin(SharedAdmin):
     inlines = AGENT_GRANTS
     list_display = ("name", "owner", "soul", "model_name", "visibility", "is_alive", "chat")
     list_select_related = ("owner", "soul", "route__provider")
-    list_filter = ("visibility", ("deleted_at", admin.EmptyFieldListFilter), ("soul", VisibleRelatedFilter))
+    list_filter = (
+        "visibility",
+        ("archived_at", admin.EmptyFieldListFilter),
+        ("deleted_at", admin.EmptyFieldListFilter),
+        ("soul", VisibleRelatedFilter),
+    )
     search_fields = ("name", "description", "owner__username", "id")
     ordering = ("name", "pk")
     filter_horizontal = ("policies",)
+    actions = ("archive", "unarchive")
 
     @admin.display(description="model")
     def model_name(self, agent: Agent) -> str:
@@ -75,11 +82,27 @@ class AgentAdmin(SharedAdmin):
 
     @admin.display(boolean=True, description="in use")
     def is_alive(self, agent: Agent) -> bool:
-        return not agent.is_deleted
+        return agent.is_in_use
 
     @admin.display(description="")
     def chat(self, agent: Agent) -> SafeString | str:
-        return "" if agent.is_deleted else link("runs:chat-new", "Chat", agent.pk)
+        return link("runs:chat-new", "Chat", agent.pk) if agent.is_in_use else ""
+
+    @admin.action(description="Archive", permissions=["delete"])
+    def archive(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        self._each(request, queryset, retiring.archive, "is archived.")
+
+    @admin.action(description="Take out of the archive", permissions=["delete"])
+    def unarchive(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
+        self._each(request, queryset, retiring.unarchive, "is in use.")
+
+    def _each(self, request: HttpRequest, chosen: QuerySet[Agent], act: Callable[..., Agent], done: str) -> None:
+        for agent in chosen:
+            try:
+                act(request.user, agent.pk)
+                self.message_user(request, f"{agent.name} {done}")
+            except LogosError as error:
+                self.message_user(request, f"{agent.name}: {error.message} {error.action}".strip(), messages.ERROR)
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
@@ -94,12 +117,15 @@ class AgentAdmin(SharedAdmin):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         lacking = set() if all(self.has_delete_permission(request, row) for row in objs) else {"agent"}
-        listed = [f"{row}: can no longer be used; its conversations and runs stay readable" for row in objs]
+        listed = [
+            f"{row}: its sandbox is stopped and its files are removed; its conversations and runs stay readable"
+            for row in objs
+        ]
         return listed, {"agents": len(listed)}, lacking, []
 
     def delete_model(self, request: HttpRequest, obj: Agent) -> None:
-        obj.mark_deleted()
+        retiring.delete(request.user, obj.pk)  # type: ignore[arg-type]
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
         for agent in queryset:
-            agent.mark_deleted()
+            retiring.delete(request.user, agent.pk)  # type: ignore[arg-type]

@@ -93,7 +93,11 @@ class Agent(Shareable):
     def is_archived(self) -> bool:
         return self.archived_at is not None
 
+    @property
+    def is_in_use(self) -> bool:
+        return not (self.is_deleted or self.is_archived)
+
     def mark_deleted(self) -> None:
-        """The agent can no longer be used; its conversations and runs stay readable."""
+        """The row alone; ``agents.retiring.delete`` also ends what the agent does and removes its files."""
         self.deleted_at = timezone.now()
         self.save(update_fields=["deleted_at", "updated_at"])

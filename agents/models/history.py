@@ -81,6 +81,9 @@ class Changes(HistoricalRecords):
             keys = [instance.pk] if pk_set or action == "post_clear" else []
         else:
             keys = list(pk_set or instance.__dict__.pop("_was_held_by", ()))
+        if keys and not reverse and _JOINED in instance.__dict__:
+            instance.__dict__["_changed_besides"] = field.name
+            return
         for key in keys:
             row = self.cls._default_manager.get(pk=key) if reverse else instance
             self.record(row, field.name)
@@ -96,6 +99,20 @@ class Changes(HistoricalRecords):
             **super().get_extra_fields(model, fields),
             "__str__": lambda row: f"{model._meta.verbose_name} {row.pk}",
         }
+
+
+_JOINED = "_joined_in_one_record"
+
+
+@contextmanager
+def one_record(row: models.Model) -> Iterator[None]:
+    """What changes in many-to-many fields of ``row`` inside is told by the record of the save that ends it."""
+    row.__dict__[_JOINED] = True
+    try:
+        yield
+    finally:
+        row.__dict__.pop(_JOINED)
+        row.__dict__.pop("_changed_besides", None)
 
 
 @contextmanager

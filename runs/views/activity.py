@@ -183,7 +183,7 @@ def _frame(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
         "is_scripted": RunRef.of(run).is_scripted,
         "active_run": run if may_cancel else None,
         "may_approve": may_cancel,
-        "may_clone": not run.agent.is_deleted and permissions.may(user, "run.clone"),
+        "may_clone": run.agent.is_in_use and permissions.may(user, "run.clone"),
     }
 
 

@@ -133,7 +133,7 @@ def _page(request: HttpRequest, agent: Agent, talk: Conversation | None) -> dict
         "model": route.model if route else "no model yet",
         "is_scripted": route is not None and route.is_rehearsal,
         "run_count": talk.runs.count() if talk else 0,
-        "may_write": may_write and not agent.is_deleted,
+        "may_write": may_write and agent.is_in_use,
         "why_not": _why_not(agent),
         "may_share": not agent.is_deleted and bool(permissions.allows(user, "agent.manage", agent)),
         "send_url": reverse(target[0], args=target[1:]),
@@ -164,6 +164,8 @@ def _why_not(agent: Agent) -> str:
     """Why the composer is closed, as one sentence, where it is."""
     if agent.is_deleted:
         return f"{agent.name} was deleted. Its chats can be read but not continued."
+    if agent.is_archived:
+        return f"{agent.name} is archived. Whoever manages it can take it out again; until then its chats can be read."
     return "You can read this chat; only its owner writes in it."
 
 

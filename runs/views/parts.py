@@ -110,7 +110,7 @@ def route_for(agent: Agent) -> ModelRoute | None:
 def usable_agents(user: User) -> dict[str, Any]:
     """Context for ``runs/_agents.html``: the first agents by name that ``user`` may chat with, whether each works
     right now, and whether there are more."""
-    rows = Agent.objects.alive().select_related("soul", "route", "owner").defer("soul__text")
+    rows = Agent.objects.in_use().select_related("soul", "route", "owner").defer("soul__text")
     found: list[Any] = list(permissions.visible(user, rows, "agent.chat").order_by("name")[: SHOWN_AGENTS + 1])
     agents = found[:SHOWN_AGENTS]
     # Not as part of the query above: the database would look for runs of every agent before it sorts them.

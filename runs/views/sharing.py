@@ -164,7 +164,7 @@ def _title(row: Model) -> str:
 def _place(row: Model) -> str:
     """The page of a row, where it has one."""
     if isinstance(row, Agent):
-        return "" if row.is_deleted else reverse("runs:chat-new", args=[row.pk])
+        return "" if row.is_deleted else reverse("agents:agent-detail", args=[row.pk])
     if isinstance(row, Run):
         return reverse("runs:run-detail", args=[row.pk])
     return reverse("runs:chat-conversation", args=[row.pk]) if isinstance(row, Conversation) else ""
