@@ -41,6 +41,7 @@ class Acting:
 
 
 _NOBODY = Acting("", lambda: None)
+_reason: ContextVar[str] = ContextVar("reason", default="")
 _current: ContextVar[Acting] = ContextVar("acting", default=_NOBODY)
 
 
@@ -52,6 +53,21 @@ def through(door: str, who: User | Callable[[], User | None] | None, address: st
         yield
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def because(reason: str) -> Iterator[None]:
+    """Every change inside is recorded with this reason."""
+    token = _reason.set(reason)
+    try:
+        yield
+    finally:
+        _reason.reset(token)
+
+
+def reason() -> str:
+    """Why what is saved now is changed, where somebody said so."""
+    return _reason.get()
 
 
 def actor() -> User | None:

@@ -90,6 +90,7 @@ ACTIONS: dict[str, Action] = {
         Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE),
         Action("token.create", "Make API tokens of one's own", "", EVERYONE),
         Action("service.create", "Make service accounts that hold tokens for programs", "", MEMBERS),
+        Action("audit.view", "See the audit of everything one may see", "", OPERATORS),
         Action("user.manage", "Create people, change roles, suspend", "manage", ADMINS),
     )
 }

@@ -5,12 +5,16 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from agents.views import agent_addresses, groups, links, people, registration, service_accounts
+from agents.views.audit import audit
+from agents.views.history import history
 
 app_name = "agents"
 
 _SERVICE = "account/service-accounts/"
 
 urlpatterns: list[URLPattern] = [
+    path("audit/", audit, name="audit"),
+    path("history/<str:kind>/<str:object_id>/", history, name="history"),
     *agent_addresses.urlpatterns,
     path("people/", people.people_list, name="people"),
     path("people/waiting/", registration.waiting, name="waiting"),

@@ -16,6 +16,8 @@ from simple_history.models import HistoricalRecords
 
 from agents import acting
 
+REASON_LENGTH = 300
+
 # Fields that change with every save, or follow another field.
 CONSEQUENCES = frozenset({"version", "updated_at", "is_staff", "is_superuser"})
 
@@ -50,7 +52,7 @@ class Changes(HistoricalRecords):
             bases=[Door],
             excluded_fields=sorted(self.unseen),
             get_user=lambda **rest: acting.actor(),
-            history_change_reason_field=models.CharField(max_length=300, blank=True, default=""),
+            history_change_reason_field=models.CharField(max_length=REASON_LENGTH, blank=True, default=""),
             **options,
         )
 
@@ -58,7 +60,8 @@ class Changes(HistoricalRecords):
         return self.get_user(instance=instance)
 
     def get_change_reason_for_object(self, instance: models.Model, history_type: str, using: Any) -> str:
-        return super().get_change_reason_for_object(instance, history_type, using) or ""
+        given = super().get_change_reason_for_object(instance, history_type, using) or acting.reason()
+        return given[:REASON_LENGTH]
 
     def post_save(
         self, instance: models.Model, created: bool, using: str | None = None, update_fields: Any = None, **rest: Any
@@ -76,6 +79,11 @@ class Changes(HistoricalRecords):
             held = self.cls._default_manager.filter(**{attr: instance})
             instance.__dict__["_was_held_by"] = list(held.values_list("pk", flat=True))
         if action not in ("post_add", "post_remove", "post_clear"):
+            return
+        if not reverse and hasattr(instance, "skip_history_when_saving"):
+            # Whoever composes it anew saves it next, and that record tells all of it.
+            if pk_set or action == "post_clear":
+                instance.__dict__.setdefault("_changed_first", {})[field.name] = True
             return
         if not reverse:
             keys = [instance.pk] if pk_set or action == "post_clear" else []
@@ -138,6 +146,7 @@ def note_door(instance: Any, history_instance: Any, **rest: Any) -> None:
         record.before = earlier.order_by("-history_id").first()
     if record.history_type == "~" and record.before is not None:
         names = [instance.__dict__["_changed_besides"]] if "_changed_besides" in instance.__dict__ else []
+        names += instance.__dict__.pop("_changed_first", ())
         record.changed = ",".join([*names, *changes(record.before, record)])[:300]
 
 

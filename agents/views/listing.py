@@ -34,10 +34,19 @@ MAX_TEXT = 200
 
 
 class Choice:
-    """One thing a list can be narrowed to: its name in the address, its label, and (value, word) pairs."""
+    """One thing a list can be narrowed to: its name in the address, its label, and (value, word) pairs; or a date,
+    or words somebody types."""
 
-    def __init__(self, name: str, label: str, options: Iterable[tuple[Any, str]], *, is_date: bool = False) -> None:
-        self.name, self.label, self.is_date = name, label, is_date
+    def __init__(
+        self,
+        name: str,
+        label: str,
+        options: Iterable[tuple[Any, str]],
+        *,
+        is_date: bool = False,
+        is_text: bool = False,
+    ) -> None:
+        self.name, self.label, self.is_date, self.is_text = name, label, is_date, is_text
         self.options = [(str(value), word) for value, word in options]
         self.value = ""
 
@@ -67,7 +76,9 @@ class Filters:
             given = _clean(query.get(choice.name, ""))
             if given and choice.is_date and not _is_date(given):
                 self.problem = "That is not a date; it was left out."
-            elif given and not choice.is_date and given not in {value for value, _ in choice.options}:
+            elif (
+                given and not (choice.is_date or choice.is_text) and given not in {value for value, _ in choice.options}
+            ):
                 self.problem = f"{choice.label}: there is no such choice; all are shown."
             else:
                 choice.value = given

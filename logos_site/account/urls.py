@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-from logos_site.account import profile, sessions, tokens
+from logos_site.account import activity, profile, sessions, tokens
 from logos_site.oidc import views as oidc
 
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("sessions/", sessions.sessions, name="account-sessions"),
     path("sessions/end/", sessions.end_others, name="account-sessions-end"),
     path("sessions/<int:session_id>/end/", sessions.end_one, name="account-session-end"),
+    path("activity/", activity.activity, name="account-activity"),
     path("tokens/", tokens.own_tokens, name="account-tokens"),
     path("tokens/<int:token_id>/rotate/", tokens.rotate, name="account-token-rotate"),
     path("tokens/<int:token_id>/revoke/", tokens.revoke, name="account-token-revoke"),
