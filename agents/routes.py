@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 
+from agents import policies
+from agents.editing import editing
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, ModelRoute, Provider, ProviderKind, User, Visibility
 
@@ -59,18 +62,64 @@ def add_route(provider: Provider, model: str, owner: User | None, *, context_len
     return route
 
 
+def create(user: User, provider: Provider, model: str, **figures: Any) -> ModelRoute:
+    """A route that is not there yet, with what is known of it; Conflict when it is."""
+    with transaction.atomic():
+        if ModelRoute.objects.filter(provider=provider, model=model.strip()).exists():
+            raise Conflict("This provider's model is there already.", reason="name_taken", action="Change that one.")
+        route = add_route(provider, model, user)
+        for name in CHANGEABLE:
+            setattr(route, name, _figure(name, figures.get(name)))
+        if any(getattr(route, name) is not None for name in CHANGEABLE):
+            route.save()
+        return route
+
+
+def change(user: User, route_id: str, version: int, **fields: Any) -> ModelRoute:
+    """Set these of context_length, price_input and price_output (None: unknown). Another model is another route.
+    Raises NotFound, Stale when somebody saved since ``version``, Invalid."""
+    rows = ModelRoute.objects.select_related("provider")
+    with editing(user, "route.edit", rows, route_id, version) as route:
+        before = [getattr(route, name) for name in CHANGEABLE]
+        for name in CHANGEABLE:
+            if name in fields:
+                setattr(route, name, _figure(name, fields[name]))
+        if before != [getattr(route, name) for name in CHANGEABLE]:
+            route.save()
+        return route
+
+
+CHANGEABLE = ("context_length", "price_input", "price_output")
+MAX_CONTEXT = 100_000_000
+MAX_PRICE = Decimal(999_999)
+
+
+def _figure(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name == "context_length":
+        if not 0 < value <= MAX_CONTEXT:
+            raise Invalid(f"A context has 1 to {MAX_CONTEXT:,} tokens; leave it out when unknown.", field=name)
+        return value
+    if not value.is_finite() or not 0 <= value <= MAX_PRICE or value != round(value, 6):
+        raise Invalid("A price is 0 to 999,999 USD, with at most six decimal places.", field=name)
+    return value
+
+
 @transaction.atomic
-def remove_route(route: ModelRoute) -> None:
-    """Delete a route; Conflict when it is the last, the default, or in use (it says by whom)."""
+def remove_route(route: ModelRoute, user: User | None = None) -> None:
+    """Delete a route; Conflict when it is the last, the default, or in use (it says by whom: to ``user`` only those
+    they may see)."""
     # The caller's copy may be older than a new default.
     route = ModelRoute.objects.select_for_update().get(pk=route.pk)
-    users = list(route.agents.filter(deleted_at=None).values_list("name", flat=True)[:5])
+    using = Agent.objects.alive().filter(route=route)
     if ModelRoute.objects.count() == 1:
         raise Conflict("The last model route cannot be deleted.", action="Add another route first.")
     if route.is_default:
         raise Conflict("The default route cannot be deleted.", action="Make another route the default first.")
-    if users:
-        raise Conflict(f"This route is used by {', '.join(users)}.", action="Give those agents another model first.")
+    if using.exists():
+        names = policies.named_agents(user, using) if user else ", ".join(using.values_list("name", flat=True)[:5])
+        raise Conflict(f"This route is used by {names}.", action="Give those agents another model first.")
     for agent in route.agents.all():  # deleted ones, whose change is a change all the same
         agent.route = None
         agent.save(update_fields=["route", "updated_at"])

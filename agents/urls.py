@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from agents.views import agent_addresses, groups, links, people, registration, service_accounts
+from agents.views import (
+    agent_addresses,
+    agent_edit,
+    agents,
+    groups,
+    links,
+    people,
+    policies,
+    registration,
+    routes,
+    service_accounts,
+)
 from agents.views.audit import audit
 from agents.views.history import history
 
@@ -16,6 +27,20 @@ urlpatterns: list[URLPattern] = [
     path("audit/", audit, name="audit"),
     path("history/<str:kind>/<str:object_id>/", history, name="history"),
     *agent_addresses.urlpatterns,
+    path("agents/", agents.agent_list, name="agent-list"),
+    path("agents/new/", agent_edit.agent_new, name="agent-new"),
+    path("agents/<str:agent_id>/", agents.agent_detail, name="agent-detail"),
+    path("agents/<str:agent_id>/edit/", agent_edit.agent_edit, name="agent-edit"),
+    path("agents/<str:agent_id>/sprite.svg", agents.agent_sprite, name="agent-sprite"),
+    path("models/", routes.route_list, name="route-list"),
+    path("models/new/", routes.route_new, name="route-new"),
+    path("models/<str:route_id>/", routes.route_detail, name="route-detail"),
+    path("models/<str:route_id>/default/", routes.route_default, name="route-default"),
+    path("models/<str:route_id>/delete/", routes.route_delete, name="route-delete"),
+    path("policies/", policies.policy_list, name="policy-list"),
+    path("policies/new/", policies.policy_new, name="policy-new"),
+    path("policies/<str:policy_id>/", policies.policy_detail, name="policy-detail"),
+    path("policies/<str:policy_id>/delete/", policies.policy_delete, name="policy-delete"),
     path("people/", people.people_list, name="people"),
     path("people/waiting/", registration.waiting, name="waiting"),
     path("people/new/", people.invite, name="invite"),

@@ -14,13 +14,27 @@ from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
-from agents.api import agents, explaining, groups, me, people, routes, service_accounts, sharing, souls, tokens
+from agents.api import (
+    agents,
+    explaining,
+    groups,
+    me,
+    people,
+    policies,
+    providers,
+    routes,
+    service_accounts,
+    sharing,
+    souls,
+    tokens,
+)
 from agents.api.asking import BearerToken, BrowserSession
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
 from runs.api import approvals, conversations, runs
 from sandboxes import api as sandboxes
+from sandboxes import provider_api
 
 logger = logging.getLogger(__name__)
 
@@ -174,6 +188,9 @@ api.add_router("/me", me.router)
 api.add_router("/agents", agents.router)
 api.add_router("/souls", souls.router)
 api.add_router("/routes", routes.router)
+api.add_router("/providers", providers.router)
+api.add_router("/providers", provider_api.router)
+api.add_router("/policies", policies.router)
 api.add_router("/conversations", conversations.router)
 api.add_router("/runs", runs.router)
 api.add_router("/approvals", approvals.router)

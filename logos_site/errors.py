@@ -26,6 +26,12 @@ STATUS = {
     "sandbox_unavailable": 503,
     "sandbox_disconnected": 503,
     "no_route": 409,
+    "provider_auth": 502,
+    "provider_billing": 502,
+    "provider_rate_limit": 502,
+    "provider_timeout": 502,
+    "provider_unreachable": 502,
+    "model_not_found": 502,
 }
 
 

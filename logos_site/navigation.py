@@ -18,7 +18,7 @@ from agents.models import User
 @dataclass(frozen=True, slots=True)
 class Link:
     """A place of the site: ``key`` is the letter that goes there after ``g``; ``action`` the one whose role is needed,
-    "" for everyone signed in; ``group`` begins a new one above it."""
+    "" for everyone signed in; ``group`` begins a new one above it; ``within`` begins addresses that belong to it."""
 
     label: str
     path: str
@@ -27,6 +27,7 @@ class Link:
     action: str = ""
     group: str = ""
     staff: bool = False
+    within: tuple[str, ...] = ()
 
 
 LINKS = (
@@ -35,9 +36,9 @@ LINKS = (
     Link("Runs", "/runs/", "runs", "r", "run.view"),
     Link("Agents", "/agents/", "agent", "a", "agent.view", group="Build"),
     Link("Souls", "/souls/", "book", "s", "soul.view"),
-    Link("Models", "/models/", "model", "m", "agent.create"),
+    Link("Models", "/models/", "model", "m", "agent.create", within=("/providers/",)),
     Link("Policies", "/policies/", "shield", "p", "agent.create"),
-    Link("People", "/people/", "people", "u", "user.manage", group="Operate"),
+    Link("People", "/people/", "people", "u", "user.manage", group="Operate", within=("/groups/",)),
     Link("Audit", "/audit/", "clock", "l", "audit.view"),
     Link("Console", "/admin/", "console", "x", staff=True),
 )
@@ -77,7 +78,7 @@ def _drawn(user: User, path: str) -> list[dict[str, Any]]:
 
 
 def _shown(link: Link, path: str, badge: Badge | None) -> dict[str, Any]:
-    is_current = path == link.path if link.path == "/" else path.startswith(link.path)
+    is_current = path == link.path if link.path == "/" else path.startswith((link.path, *link.within))
     return {
         "label": link.label,
         "url": link.path,

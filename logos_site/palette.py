@@ -112,7 +112,7 @@ def _actions(user: User, text_words: list[str]) -> list[Hit]:
         ("soul.create", "New soul", "plus", ("agents:soul-new", "admin:agents_soul_add")),
         ("route.create", "Add a model", "plus", ("agents:route-new",)),
         ("policy.create", "New policy", "plus", ("agents:policy-new",)),
-        ("user.manage", "New person", "plus", ("agents:person-new", "admin:agents_user_add")),
+        ("user.manage", "New person", "plus", ("agents:invite",)),
     ]
     actions = [
         Hit(title, icon, url)
@@ -227,7 +227,7 @@ def _people(user: User, text_words: list[str]) -> list[Hit]:
 
 
 def _person_page(user: User, pk: int) -> str:
-    return _page_of("person", pk) or (reverse("admin:agents_user_change", args=[pk]) if user.is_staff else "")
+    return reverse("agents:person", args=[pk])
 
 
 def _page_of(kind: str, pk: Any) -> str:

@@ -26,6 +26,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     path("", include("agents.urls")),
+    path("", include("sandboxes.urls")),
     path("", include("runs.urls")),
 ]
 

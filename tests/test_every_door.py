@@ -70,7 +70,8 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "account_id": rows[SocialAccount].pk if "sign-in" in address else rows[User].pk,
         "provider_id": "corp",
         "pk": rows[Authenticator].pk,
-        "route_id": "route_unknown",
+        "route_id": rows[ModelRoute].pk,
+        "policy_id": rows[Policy].pk,
         "collection": "agents",
         "kind": "agent",
         "seq": 1,
@@ -108,6 +109,7 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
     return {
         "text": "Mine now.",
         "revision": 1,
+        "version": 1,
         "choice": "once",
         "name": "mine",
         "person": "mallory",

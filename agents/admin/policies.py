@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 
 from agents.admin.grants import POLICY_GRANTS
 from agents.admin_base import SharedAdmin
 from agents.models import Policy
-
-# example.org, *.example.org, example.org:8443, 10.0.0.7, [::1]:443
-_HOST = re.compile(
-    r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:\d{1,5})?|\[[0-9a-f:]+\](:\d{1,5})?"
-)
-
-
-class HostLines(forms.CharField):
-    """Host names, one a line, as a list."""
-
-    widget = forms.Textarea
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(value) if isinstance(value, list) else value
-
-    def clean(self, value: Any) -> list[str]:
-        hosts = [line.strip().lower() for line in (super().clean(value) or "").splitlines() if line.strip()]
-        for host in hosts:
-            if not _HOST.fullmatch(host):
-                raise ValidationError(f"{host[:80]} is not a host name.")
-        return list(dict.fromkeys(hosts))
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return super().has_changed(self.prepare_value(initial), data)
+from agents.policies import HostLines
 
 
 class PolicyForm(forms.ModelForm):

@@ -93,6 +93,19 @@ def page(rows: QuerySet[M], query: PageQuery, *, newest_first: bool = True) -> d
 NEXT = Field(None, description="Send it as `after` to get the next page; null on the last.")
 
 
+# Every PATCH names the version it was written from, so that nobody overwrites what they have not read.
+Version = Annotated[int, Field(ge=1, description="The `version` you read; 409 `stale` if somebody saved since.")]
+
+
+def given(body: Schema, nullable: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a PATCH really sent, but for its version. Invalid for a null where a value must be."""
+    fields = body.dict(exclude_unset=True, exclude={"version"})
+    for name, value in fields.items():
+        if value is None and name not in nullable:
+            raise Invalid(f"{name} cannot be null.", field=name, action="Leave it out to keep it.")
+    return fields
+
+
 class PersonRef(Schema):
     """A person, as others see them."""
 

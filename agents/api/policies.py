@@ -1,0 +1,138 @@
+"""/api/policies: list, read, write and try policies."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Field, Query, Router, Schema
+
+from agents import permissions, policies
+from agents.api.asking import asker
+from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, page
+from agents.models import Policy, Visibility
+
+router = Router(tags=["Policies"])
+
+EXAMPLE: dict[str, Any] = {
+    "id": "policy_01jd9z7c3f5h7k9n1q3s5v7x9z",
+    "name": "Python packages",
+    "description": "What pip needs.",
+    "hosts": ["pypi.org", "files.pythonhosted.org"],
+    "owner": {"username": "ada", "name": "Ada Lovelace"},
+    "visibility": "shared",
+    "version": 3,
+    "updated_at": "2026-11-20T09:12:44.120Z",
+}
+
+
+class PolicyOut(Schema):
+    """Hosts that agents with this policy may reach, once egress is enforced."""
+
+    id: str
+    name: str
+    description: str
+    hosts: list[str]
+    owner: PersonRef | None
+    visibility: Visibility
+    version: int
+    updated_at: datetime
+
+    model_config = {"json_schema_extra": {"example": EXAMPLE}}
+
+
+class PolicyPage(Schema):
+    """Policies, the newest first."""
+
+    items: list[PolicyOut]
+    next: str | None = NEXT
+
+    model_config = {"json_schema_extra": {"example": {"items": [EXAMPLE], "next": None}}}
+
+
+class PolicyIn(Schema):
+    """A new policy."""
+
+    name: Text = Field(description="1 to 80 characters; no other policy has it.")
+    description: Text = Field("", max_length=300)
+    hosts: list[Text] = Field([], max_length=policies.MAX_HOSTS, description="Names, or `*.` and a name; no addresses.")
+    visibility: Visibility = Visibility.PRIVATE
+
+    model_config = {
+        "json_schema_extra": {"example": {name: EXAMPLE[name] for name in ("name", "description", "hosts")}}
+    }
+
+
+class PolicyPatch(Schema):
+    """What is to change; what is left out stays."""
+
+    version: Version
+    name: Text | None = None
+    description: Text | None = Field(None, max_length=300)
+    hosts: list[Text] | None = Field(None, max_length=policies.MAX_HOSTS, description="The whole list.")
+
+    model_config = {"json_schema_extra": {"example": {"version": 3, "hosts": ["pypi.org", "*.pythonhosted.org"]}}}
+
+
+class Attempt(Schema):
+    """Where an agent would connect to."""
+
+    host: Text = Field("", max_length=300)
+    port: int = Field(443, ge=1, le=65_535)
+
+
+class Answer(Schema):
+    """Whether this policy alone would let it through, and why."""
+
+    allowed: bool
+    reason: str
+
+    model_config = {
+        "json_schema_extra": {"example": {"allowed": True, "reason": "The rule Python packages allows it."}}
+    }
+
+
+def rows() -> Any:
+    """Policies with everything an answer shows, in one query."""
+    return Policy.objects.select_related("owner")
+
+
+@router.get("", response=PolicyPage, operation_id="list_policies", summary="List policies")
+def list_policies(request: HttpRequest, query: Query[PageQuery]) -> dict:
+    """The policies you own, were given, or that are shared."""
+    return page(permissions.visible(asker(request), rows()), query)
+
+
+@router.post("", response={201: PolicyOut}, operation_id="create_policy", summary="Write a policy")
+def create_policy(request: HttpRequest, body: PolicyIn) -> Policy:
+    """A new policy of yours. It does nothing until an agent has it."""
+    return policies.create(
+        asker(request), body.name, body.hosts, description=body.description, visibility=body.visibility
+    )
+
+
+@router.get("/{policy_id}", response=PolicyOut, operation_id="get_policy", summary="Read a policy")
+def get_policy(request: HttpRequest, policy_id: Text) -> Policy:
+    """One policy by its id."""
+    return permissions.fetch(asker(request), "policy.view", rows(), pk=policy_id)
+
+
+@router.patch("/{policy_id}", response=PolicyOut, operation_id="change_policy", summary="Change a policy")
+def change_policy(request: HttpRequest, policy_id: Text, body: PolicyPatch) -> Policy:
+    """Set what the body holds. 409 `stale` when somebody saved since the `version` you read."""
+    return policies.change(asker(request), policy_id, body.version, **given(body))
+
+
+@router.delete("/{policy_id}", response={204: None}, operation_id="delete_policy", summary="Delete a policy")
+def delete_policy(request: HttpRequest, policy_id: Text) -> None:
+    """Delete a policy no agent has; 409 while one has it."""
+    policies.remove(asker(request), policy_id)
+
+
+@router.get("/{policy_id}/reach", response=Answer, operation_id="try_policy", summary="Would it reach?")
+def try_policy(request: HttpRequest, policy_id: Text, query: Query[Attempt]) -> dict:
+    """Try a host and port on this policy alone; nothing is connected to."""
+    policy = permissions.fetch(asker(request), "policy.view", rows(), pk=policy_id)
+    verdict = policies.would_reach(policy, query.host, query.port)
+    return {"allowed": verdict.allowed, "reason": verdict.reason}

@@ -1,0 +1,122 @@
+"""Write policies: create, change and delete them, with the rules that hold for every door, and try one host on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from agents import hosts, permissions
+from agents.editing import editing
+from agents.errors import Conflict, Invalid
+from agents.invisible import first_hidden
+from agents.models import Agent, Policy, User, Visibility
+from agents.reach import Reach, Rule, Verdict
+
+MAX_HOSTS = 500
+MAX_NAMED = 5
+
+
+def clean_hosts(named: Iterable[str]) -> list[str]:
+    """The hosts in their one spelling, each once, in the order given; Invalid with the first that is none."""
+    given = [host.strip() for host in named]
+    if len(given) > MAX_HOSTS:
+        raise Invalid(f"A policy may name {MAX_HOSTS} hosts; this one names {len(given):,}.", field="hosts")
+    return list(dict.fromkeys(hosts.pattern(host) for host in given if host))
+
+
+def clean_name(name: str, what: str = "A policy") -> str:
+    """The name without surrounding blanks; Invalid when empty, too long or holding what cannot be seen."""
+    name = name.strip()
+    if not 1 <= len(name) <= 80 or "\n" in name or "\t" in name or first_hidden(name) is not None:
+        raise Invalid(f"{what}'s name has 1 to 80 visible characters.", field="name")
+    return name
+
+
+def create(
+    owner: User, name: str, named: Iterable[str] = (), *, description: str = "", visibility: str = Visibility.PRIVATE
+) -> Policy:
+    """A new policy of ``owner``, who must be allowed to add policies."""
+    permissions.require(owner, "policy.create")
+    policy = Policy(owner=owner, visibility=visibility)
+    _fill(policy, {"name": name, "description": description, "hosts": named})
+    return _saved(policy)
+
+
+def change(user: User, policy_id: str, version: int, **fields: Any) -> Policy:
+    """Set these of name, description and hosts. Raises NotFound, Stale when somebody saved since ``version``, Invalid,
+    Conflict for a name that is taken. Nothing is saved when nothing differs."""
+    with editing(user, "policy.edit", Policy.objects.all(), policy_id, version) as policy:
+        before = (policy.name, policy.description, policy.hosts)
+        _fill(policy, fields)
+        return policy if before == (policy.name, policy.description, policy.hosts) else _saved(policy)
+
+
+def remove(user: User, policy_id: str) -> None:
+    """Delete a policy for which no living agent needs it; Conflict otherwise, naming the agents ``user`` may see."""
+    with editing(user, "policy.manage", Policy.objects.all(), policy_id, None) as policy:
+        using = Agent.objects.alive().filter(policies=policy)
+        if using.exists():
+            raise Conflict(
+                f"This policy is used by {named_agents(user, using)}.", action="Take it from those agents first."
+            )
+        policy.delete()
+
+
+def named_agents(user: User, agents: Any) -> str:
+    """The names ``user`` may see, for a sentence; of the others only that there are some."""
+    seen = list(permissions.visible(user, agents).order_by("name").values_list("name", flat=True)[: MAX_NAMED + 1])
+    is_more = len(seen) > MAX_NAMED or agents.exclude(pk__in=permissions.visible(user, agents).values("pk")).exists()
+    if not seen:
+        return "agents you may not see"
+    return ", ".join(seen[:MAX_NAMED]) + (" and others" if is_more else "")
+
+
+def would_reach(policy: Policy, host: str, port: int) -> Verdict:
+    """Would an agent that has only this policy reach this host and port? The same rule the egress proxy decides by."""
+    try:
+        known = tuple(clean_hosts(policy.hosts))
+    except Invalid as error:
+        return Verdict(False, "", f"This policy cannot be used: {error.message}")
+    return Reach([Rule(name=policy.name, hosts=known)] if known else []).decide(host.strip(), port)
+
+
+def _fill(policy: Policy, fields: dict[str, Any]) -> None:
+    if "name" in fields:
+        policy.name = clean_name(fields["name"])
+    if "description" in fields:
+        policy.description = fields["description"].strip()
+        if len(policy.description) > 300:
+            raise Invalid("A description may have 300 characters.", field="description")
+    if "hosts" in fields:
+        policy.hosts = clean_hosts(fields["hosts"])
+
+
+def _saved(policy: Policy) -> Policy:
+    try:
+        with transaction.atomic():
+            policy.save()
+    except IntegrityError as error:
+        raise Conflict("This name is taken.", reason="name_taken", action="Choose another one.") from error
+    return policy
+
+
+class HostLines(forms.CharField):
+    """A form field of host names, one a line, as a list."""
+
+    widget = forms.Textarea
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> list[str]:
+        try:
+            return clean_hosts((super().clean(value) or "").splitlines())
+        except Invalid as error:
+            raise ValidationError(f"{error.message} {error.action}".strip()) from error
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return super().has_changed(self.prepare_value(initial), data)

@@ -1,0 +1,20 @@
+"""What a page may offer for one row: the actions of its family that this person may do, in one query."""
+
+from __future__ import annotations
+
+from django.db.models import Model
+
+from agents import permissions
+from agents.models import User
+from agents.standing import reasons
+
+
+def offers(user: User, row: Model) -> dict[str, bool]:
+    """ "edit", "manage", … of this row's family, each with whether ``user`` may do it to ``row``."""
+    standing = permissions.standing_of(user, row)
+    family = f"{permissions.family(type(row))}."
+    return {
+        name.removeprefix(family): bool(reasons(action, standing))
+        for name, action in permissions.ACTIONS.items()
+        if name.startswith(family) and action.level
+    }

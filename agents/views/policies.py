@@ -1,0 +1,165 @@
+"""The pages of policies: the list, one with its hosts, who has it and what it would let through, a new one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from agents import permissions, policies
+from agents.editing import Stale
+from agents.errors import LogosError
+from agents.models import Agent, Policy, Visibility
+from agents.views import conflicts, deciding, listing
+from agents.views.access import person, signed_in
+from agents.views.forms import complain
+from agents.views.listing import Choice, Filters
+
+SHOWN_AGENTS = 12
+
+
+class PolicyForm(forms.Form):
+    """What may change of a policy."""
+
+    name = forms.CharField(max_length=80)
+    description = forms.CharField(required=False, max_length=300)
+    hosts = policies.HostLines(
+        required=False,
+        help_text="One a line: pypi.org, or *.example.org for everything below it. Addresses are refused.",
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "class": "mono"}),
+    )
+    version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
+
+    use_required_attribute = False
+
+    @classmethod
+    def of(cls, policy: Policy) -> PolicyForm:
+        """The form with what is stored."""
+        return cls(initial={name: getattr(policy, name) for name in ("name", "description", "hosts", "version")})
+
+
+class NewPolicy(PolicyForm):
+    """A policy that is not there yet."""
+
+    version = None  # type: ignore[assignment]  # how Django is told to leave a field out
+    visibility = forms.ChoiceField(label="Who may use it", choices=Visibility.choices)
+
+
+class Attempt(forms.Form):
+    """Where an agent would connect to."""
+
+    host = forms.CharField(max_length=300)
+    port = forms.IntegerField(min_value=1, max_value=65_535, initial=443)
+
+    use_required_attribute = False
+
+
+@require_safe
+@signed_in
+def policy_list(request: HttpRequest) -> HttpResponse:
+    """The policies one may see."""
+    user = person(request)
+    shared = Choice("visibility", "Access", (("private", "private"), ("shared", "shared")))
+    filters = Filters(request.GET, shared, hint="Name or description")
+    rows = permissions.visible(user, Policy.objects.select_related("owner"))
+    if visibility := filters.chosen("visibility"):
+        rows = rows.filter(visibility=visibility)
+    page = listing.page(filters.search(rows, "name", "description"), filters, order="name")
+    context = {"filters": filters, "page": page, "may_add": permissions.may(user, "policy.create")}
+    return render(request, "policies/list.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def policy_detail(request: HttpRequest, policy_id: str) -> HttpResponse:
+    """One policy; who may edit it does so here, and whoever sees it tries a host on it."""
+    user = person(request)
+    policy = permissions.fetch(user, "policy.view", Policy.objects.select_related("owner"), pk=policy_id)
+    if request.method != "POST":
+        return _detail(request, policy, PolicyForm.of(policy))
+    form = PolicyForm(request.POST)
+    if not form.is_valid():
+        permissions.require(user, "policy.edit", policy)
+        return _detail(request, policy, form, status=400)
+    fields = dict(form.cleaned_data)
+    try:
+        policies.change(user, policy_id, fields.pop("version"), **fields)
+    except Stale as stale:
+        first = conflicts.for_form(stale, form, user)
+        return _detail(request, stale.row, PolicyForm(first.data), status=409, conflict=first)
+    except LogosError as error:
+        if error.reason == "not_found":
+            raise
+        complain(form, error)
+        return _detail(request, policy, form, status=400)
+    messages.success(request, f"{fields['name']} is saved.")
+    return redirect("agents:policy-detail", policy_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def policy_new(request: HttpRequest) -> HttpResponse:
+    """Write a policy."""
+    user = person(request)
+    permissions.require(user, "policy.create")
+    form = NewPolicy(request.POST or None)
+    if form.is_valid():
+        given = dict(form.cleaned_data)
+        try:
+            policy = policies.create(user, given.pop("name"), given.pop("hosts"), **given)
+        except LogosError as error:
+            complain(form, error)
+        else:
+            messages.success(request, f"{policy.name} is written. It does nothing until an agent has it.")
+            return redirect("agents:policy-detail", policy.pk)
+    return render(request, "policies/new.html", {"form": form}, status=400 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@signed_in
+def policy_delete(request: HttpRequest, policy_id: str) -> HttpResponse:
+    """Asks, then deletes; says whose it is when it has to stay."""
+    user = person(request)
+    policy = permissions.fetch(user, "policy.manage", Policy.objects.all(), pk=policy_id)
+    error = None
+    if request.method == "POST":
+        try:
+            policies.remove(user, policy_id)
+        except LogosError as refused:
+            if refused.reason == "not_found":
+                raise
+            error = refused
+        else:
+            messages.success(request, f"{policy.name} is deleted.")
+            return redirect("agents:policy-list")
+    context = {
+        "question": f"Delete policy {policy.name}?",
+        "words": "Nobody can give it to an agent any more. Runs keep a copy of what was allowed to them.",
+        "button": f"Delete policy {policy.name}",
+        "back": reverse("agents:policy-detail", args=[policy_id]),
+        "error": error,
+    }
+    return render(request, "_confirm.html", context, status=409 if error else 200)
+
+
+def _detail(request: HttpRequest, policy: Policy, form: PolicyForm, status: int = 200, **extra: Any) -> HttpResponse:
+    user = person(request)
+    using = permissions.visible(user, Agent.objects.alive().filter(policies=policy)).order_by("name")
+    attempt = Attempt(request.GET) if request.GET.get("host") else Attempt()
+    verdict = policies.would_reach(policy, **attempt.cleaned_data) if attempt.is_valid() else None
+    context = {
+        "policy": policy,
+        "form": form,
+        "may": deciding.offers(user, policy),
+        "agents": using[: SHOWN_AGENTS + 1],
+        "shown": SHOWN_AGENTS,
+        "attempt": attempt,
+        "verdict": verdict,
+        **extra,
+    }
+    return render(request, "policies/detail.html", context, status=status)

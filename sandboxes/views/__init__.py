@@ -1,0 +1,1 @@
+"""Pages about where models answer from."""
