@@ -69,6 +69,12 @@ EVENTS: dict[str, str] = {
     "erased": "erased a person",
     "key_replaced": "replaced a key",
     "key_removed": "removed a key",
+    "capability_on": "turned on a capability",
+    "capability_off": "turned off a capability",
+    "secret_set": "set a secret of an agent",
+    "secret_removed": "removed a secret of an agent",
+    "secret_grant": "changed what a secret of an agent is given to",
+    "keys_rotated": "sealed every secret with a new key",
     "refused": "was refused",
 }
 

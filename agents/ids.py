@@ -76,3 +76,15 @@ def approval_id() -> str:
 
 def export_id() -> str:
     return f"export_{ulid()}"
+
+
+def capability_id() -> str:
+    return f"cap_{ulid()}"
+
+
+def secret_id() -> str:
+    return f"sec_{ulid()}"
+
+
+def document_id() -> str:
+    return f"doc_{ulid()}"

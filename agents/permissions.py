@@ -21,7 +21,10 @@ from agents import acting
 from agents.errors import LogosError, NotFound
 from agents.models import (
     Agent,
+    AgentCapability,
+    AgentDocument,
     AgentGroupGrant,
+    AgentSecret,
     AgentUserGrant,
     ModelRoute,
     ModelRouteGroupGrant,
@@ -65,6 +68,13 @@ ACTIONS: dict[str, Action] = {
         Action("agent.edit", "Change an agent's soul, tools, model and policies", "edit", MEMBERS),
         Action("agent.manage", "Share, archive or delete an agent", "manage", MEMBERS),
         Action("agent.create", "Create agents of one's own", "", MEMBERS),
+        Action("capability.view", "See which capabilities of an agent are on", "view", EVERYONE),
+        Action("capability.switch", "Turn an agent's local capabilities on, and any capability off", "edit", MEMBERS),
+        Action("capability.trust", "Turn on capabilities that send an agent's data to others", "manage", MEMBERS),
+        Action("secret.view", "See the names of an agent's secrets (never their values)", "edit", MEMBERS),
+        Action("secret.edit", "Set, replace and remove an agent's secrets", "edit", MEMBERS),
+        Action("document.view", "Read the documents installed for an agent", "view", EVERYONE),
+        Action("document.edit", "Write the documents installed for an agent", "edit", MEMBERS),
         Action("soul.view", "Read a soul", "view", EVERYONE),
         Action("soul.edit", "Write a new revision of a soul", "edit", MEMBERS),
         Action("soul.manage", "Share, archive or delete a soul", "manage", MEMBERS),
@@ -121,6 +131,10 @@ class Verdict:
         return self.allowed
 
 
+# The parts of an agent that are rows of this room; those above say it in their own models.
+for _part in (AgentCapability, AgentSecret, AgentDocument):
+    setattr(_part, "permission", Rows(root="agent"))  # noqa: B010 (the models cannot name what is defined here)
+
 # The rows that hold the grants on a root: those to people, those to groups.
 GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
     Agent: (AgentUserGrant, AgentGroupGrant),
@@ -132,6 +146,14 @@ GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
 # Models without actions of their own are seen by whoever may see what they are part of. Model calls are the
 # exception: those of a shared agent tell what everybody asked of it, so they have actions for who manages it.
 _FAMILIES = {"message": "conversation", "approval": "run"}
+
+_NOUNS = {
+    "modelroute": "route",
+    "inferencecall": "call",
+    "agentcapability": "capability",
+    "agentsecret": "secret",
+    "agentdocument": "document",
+}
 
 # What "shared" gives to everyone who may sign in.
 SHARED_LEVEL: dict[type[Model], str] = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view"}
@@ -320,7 +342,7 @@ def _codename(level: str, model: type[Model]) -> str:
 def noun(model: type[Model]) -> str:
     """What people and addresses call a row of ``model``: agent, route, call."""
     name = model._meta.model_name or ""
-    return {"modelroute": "route", "inferencecall": "call"}.get(name, name)
+    return _NOUNS.get(name, name)
 
 
 def family(model: type[Model]) -> str:

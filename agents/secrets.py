@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -90,6 +93,18 @@ def unseal(sealed: str) -> str:
         ) from error
 
 
+def forms(values: Iterable[str]) -> frozenset[str]:
+    """The ways in which these secrets may stand in a record: as they are, quoted, encoded, and line by line."""
+    found: set[str] = set()
+    for value in values:
+        raw = value.encode()
+        found |= {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")}
+        found |= {base64.b64encode(raw).decode().rstrip("="), raw.hex()}
+        lines = value.split("\n")
+        found |= {line.strip() for line in lines if len(line.strip()) >= 12} if len(lines) > 1 else set()
+    return frozenset(form for form in found if len(form) >= 6)
+
+
 def redact(text: str, known: Iterable[str] = ()) -> str:
     """``text`` with every known secret and everything shaped like one masked."""
     for secret in sorted(known, key=len, reverse=True):
@@ -106,7 +121,17 @@ def _may_hold_one(text: str) -> bool:
     return any(hint in lower for hint in _WORD_HINTS)
 
 
-def settled(text: str) -> int:
+def settled(text: str, known: Iterable[str] = ()) -> int:
     """How much of a text that still grows can be redacted and shown: what follows may be half a secret."""
     tail = _HALF.search(text, max(0, len(text) - _LONGEST))
-    return tail.start() if tail else len(text)
+    return min((tail.start() if tail else len(text)), *(_before_half(text, secret) for secret in known), len(text))
+
+
+def _before_half(text: str, secret: str) -> int:
+    """Where the beginning of ``secret`` with which ``text`` ends, begins; the length of the text when there is none."""
+    at = text.find(secret[0], max(0, len(text) - len(secret) + 1))
+    while at >= 0:
+        if secret.startswith(text[at:]):
+            return at
+        at = text.find(secret[0], at + 1)
+    return len(text)

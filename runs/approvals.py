@@ -23,16 +23,16 @@ HIDDEN = "Not all of this command is shown: a part looks like a secret, or it is
 CHOICES = {"once": ApprovalState.ALLOWED, "deny": ApprovalState.DENIED}
 
 
-def request(run_id: str, command: str, description: str) -> Approval:
-    """Write down what the runtime asks for; it waits until decided or expired."""
+def request(run_id: str, command: str, description: str, known: events.Known = frozenset()) -> Approval:
+    """Write down what the runtime asks for, without its ``known`` secrets; it waits until decided or expired."""
     subject = hashlib.sha256(canonical({"run": run_id, "command": events.unbroken(command)})).hexdigest()
-    kept = events.storable(command)
+    kept = events.storable(command, known)
     if kept != events.unbroken(command):
         description = f"{HIDDEN} {description}"
     return Approval.objects.create(
         run_id=run_id,
         command=kept,
-        description=events.plain(description)[:500],
+        description=events.plain(description, known)[:500],
         subject_hash=subject,
         expires_at=timezone.now() + timedelta(seconds=settings.LOGOS_APPROVAL_TIMEOUT_S),
     )

@@ -39,7 +39,7 @@ class Asking:
 
     async def ask(self, command: str, description: str) -> None:
         """Put a question of the runtime to the person."""
-        asked = await self._db(approvals.request, self._run_id, command, description)
+        asked = await self._db(approvals.request, self._run_id, command, description, self._recorder.known)
         await self._db(work.enter, self._run_id, Status.WAITING)
         self._show(asked)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from agents import agent_secrets
 from agents.models import Agent
 from agents.routes import route_of
 from runs.stamp import ModelPart, PermissionsPart, RuntimePart, SoulPart, Stamp, ToolsPart, fingerprint
@@ -18,13 +19,24 @@ __all__ = ["compose", "fingerprint"]
 def compose(agent: Agent) -> dict[str, Any]:
     """The five dimensions as JSON. Invalid when the agent has no model to answer with."""
     route, soul = route_of(agent), agent.soul
-    hosts = sorted({host for policy in agent.policies.all() for host in policy.hosts})
+    agreed = agent.agreed_capabilities()
+    hosts = {host for policy in agent.policies.all() for host in policy.hosts}
+    hosts |= {host for capability in agreed for host in capability.hosts}
+    written = agent.documents.order_by("path").values_list("path", "sha256")
     return Stamp(
         agent_id=agent.pk,
         agent_name=agent.name,
-        soul=SoulPart(soul.pk, soul.name, soul.revision, hashlib.sha256(soul.text.encode()).hexdigest()),
-        tools=ToolsPart(tuple(sorted(agent.active_toolsets()))),
+        soul=SoulPart(
+            soul.pk,
+            soul.name,
+            soul.revision,
+            hashlib.sha256(soul.text.encode()).hexdigest(),
+            tuple(map(" ".join, written)),
+        ),
+        tools=ToolsPart(tuple(sorted(agent.active_toolsets())), tuple(each.label for each in agreed)),
         runtime=RuntimePart(agent.runtime, runtime.VERSION),
         model=ModelPart(route.pk, route.provider.name, route.provider.kind, route.model, route.context_length),
-        permissions=PermissionsPart(settings.LOGOS_SANDBOX_DRIVER, tuple(hosts), "manual"),
+        permissions=PermissionsPart(
+            settings.LOGOS_SANDBOX_DRIVER, tuple(sorted(hosts)), "manual", agent_secrets.granted_names(agent)
+        ),
     ).as_json()

@@ -70,6 +70,7 @@ class Ending:
 
     async def commit(self, outcome: Outcome) -> None:
         """Commit the end with everything before it, then show it."""
+        outcome = replace(outcome, text=self._clean(outcome.text), message=self._clean(outcome.message))
         self.figures.tool_calls = self.sink.merger.started
         if outcome.status == Status.CANCELLED and not outcome.by:
             by = await self.tools.db(_cancelled_by, self.run_id)
@@ -94,6 +95,9 @@ class Ending:
                 await asyncio.sleep(FINISH_PAUSE_S)
         self.tools.writer.forget(self.run_id)
         logger.info("The run ended: %s %s", outcome.status, outcome.code)
+
+    def _clean(self, text: str) -> str:
+        return events.plain(text, self.recorder.known)
 
 
 def known_figures(known: list[events.Event]) -> Figures:

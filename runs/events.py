@@ -23,6 +23,9 @@ from runs.stamp import canonical
 
 GENESIS = "0" * 64
 
+# What else must not be in a record: the forms of an agent's secrets.
+Known = frozenset[str]
+
 # What is longer is cut before it is stored; the runtime itself cuts tool output near 50,000.
 MAX_DATA_CHARS = 64_000
 MAX_EVENT_CHARS = 128_000
@@ -67,24 +70,24 @@ def digest_of(event: Event, previous: str) -> str:
     return hashlib.sha256(previous.encode() + canonical(body)).hexdigest()
 
 
-def redacted(data: dict[str, Any]) -> dict[str, Any]:
-    """``data`` as any database takes it: secrets masked, NUL bytes and halves of surrogate pairs gone, numbers
+def redacted(data: dict[str, Any], known: Known = frozenset()) -> dict[str, Any]:
+    """``data`` as any database takes it: secrets masked (``known`` ones and what is shaped like one), NUL bytes and halves of surrogate pairs gone, numbers
     that JSON does not know as text, and what is endless (strings, lists, nesting) cut."""
-    room = _Room(MAX_EVENT_CHARS)
-    return {storable(str(key)): _clean(value, room, 0) for key, value in data.items()}
+    room = _Room(MAX_EVENT_CHARS, known)
+    return {storable(str(key), known): _clean(value, room, 0) for key, value in data.items()}
 
 
-def storable(text: str) -> str:
+def storable(text: str, known: Known = frozenset()) -> str:
     """``plain`` text, cut at ``MAX_DATA_CHARS`` and never inside a secret."""
     if len(text) <= MAX_DATA_CHARS:
-        return plain(text)
+        return plain(text, known)
     text = text[:MAX_DATA_CHARS]
-    return plain(text[: secrets.settled(text)]) + CUT
+    return plain(text[: secrets.settled(text, known)], known) + CUT
 
 
-def plain(text: str) -> str:
+def plain(text: str, known: Known = frozenset()) -> str:
     """``text`` with secrets masked and without what PostgreSQL or UTF-8 refuse."""
-    return secrets.redact(unbroken(text))
+    return secrets.redact(unbroken(text), known)
 
 
 def unbroken(text: str) -> str:
@@ -95,17 +98,17 @@ def unbroken(text: str) -> str:
 
 
 class _Room:
-    """How many characters an event may still take."""
+    """How many characters an event may still take, and which secrets must not be among them."""
 
-    __slots__ = ("left",)
+    __slots__ = ("known", "left")
 
-    def __init__(self, left: int) -> None:
-        self.left = left
+    def __init__(self, left: int, known: Known) -> None:
+        self.left, self.known = left, known
 
 
 def _clean(value: Any, room: _Room, depth: int) -> Any:
     if isinstance(value, str):
-        text = storable(value) if room.left > 0 else CUT
+        text = storable(value, room.known) if room.left > 0 else CUT
         room.left -= len(text)
         return text
     room.left -= 8
@@ -117,10 +120,10 @@ def _clean(value: Any, room: _Room, depth: int) -> Any:
         return CUT
     if isinstance(value, dict):
         pairs = itertools.takewhile(lambda _: room.left > 0, value.items())
-        return {storable(str(key)): _clean(item, room, depth + 1) for key, item in pairs}
+        return {storable(str(key), room.known): _clean(item, room, depth + 1) for key, item in pairs}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(item, room, depth + 1) for item in itertools.takewhile(lambda _: room.left > 0, value)]
-    return storable(str(value))
+    return storable(str(value), room.known)
 
 
 def _number(value: int | float) -> int | float | str:

@@ -68,7 +68,7 @@ class Execution:
     def __init__(self, job: Work, tools: Tools, seq: int, known: list[events.Event]) -> None:
         self.job, self.tools = job, tools
         self.merger = Merger(time.monotonic, router_drives=bool(job.runtime_run_id), known=known)
-        self.recorder = Recorder(job.run_id, seq, tools.writer, tools.hub)
+        self.recorder = Recorder(job.run_id, seq, tools.writer, tools.hub, job.known_values)
         self.sink = RunSink(self.recorder, self.merger, known_figures(known))
         self.ending = Ending(job.run_id, self.recorder, self.sink, tools)
         self.asking = Asking(job.run_id, self.recorder, tools.db, known)
@@ -123,6 +123,7 @@ class Execution:
         """Prepare, start, follow. Overridden for a run that is taken over."""
         await self.tools.db(work.enter, self.job.run_id, Status.PROVISIONING)
         self.resident = await self._or_stopped(self.tools.residents.get(self.job.agent_id, self._progress))
+        self.recorder.keep_out(self.resident.running.known_values)
         self.lease = self.tools.lanes.lease(
             self.resident.running.sandbox_id, self.job.run_id, self.job.target, self.sink
         )

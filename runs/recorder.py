@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -145,8 +145,9 @@ class Writer:
 class Recorder:
     """The events of one run, numbered. Used on the engine's event loop."""
 
-    def __init__(self, run_id: str, seq: int, writer: Writer, hub: Hub) -> None:
+    def __init__(self, run_id: str, seq: int, writer: Writer, hub: Hub, known: Iterable[str] = ()) -> None:
         self.run_id = run_id
+        self.known = secrets.forms(known)
         self._sealed = False
         self.seq = seq
         self._writer, self._hub = writer, hub
@@ -156,11 +157,15 @@ class Recorder:
         self._timer: asyncio.TimerHandle | None = None
         self._quiet_until = 0.0
 
+    def keep_out(self, values: Iterable[str]) -> None:
+        """From now on these secrets are masked too."""
+        self.known |= secrets.forms(values)
+
     def emit(self, kind: str, data: dict[str, Any]) -> Event:
         """Record one event, after any text that was still growing."""
         # A model call is reported while the runtime still hands on its last words.
         self._send_text(complete=kind != "model.call")
-        return self._put(kind, events.redacted(data))
+        return self._put(kind, events.redacted(data, self.known))
 
     def grow(self, kind: str, text: str) -> None:
         """Add to ``text.delta`` or ``reasoning.delta``; pieces that come close together become one event."""
@@ -189,13 +194,13 @@ class Recorder:
         if not self._parts:
             return
         text = "".join(self._parts)
-        ready = len(text) if complete else secrets.settled(text)
+        ready = len(text) if complete else secrets.settled(text, self.known)
         self._parts = [text[ready:]] if ready < len(text) else []
         self._size = len(text) - ready
         if ready:
             self._quiet_until = asyncio.get_running_loop().time() + COALESCE_S
-            for piece in _pieces(text[:ready]):
-                self._put(self._kind, events.redacted({"text": piece}))
+            for piece in _pieces(text[:ready], self.known):
+                self._put(self._kind, events.redacted({"text": piece}, self.known))
 
     def final(self, kind: str, data: dict[str, Any]) -> Event:
         """The run's last event: numbered, not yet stored or shown. The caller stores it with the run's row
@@ -203,7 +208,7 @@ class Recorder:
         self.flush_text()
         self._sealed = True
         self.seq += 1
-        return Event(self.run_id, self.seq, kind, events.redacted(data), events.now())
+        return Event(self.run_id, self.seq, kind, events.redacted(data, self.known), events.now())
 
     async def flush(self) -> None:
         """Return when everything emitted so far is committed."""
@@ -220,10 +225,10 @@ class Recorder:
         return event
 
 
-def _pieces(text: str) -> Iterator[str]:
+def _pieces(text: str, known: events.Known) -> Iterator[str]:
     """Text that came at once, in parts that no event has to cut, none ending inside a secret."""
     while len(text) > PIECE_CHARS:
-        end = secrets.settled(text[:PIECE_CHARS]) or PIECE_CHARS
+        end = secrets.settled(text[:PIECE_CHARS], known) or PIECE_CHARS
         yield text[:end]
         text = text[end:]
     yield text

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,13 @@ class SoulPart:
     name: str
     revision: int
     sha256: str
+    documents: tuple[str, ...] = ()  # "path sha256" of what configuration installs
 
 
 @dataclass(frozen=True, slots=True)
 class ToolsPart:
     toolsets: tuple[str, ...]
+    capabilities: tuple[str, ...] = ()  # "key@version" of what was agreed to
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class PermissionsPart:
     driver: str
     hosts: tuple[str, ...]
     approvals: str
+    secrets: tuple[str, ...] = ()  # the names of what was given, and nothing about the values
 
 
 @dataclass(frozen=True, slots=True)

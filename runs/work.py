@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
-from agents import secrets
+from agents import agent_secrets, secrets
 from agents.models import ModelRoute, User
 from agents.routes import route_of
 from runs import approvals, history
@@ -52,6 +52,7 @@ class Work:
     runtime_session_id: str
     cancel_requested: bool
     age_s: float = field(default=0.0)
+    known_values: frozenset[str] = field(repr=False, default=frozenset())
 
 
 def claim_queued(owner: str, limit: int) -> list[str]:
@@ -102,7 +103,7 @@ def rest(owner: str) -> None:
 
 
 def load(run_id: str) -> Work:
-    """Everything the run needs, the provider's key opened."""
+    """Everything the run needs, the provider's key and the agent's secrets opened."""
     run = Run.objects.select_related("agent__route__provider", "message", "actor").get(pk=run_id)
     route = _route(run)
     before = Message.objects.filter(conversation_id=run.conversation_id, pk__lt=run.message_id).order_by("-pk")
@@ -123,6 +124,7 @@ def load(run_id: str) -> Work:
         runtime_session_id=run.runtime_session_id,
         cancel_requested=run.cancel_requested_at is not None,
         age_s=(timezone.now() - run.created_at).total_seconds(),
+        known_values=agent_secrets.known_values(run.agent),
     )
 
 

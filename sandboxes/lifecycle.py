@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
+from agents.agent_secrets import Granted
 from agents.errors import Conflict, LogosError
 from agents.logcontext import about
-from sandboxes import drivers, records
+from sandboxes import documents, drivers, records
 from sandboxes.driver import SandboxDriver, SandboxError, SandboxSpec
 from sandboxes.hermes import gateway, runtime
 from sandboxes.hermes.configuration import HermesConfig
@@ -52,6 +53,7 @@ class Running:
     driver_state: Mapping[str, Any]
     layers: tuple[str, ...]
     api_key: str = field(repr=False)
+    known_values: frozenset[str] = field(repr=False, default=frozenset())
 
 
 async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
@@ -108,8 +110,8 @@ async def ensure_running(
         installed = runtime.require(Path(settings.LOGOS_HOME))
         config = HermesConfig(MODEL_LABEL, wanted.toolsets, wanted.context_length)
         spec = _spec(wanted, installed, config)
-        digest = configuration_digest(spec)
-        await asyncio.to_thread(_write_files, spec.root, config, wanted.soul)
+        digest = configuration_digest(spec, wanted.secrets)
+        await asyncio.to_thread(_write_files, spec, config, wanted)
         if running := await _answering(wanted, digest, probe):
             return running
         if not await db(records.claim, wanted.sandbox_id, State.STARTING):
@@ -137,17 +139,21 @@ async def stop(agent_id: str, db: Db = in_thread, *, now: bool = False) -> None:
     await db(records.ended, known.sandbox_id, State.STOPPED)
 
 
-def configuration_digest(spec: SandboxSpec) -> str:
-    """What cannot change while a sandbox runs; a running one with another digest is started anew."""
+def configuration_digest(spec: SandboxSpec, given: Iterable[Granted] = ()) -> str:
+    """What cannot change while a sandbox runs; a running one with another digest is started anew. A secret counts
+    with its version: its value, even hashed, could be guessed from what is stored."""
     parts = [spec.mounts, sorted(spec.files.items()), spec.empty_dirs, spec.listen, sorted(spec.environment.items())]
-    return hashlib.sha256(repr([*parts, spec.limits, spec.uid]).encode()).hexdigest()
+    marks = sorted(each.mark for each in given)
+    return hashlib.sha256(repr([*parts, spec.limits, spec.uid, marks]).encode()).hexdigest()
 
 
 async def _answering(wanted: Wanted, digest: str, probe: Probe) -> Running | None:
     """The sandbox as recorded, if it runs, is composed as wanted, and its runtime answers."""
     if wanted.state != State.RUNNING or wanted.configuration_hash != digest or not await probe(wanted):
         return None
-    return Running(wanted.sandbox_id, wanted.driver, wanted.driver_state, wanted.layers, wanted.api_key)
+    return Running(
+        wanted.sandbox_id, wanted.driver, wanted.driver_state, wanted.layers, wanted.api_key, wanted.known_values
+    )
 
 
 async def _start(wanted: Wanted, spec: SandboxSpec, digest: str, progress: Progress, db: Db) -> Running:
@@ -160,7 +166,7 @@ async def _start(wanted: Wanted, spec: SandboxSpec, digest: str, progress: Progr
             progress("Starting the agent runtime")
             attachment = await driver.attach(handle.state)
             try:
-                started = await gateway.start(attachment, spec.root)
+                started = await gateway.start(attachment, spec.root, given=_given(wanted.secrets))
                 # An agent may kill its runtime; it must not be able to answer in its place.
                 await started.execution.guard()
             finally:
@@ -174,9 +180,10 @@ async def _start(wanted: Wanted, spec: SandboxSpec, digest: str, progress: Progr
     except BaseException:
         await db(records.ended, wanted.sandbox_id, State.STOPPED, "Its start was interrupted.")
         raise
+    await db(records.delivered, wanted.secrets)
     await db(records.started, wanted.sandbox_id, dict(handle.state), handle.layers, started.key, digest)
     logger.info("The sandbox runs, its runtime answered after %.2f s", started.ready_s)
-    return Running(wanted.sandbox_id, wanted.driver, handle.state, handle.layers, started.key)
+    return Running(wanted.sandbox_id, wanted.driver, handle.state, handle.layers, started.key, wanted.known_values)
 
 
 async def _clear(driver: SandboxDriver, wanted: Wanted, spec: SandboxSpec) -> None:
@@ -213,12 +220,20 @@ def _spec(wanted: Wanted, installed: runtime.Runtime, config: HermesConfig) -> S
     )
 
 
-def _write_files(root: Path, config: HermesConfig, soul: str) -> None:
+def _given(granted: Iterable[Granted]) -> gateway.Given:
+    return gateway.Given(
+        tools={each.name: each.value for each in granted if "tools" in each.to},
+        commands={each.name: each.value for each in granted if "commands" in each.to},
+    )
+
+
+def _write_files(spec: SandboxSpec, config: HermesConfig, wanted: Wanted) -> None:
     # The agents' users walk through both directories; what is in an agent's own is guarded further down.
-    for directory in (root.parent, root):
+    for directory in (spec.root.parent, spec.root):
         directory.mkdir(mode=0o711, parents=True, exist_ok=True)
     try:
-        write_live_files(root, config, soul)
+        write_live_files(spec.root, config, wanted.soul)
+        documents.install(spec.root, wanted.documents, spec.uid)
     except OSError as error:
         raise as_unavailable(error) from error
 

@@ -14,11 +14,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
 
-from agents import secrets
+from agents import agent_secrets, secrets
+from agents.agent_secrets import Granted
 from agents.errors import NotFound
-from agents.models import Agent
+from agents.models import Agent, AgentSecret
 from agents.routes import route_of
 from sandboxes.claimants import is_dead, process_name
+from sandboxes.documents import Document
 from sandboxes.models import Sandbox, State
 
 # Longer than any start: an unfinished claim means that its process died.
@@ -43,6 +45,9 @@ class Wanted:
     configuration_hash: str
     api_key: str = field(repr=False, default="")
     is_archived: bool = False
+    secrets: tuple[Granted, ...] = field(repr=False, default=())
+    known_values: frozenset[str] = field(repr=False, default=frozenset())
+    documents: tuple[Document, ...] = field(repr=False, default=())
 
 
 def wanted(agent_id: str) -> Wanted:
@@ -66,6 +71,9 @@ def wanted(agent_id: str) -> Wanted:
         configuration_hash=row.configuration_hash,
         api_key=secrets.unseal(row.sealed_api_key),
         is_archived=agent.is_archived,
+        secrets=agent_secrets.granted(agent),
+        known_values=agent_secrets.known_values(agent),
+        documents=tuple(Document(*row) for row in agent.documents.values_list("path", "text", "is_restored")),
     )
 
 
@@ -98,6 +106,11 @@ def is_abandoned(sandbox_id: str) -> bool:
     """Has the process that is starting this sandbox died?"""
     row = Sandbox.objects.filter(pk=sandbox_id).values_list("claimed_by", "claimed_until").first()
     return row is not None and (is_dead(row[0]) or row[1] is None or row[1] < timezone.now())
+
+
+def delivered(given: tuple[Granted, ...]) -> None:
+    """These secrets are in a sandbox now."""
+    AgentSecret.objects.filter(pk__in=[each.id for each in given]).update(delivered_at=timezone.now())
 
 
 def started(sandbox_id: str, driver_state: dict[str, Any], layers: tuple[str, ...], key: str, digest: str) -> None:

@@ -50,6 +50,7 @@ class Residents:
             known = self._known(agent_id, running.driver_state)
             if known is None:
                 known = await self._move_in(agent_id, running)
+            known.running = running
             return known
 
     async def reattach(self, agent_id: str) -> Resident | None:
@@ -58,7 +59,14 @@ class Residents:
             if (known := self._by_agent.get(agent_id)) and not known.gone.is_set():
                 return known
             wanted = await wanted_of(agent_id, self._db)
-            running = Running(wanted.sandbox_id, wanted.driver, wanted.driver_state, wanted.layers, wanted.api_key)
+            running = Running(
+                wanted.sandbox_id,
+                wanted.driver,
+                wanted.driver_state,
+                wanted.layers,
+                wanted.api_key,
+                wanted.known_values,
+            )
             if not wanted.driver_state or await drivers.get(wanted.driver).poll(wanted.driver_state) is not None:
                 return None
             try:

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from agents import composition, retiring
+from agents.admin.agent_parts import AGENT_PARTS
 from agents.admin.grants import AGENT_GRANTS
 from agents.admin_base import SharedAdmin, VisibleRelatedFilter, link
 from agents.errors import Invalid, LogosError
@@ -62,7 +63,7 @@ class AgentAdmin(SharedAdmin):
     delete_action = "agent.manage"
 
     form = AgentForm
-    inlines = AGENT_GRANTS
+    inlines = (*AGENT_PARTS, *AGENT_GRANTS)
     list_display = ("name", "owner", "soul", "model_name", "visibility", "is_alive", "chat")
     list_select_related = ("owner", "soul", "route__provider")
     list_filter = (

@@ -1,7 +1,10 @@
 """The rows of STAMP: people, souls, providers and routes, policies, agents, and the grants on them."""
 
+from agents.models.agent_secrets import AgentSecret
 from agents.models.agents import Agent
 from agents.models.audit import SecurityEvent
+from agents.models.capabilities import AgentCapability
+from agents.models.documents import AgentDocument
 from agents.models.exports import DataExport, ExportState
 from agents.models.grants import (
     AgentGroupGrant,
@@ -23,7 +26,10 @@ from agents.models.souls import Soul, SoulRevision, SoulStatus
 
 __all__ = [
     "Agent",
+    "AgentCapability",
+    "AgentDocument",
     "AgentGroupGrant",
+    "AgentSecret",
     "AgentUserGrant",
     "ApiToken",
     "DataExport",

@@ -9,6 +9,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from agents import ids
+from agents.catalogue import Capability, agreed
 from agents.models.history import Changes
 from agents.models.policies import Policy
 from agents.models.providers import ModelRoute
@@ -86,8 +87,14 @@ class Agent(Shareable):
         return self.deleted_at is not None
 
     def active_toolsets(self) -> tuple[str, ...]:
-        """What the next run gets: the agent's choice within what its soul demands and forbids."""
-        return toolsets_for(self.soul.toolsets, self.toolsets)
+        """What the next run gets: the agent's choice and what its capabilities bring, within what its soul demands
+        and forbids."""
+        brought = [name for entry in self.agreed_capabilities() for name in entry.toolsets]
+        return toolsets_for(self.soul.toolsets, [*self.toolsets, *brought])
+
+    def agreed_capabilities(self) -> list[Capability]:
+        """What is on and was agreed to as it is worded now. One query, none when ``capabilities`` is prefetched."""
+        return agreed({row.key: row.agreed_version for row in self.capabilities.all()})
 
     @property
     def is_archived(self) -> bool:

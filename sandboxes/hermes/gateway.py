@@ -14,9 +14,11 @@ import os
 import secrets
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agents.secrets import redact
 from sandboxes.driver import Attachment, Execution, SandboxError
 from sandboxes.hermes.client import HermesClient
 from sandboxes.hermes.configuration import GATEWAY_PORT, NO_LANE
@@ -66,20 +68,34 @@ def client_for(attachment: Attachment, key: str) -> HermesClient:
     return HermesClient(lambda: attachment.dial(GATEWAY_PORT), key)
 
 
-async def start(attachment: Attachment, root: Path, *, deadline_s: float = READY_DEADLINE_S) -> Gateway:
-    """Start the gateway with a fresh key and return once it answers.
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The agent's secrets: what the runtime's own tools use and keep, and what every command of the agent gets."""
+
+    tools: Mapping[str, str] = field(repr=False, default_factory=dict)
+    commands: Mapping[str, str] = field(repr=False, default_factory=dict)
+
+
+async def start(
+    attachment: Attachment, root: Path, *, given: Given | None = None, deadline_s: float = READY_DEADLINE_S
+) -> Gateway:
+    """Start the gateway with a fresh key and the agent's secrets, and return once it answers.
 
     Raises SandboxError(reason="gateway_failed") when it ends or stays silent, with the end of its log as
     ``detail``; nothing of it is left running then."""
     began = time.monotonic()
     key = secrets.token_hex(24)
     log = root / "engine" / "gateway.log"
-    execution = await _exec(attachment, {"API_SERVER_KEY": key}, log)
+    given = given or Given()
+    line = {"runtime": {**given.tools, "API_SERVER_KEY": key}, "commands": dict(given.commands)}
+    execution = await _exec(attachment, line, log)
     try:
         version = await _ready(attachment, execution, key, log, deadline_s)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(SandboxError):
             await execution.signal(signal.SIGKILL)
+        if isinstance(error, SandboxError):  # the end of a log may repeat what the runtime was given
+            error.detail = redact(error.detail, {*given.tools.values(), *given.commands.values()})
         raise
     return Gateway(key, version, time.monotonic() - began, execution, log)
 
@@ -109,19 +125,33 @@ async def is_alive(attachment: Attachment, key: str) -> bool:
     return True
 
 
-async def _exec(attachment: Attachment, secret: dict[str, str], log: Path) -> Execution:
+async def _exec(attachment: Attachment, secret: Mapping[str, Mapping[str, str]], log: Path) -> Execution:
     reading, writing = os.pipe2(os.O_CLOEXEC)
     output = -1
     try:
-        # The line is far below what a pipe holds, so writing it before anybody reads does not block.
-        os.write(writing, json.dumps(secret).encode() + b"\n")
         output = open_log(log)
         environment = {"API_SERVER_ENABLED": "true", "API_SERVER_PORT": str(GATEWAY_PORT), "HERMES_HOME": HERMES_HOME}
-        return await attachment.exec(list(COMMAND), stdio=(reading, output, output), env=environment)
+        execution = await attachment.exec(list(COMMAND), stdio=(reading, output, output), env=environment)
+        os.close(reading)
+        reading = -1  # so that writing fails, rather than waits, when the launcher ended without reading
+        try:
+            # A pipe holds less than an agent's secrets may be.
+            await asyncio.to_thread(_tell, writing, json.dumps(secret).encode() + b"\n")
+        except BaseException:
+            with contextlib.suppress(SandboxError):
+                await execution.signal(signal.SIGKILL)
+            raise
+        return execution
     finally:
         for descriptor in (reading, writing, output):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def _tell(descriptor: int, line: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError):  # it ended already; whoever waits for its answer says so
+        while line:
+            line = line[os.write(descriptor, line) :]
 
 
 async def _ready(attachment: Attachment, execution: Execution, key: str, log: Path, deadline_s: float) -> str:

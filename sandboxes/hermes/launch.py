@@ -30,26 +30,32 @@ def close_to_others() -> None:
         raise SystemExit("could not protect the runtime's memory; not starting")
 
 
-def take_secrets() -> frozenset[str]:
-    """Read one line of JSON from standard input into the environment, close that door, and return the names."""
-    secrets = {str(name): str(value) for name, value in json.loads(sys.stdin.buffer.readline()).items()}
-    os.environ.update(secrets)
+def take_secrets() -> tuple[frozenset[str], dict[str, str]]:
+    """Read one line of JSON from standard input and close that door.
+
+    What is the runtime's goes into its environment; the names of it are returned, and what every command gets."""
+    line = json.loads(sys.stdin.buffer.readline())
+    own, commands = ({str(name): str(value) for name, value in line[part].items()} for part in ("runtime", "commands"))
+    os.environ.update(own)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    return frozenset(secrets)
+    return frozenset(own), commands
 
 
-def keep_from_children(names: frozenset[str]) -> None:
-    """Start every process without the secrets.
+def keep_from_children(names: frozenset[str], commands: dict[str, str]) -> None:
+    """Start every process without the runtime's secrets, and with those that are for the agent's commands.
 
-    The runtime strips them from its shell tool. But it also starts helpers of its own, git for instance, in a
-    directory whose contents (and so whose hooks) belong to the agent."""
+    The runtime strips secrets from its shell tool. But it also starts helpers of its own, git for instance, in a
+    directory whose contents (and so whose hooks) belong to the agent. And it would strip what the agent's owner
+    gave to commands, when it knows the name; what is for commands is not in the runtime's own environment, where
+    some names would switch parts of it on."""
     plain: Any = subprocess.Popen.__init__
 
     def init(self: Any, *args: Any, env: Any = None, **options: Any) -> None:
         given = os.environ if env is None else env
-        plain(self, *args, env={name: value for name, value in given.items() if name not in names}, **options)
+        kept = {name: value for name, value in given.items() if name not in names}
+        plain(self, *args, env={**kept, **commands}, **options)
 
     subprocess.Popen.__init__ = init  # type: ignore[method-assign]
 
@@ -110,7 +116,7 @@ def stamp_model_calls() -> None:
 
 def main() -> None:
     close_to_others()
-    keep_from_children(take_secrets())
+    keep_from_children(*take_secrets())
     forget_earlier_starts()
     widen_thread_pools()
     carry_context_into_threads()

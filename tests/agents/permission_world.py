@@ -12,7 +12,18 @@ from django.utils import timezone
 
 from agents import permissions
 from agents.errors import NotFound
-from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User, Visibility
+from agents.models import (
+    Agent,
+    AgentCapability,
+    AgentDocument,
+    AgentSecret,
+    ModelRoute,
+    Policy,
+    Provider,
+    Soul,
+    User,
+    Visibility,
+)
 from runs.models import Approval, Conversation, Message, Run, Speaker
 from sandboxes.models import InferenceCall, Sandbox
 from tests.conftest import person
@@ -21,7 +32,7 @@ GRANTS = [(by, level) for by in ("person", "group") for level in permissions.LEV
 RELATIONS = ["owner", "shared", *(f"{by}:{level}" for by, level in GRANTS), "none"]
 ROOTS: tuple[type[Model], ...] = (Agent, Soul, ModelRoute, Policy)
 TALKS: tuple[type[Model], ...] = (Conversation, Message, Run, Approval)
-LIVES: tuple[type[Model], ...] = (Sandbox, InferenceCall)
+LIVES: tuple[type[Model], ...] = (Sandbox, InferenceCall, AgentCapability, AgentSecret, AgentDocument)
 
 
 class World:
@@ -66,6 +77,13 @@ class World:
             id=f"call_{relation}", sandbox=box, run_id="run_x", route_id="r", model="m", status=200,
             streamed=True, duration_ms=1,
         )  # fmt: skip
+        for part in (
+            AgentCapability(agent=agent, key="plan", agreed_version=1),
+            AgentSecret(agent=agent, name="GITHUB_TOKEN", sealed="sealed"),
+            AgentDocument(agent=agent, path="AGENTS.md", text="Be quick.", sha256="0" * 64),
+        ):
+            part.save()
+            self.rows[type(part)][relation] = part
 
     def _talks(self, relation: str, whose: str, owner: User) -> None:
         agent, key = self.rows[Agent][relation], (relation, whose)

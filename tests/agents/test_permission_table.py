@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model
 
 from agents import permissions
-from agents.models import Agent, ModelRoute, Policy, Provider, Role, Soul
+from agents.models import Agent, AgentCapability, AgentDocument, AgentSecret, ModelRoute, Policy, Provider, Role, Soul
 from runs.models import Approval, Conversation, Message, Run
 from sandboxes.models import InferenceCall, Sandbox
 from tests.agents.permission_world import LIVES, RELATIONS, ROOTS, TALKS, World, answers
@@ -35,6 +35,13 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "policy.edit": ("edit", KEEPERS),
         "policy.manage": ("manage", KEEPERS),
     },
+    AgentCapability: {
+        "capability.view": ("view", ALL),
+        "capability.switch": ("edit", WORKERS),
+        "capability.trust": ("manage", WORKERS),
+    },
+    AgentSecret: {"secret.view": ("edit", WORKERS), "secret.edit": ("edit", WORKERS)},
+    AgentDocument: {"document.view": ("view", ALL), "document.edit": ("edit", WORKERS)},
     Sandbox: {"sandbox.view": ("view", ALL), "sandbox.operate": ("manage", WORKERS)},
     InferenceCall: {"call.view": ("manage", ALL)},
     Conversation: {"conversation.view": ("view", ALL), "conversation.write": ("chat", WORKERS)},

@@ -12,6 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from agents import permissions
 from agents.models import (
     Agent,
+    AgentCapability,
+    AgentDocument,
+    AgentSecret,
     ApiToken,
     DataExport,
     ModelRoute,
@@ -32,7 +35,8 @@ from tests.console import Console
 from tests.world import traces, world
 
 RECORDS = [Conversation, Message, Run, RunEvent, Approval, InferenceCall, SoulRevision, Sandbox, EngineBeat, ApiToken]
-OURS = [Agent, Soul, ModelRoute, Policy, Provider, User, *RECORDS]
+PARTS = [AgentCapability, AgentSecret, AgentDocument]
+OURS = [*PARTS, Agent, Soul, ModelRoute, Policy, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
 FOR_ADMINS = [DataExport, OneTimeLink, SiteSettings]
 
@@ -123,6 +127,7 @@ def test_secrets_are_not_in_any_page(ada: User) -> None:
     rows, console = world(ada, 1), Console(ada)
     Sandbox.objects.update(sealed_api_key="sealed-key-of-the-gateway", driver_state={"pid": 4711})
     Provider.objects.update(sealed_key="sealed-key-of-the-provider")
+    AgentSecret.objects.update(sealed="sealed-key-of-the-agent")
 
     for model, row in rows.items():
         for page in (console.list(model), console.open(row)):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from agents import routes, souls
+from agents import agent_secrets, capabilities, documents, routes, souls
 from agents.errors import Invalid
 from agents.models import Agent, ModelRoute, Policy, User
 from runs import composing
@@ -37,7 +37,7 @@ STAMP = Stamp(
 
 
 def test_the_fingerprint_is_the_sha256_of_canonical_json() -> None:
-    assert fingerprint(STAMP.as_json()) == "76026b47ad9d58db82540c31f26c90b9bfc8895e83548e2a77540cc76a2b976e"
+    assert fingerprint(STAMP.as_json()) == "dd17574442b95ac2b2d0a886049e8ae3a9034f426d0096d1d3be0b6f79923629"
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,9 @@ def test_the_fingerprint_is_the_sha256_of_canonical_json() -> None:
         replace(STAMP, soul=replace(STAMP.soul, revision=4)),
         replace(STAMP, soul=replace(STAMP.soul, sha256="cd" * 32)),
         replace(STAMP, tools=ToolsPart(("file",))),
+        replace(STAMP, tools=replace(STAMP.tools, capabilities=("github@1",))),
+        replace(STAMP, soul=replace(STAMP.soul, documents=("AGENTS.md " + "ef" * 32,))),
+        replace(STAMP, permissions=replace(STAMP.permissions, secrets=("GITHUB_TOKEN",))),
         replace(STAMP, runtime=replace(STAMP.runtime, version="0.20.0")),
         replace(STAMP, model=replace(STAMP.model, route_id="route_2")),
         replace(STAMP, model=replace(STAMP.model, model="large")),
@@ -91,16 +94,35 @@ def test_a_stamp_tells_what_an_agent_is_now(atlas: Agent, soul: Any, route: Mode
 
     stamp = composing.compose(atlas)
 
-    assert stamp["version"] == 1
-    assert stamp["soul"] == {"id": soul.pk, "name": soul.name, "revision": 1, "sha256": soul.revisions.get().sha256}
-    assert stamp["tools"] == {"toolsets": ["file", "terminal"]}
+    assert stamp["version"] == 2
+    assert stamp["soul"] == {
+        "id": soul.pk, "name": soul.name, "revision": 1, "sha256": soul.revisions.get().sha256, "documents": [],
+    }  # fmt: skip
+    assert stamp["tools"] == {"toolsets": ["file", "terminal"], "capabilities": []}
     assert stamp["runtime"] == {"name": "hermes", "version": runtime.VERSION}
     assert (stamp["model"]["route_id"], stamp["model"]["kind"]) == (route.pk, "rehearsal")
     assert stamp["permissions"] == {
         "driver": settings.LOGOS_SANDBOX_DRIVER,
         "hosts": ["b.org", "pypi.org"],
         "approvals": "manual",
+        "secrets": [],
     }
+
+
+def test_a_stamp_tells_of_capabilities_documents_and_what_was_given(atlas: Agent, alice: User) -> None:
+    capabilities.switch_on(alice, atlas, "github", 1)
+    capabilities.switch_on(alice, atlas, "plan", 1)
+    agent_secrets.put(alice, atlas, "GITHUB_TOKEN", "a token of hers")
+    agent_secrets.put(alice, atlas, "HF_TOKEN", "another of hers")
+    written = documents.put(alice, atlas, "AGENTS.md", "Be quick.")
+
+    stamp = composing.compose(atlas)
+
+    assert stamp["tools"] == {"toolsets": ["file", "terminal", "todo"], "capabilities": ["plan@1", "github@1"]}
+    assert stamp["permissions"]["hosts"] == ["api.github.com:443", "github.com:443"]
+    assert stamp["permissions"]["secrets"] == ["GITHUB_TOKEN"]
+    assert stamp["soul"]["documents"] == [f"AGENTS.md {written.sha256}"]
+    assert "of hers" not in str(stamp)
 
 
 def another_soul(agent: Agent) -> None:

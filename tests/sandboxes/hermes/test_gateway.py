@@ -21,7 +21,7 @@ from sandboxes.hermes import gateway
 
 PROGRAM = """
 import http.server, json, os, signal, sys
-key = json.loads(sys.stdin.readline())["API_SERVER_KEY"]
+key = json.loads(sys.stdin.readline())["runtime"]["API_SERVER_KEY"]
 print("the log says", sys.argv[1], flush=True)
 if sys.argv[1] == "ends":
     sys.exit(3)

@@ -48,7 +48,8 @@ def child(**options):
     return subprocess.run(["env"], capture_output=True, text=True, **options).stdout
 
 print(json.dumps({
-    "argv": sys.argv, "name": __name__, "key": os.environ.get("API_SERVER_KEY"), "sent": sent, "width": width,
+    "argv": sys.argv, "name": __name__, "key": os.environ.get("API_SERVER_KEY"),
+    "commands_own": os.environ.get("GITHUB_TOKEN"), "sent": sent, "width": width,
     "asked": asked, "dumpable": ctypes.CDLL(None).prctl(3), "stdin": os.readlink("/proc/self/fd/0"),
     "children": [child(), child(env=dict(os.environ)), child(env={"API_SERVER_KEY": "x", "OTHER": "kept"})],
     "in_block": "hidden-key" in open("/proc/self/environ").read() if os.geteuid() == 0 else False,
@@ -68,7 +69,10 @@ def stand_in(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def launch(folder: Path, line: bytes = b'{"API_SERVER_KEY": "hidden-key"}\n') -> subprocess.CompletedProcess[bytes]:
+SECRETS = {"runtime": {"API_SERVER_KEY": "hidden-key"}, "commands": {"GITHUB_TOKEN": "for-commands"}}
+
+
+def launch(folder: Path, line: bytes = json.dumps(SECRETS).encode() + b"\n") -> subprocess.CompletedProcess[bytes]:
     environment = {"PYTHONPATH": str(folder), "HERMES_HOME": str(folder), "PATH": os.environ["PATH"]}
     command = [sys.executable, "-B", str(LAUNCHER), "gateway", "run"]
     return subprocess.run(command, input=line, capture_output=True, env=environment, timeout=60, check=False)
@@ -100,7 +104,12 @@ def test_no_child_process_inherits_the_secret(report: dict[str, Any]) -> None:
     assert "HERMES_HOME=" in inherited
     assert "HERMES_HOME=" in copied
     assert "API_SERVER_KEY" not in inherited + copied
-    assert chosen == "OTHER=kept\n"
+    assert chosen == "OTHER=kept\nGITHUB_TOKEN=for-commands\n"
+
+
+def test_what_is_for_commands_reaches_every_child_and_is_not_the_runtimes_own(report: dict[str, Any]) -> None:
+    assert all("GITHUB_TOKEN=for-commands" in child for child in report["children"])
+    assert report["commands_own"] is None
 
 
 def test_the_process_is_closed_to_others_of_its_user(report: dict[str, Any]) -> None:
