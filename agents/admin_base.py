@@ -11,8 +11,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.filters import RelatedFieldListFilter
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
+from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
 from django.contrib.auth.models import Group
 from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
 from django.http import HttpRequest
@@ -22,7 +23,9 @@ from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 
 from agents import permissions, sharing
+from agents.admin_filters import VisibleRelatedFilter as VisibleRelatedFilter  # others import it from here
 from agents.admin_paging import CappedPaginator
+from agents.admin_panels import Panel
 from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
 
 GUARDED = (Agent, Soul, ModelRoute, Policy, Provider)
@@ -45,14 +48,6 @@ class UsernameField(forms.ModelChoiceField):
         return super().prepare_value(value)
 
 
-class VisibleRelatedFilter(RelatedFieldListFilter):
-    """A filter that offers only the related rows this person may see."""
-
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, Any]]:
-        seen = permissions.visible(request.user, field.remote_field.model._default_manager.all())
-        return field.get_choices(include_blank=False, limit_choices_to={"pk__in": seen.values("pk")})
-
-
 def choices_for(request: HttpRequest, field: ForeignKey | ManyToManyField, row: Model | None) -> QuerySet | None:
     """What this person may choose for ``field``: what they may see and what ``row`` has already; None to leave
     the field alone."""
@@ -69,6 +64,10 @@ def choices_for(request: HttpRequest, field: ForeignKey | ManyToManyField, row: 
     return (seen | model._default_manager.filter(pk__in=kept)).distinct()
 
 
+# More than this is a search box rather than a list; a list works without JavaScript.
+MOST_CHOICES = 40
+
+
 class NarrowChoices:
     """Form fields that offer what this person may see, and take people by name. Mixed into admins and inlines;
     fields that name a person belong in ``raw_id_fields``, or Django wraps them in links to a list of people."""
@@ -78,22 +77,64 @@ class NarrowChoices:
             return db_field.formfield(form_class=UsernameField)
         if (choices := choices_for(request, db_field, getattr(request, "console_row", None))) is not None:
             kwargs["queryset"] = choices
+            if self._are_many(choices):
+                kwargs["widget"] = AutocompleteSelect(db_field, self.admin_site)  # type: ignore[attr-defined]
         return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
 
     def formfield_for_manytomany(self, db_field: ManyToManyField, request: HttpRequest, **kwargs: Any) -> Any:
         if (choices := choices_for(request, db_field, getattr(request, "console_row", None))) is not None:
             kwargs["queryset"] = choices
+            if self._are_many(choices):
+                kwargs["widget"] = AutocompleteSelectMultiple(db_field, self.admin_site)  # type: ignore[attr-defined]
         return super().formfield_for_manytomany(db_field, request, **kwargs)  # type: ignore[misc]
+
+    def _are_many(self, choices: QuerySet) -> bool:
+        # Groups are few, and their page is for admins alone.
+        return choices.model is not Group and choices.order_by()[: MOST_CHOICES + 1].count() > MOST_CHOICES
 
 
 class ConsoleAdmin(ModelAdmin):
-    """How every list of the console behaves: short pages, no count of everything, plain ticks."""
+    """How every list of the console behaves: short pages, no count of everything, plain ticks, and nothing asked of a
+    field that the list does not show as a filter."""
 
     list_per_page = 25
     list_max_show_all = 0
     show_full_result_count = False
     paginator = CappedPaginator
     action_form = ActionForm
+    change_form_outer_after_template = "admin/_panels.html"
+    panels: tuple[Panel, ...] = ()
+    # The name of the address of a row's page outside the console.
+    page_name = ""
+    # Fields that links from other pages may narrow the list by, besides those in list_filter.
+    link_lookups: tuple[str, ...] = ()
+
+    @classmethod
+    def also(cls, *, panels: tuple[Panel, ...] = (), actions: tuple[Any, ...] = ()) -> None:
+        """Rooms above add what they know about a row here: what hangs off it, what may be done to many."""
+        cls.panels = (*cls.panels, *panels)
+        cls.actions = (*cls.actions, *actions)
+
+    def view_on_site(self, obj: Model) -> str | None:
+        return reverse(self.page_name, args=[obj.pk]) if self.page_name else None
+
+    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
+        """Django lets an address ask for any field of the model, a sealed key letter by letter included."""
+        named = [each[0] if isinstance(each, (tuple, list)) else each for each in self.get_list_filter(request)]
+        if lookup in self.link_lookups or lookup in [getattr(each, "parameter_name", None) for each in named]:
+            return True
+        paths = [path for path in (*named, self.date_hierarchy) if isinstance(path, str)]
+        return any(self._asks(path, lookup) for path in paths)
+
+    def _asks(self, path: str, lookup: str) -> bool:
+        field: Any = get_fields_from_path(self.model, path)[-1]
+        if field.is_relation:
+            return lookup in (f"{path}__named", f"{path}__isnull", f"{path}__{field.target_field.name}__exact")
+        return lookup == path or lookup.startswith(f"{path}__")
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        # A database gives up on an expression of a thousand words.
+        return super().get_search_results(request, queryset, " ".join(search_term[:200].split()[:8]))
 
     @admin.display(description=mark_safe('<input type="checkbox" data-pick-all aria-label="Choose all on this page">'))
     def action_checkbox(self, obj: Model) -> SafeString:
@@ -130,6 +171,15 @@ class RowAdmin(NarrowChoices, ConsoleAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self._allows(request, self.delete_action, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Bulk actions (``agents.admin_acting``) are offered to those whose role includes what they need."""
+        found = super().get_actions(request).items()
+        return {
+            name: each
+            for name, each in found
+            if permissions.may(request.user, getattr(each[0], "needs", "") or self.view_action)
+        }
 
     def _allows(self, request: HttpRequest, action: str, obj: Model | None = None) -> bool:
         if not action or not permissions.may(request.user, action):

@@ -308,10 +308,13 @@ def _rule(user: User, model: type[Model], level: str) -> Q:
     rows: Rows = model.permission  # type: ignore[attr-defined]
     if not rows.owner:
         return Q(**{f"{rows.root}__in": _ids(user, rows.root_model, level)})
-    rule = Q(**{rows.owner: user})
-    if user.role == Role.OPERATOR and level == "view":
-        rule |= Q(**{f"{rows.root}__in": _ids(user, rows.root_model, "manage")})
-    return rule
+    own = Q(**{rows.owner: user})
+    if user.role != Role.OPERATOR or level != "view":
+        return own
+    # One index for each half: "or" over two joins reads every row there is, 100,000 runs for a page of 25.
+    every = model._default_manager.order_by()
+    managed = every.filter(**{f"{rows.root}__in": _ids(user, rows.root_model, "manage")})
+    return Q(pk__in=every.filter(own).values("pk").union(managed.values("pk")))
 
 
 def _ids(user: User, model: type[Model], level: str) -> QuerySet[Any]:

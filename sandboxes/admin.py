@@ -2,19 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from asgiref.sync import async_to_sync
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from agents.admin_base import RecordAdmin, VisibleRelatedFilter, link
-from agents.errors import LogosError
-from sandboxes import lifecycle
-from sandboxes.models import InferenceCall, Sandbox
+from agents import permissions
+from agents.admin.agents import AgentAdmin
+from agents.admin_acting import Action, bulk
+from agents.admin_base import RecordAdmin, link
+from agents.admin_filters import TypedFilter, VisibleRelatedFilter
+from agents.admin_panels import SHOWN, Panel, row_link
+from agents.admin_words import ago, seconds, state
+from agents.errors import Conflict
+from sandboxes import tasks
+from sandboxes.models import InferenceCall, Sandbox, State
+
+_KINDS = {State.RUNNING: "ok", State.STARTING: "running", State.FAILED: "failed", State.STOPPED: "unknown"}
+
+
+def state_of(sandbox: Sandbox) -> SafeString:
+    """The state as a label."""
+    return state(sandbox.get_state_display().lower(), _KINDS[State(sandbox.state)])
+
+
+def _calls(request: HttpRequest, rows: QuerySet[InferenceCall]) -> list[tuple[Any, ...]]:
+    seen = permissions.visible(request.user, rows).order_by("-created_at")[:SHOWN]
+    return [
+        (row_link(call, call.model), call.status, call.error_code, seconds(call.duration_ms), call.input_tokens,
+         call.output_tokens, ago(call.created_at))
+        for call in seen
+    ]  # fmt: skip
+
+
+CALL_COLUMNS = ("Model", "Status", "Error", "Took", "In", "Out", "When")
+CALLS_OF_RUN = Panel(
+    "Last model calls", InferenceCall, "run_id__exact", CALL_COLUMNS,
+    lambda request, run: _calls(request, InferenceCall.objects.filter(run_id=run.pk)), "call.view",
+)  # fmt: skip
+CALLS_OF_SANDBOX = Panel(
+    "Last model calls", InferenceCall, "sandbox__id__exact", CALL_COLUMNS,
+    lambda request, sandbox: _calls(request, InferenceCall.objects.filter(sandbox=sandbox)), "call.view",
+)  # fmt: skip
+SANDBOX_OF_AGENT = Panel(
+    "Sandbox", Sandbox, "agent__id__exact", ("Sandbox", "State", "Driver", "Started", "Why"),
+    lambda request, agent: [
+        (row_link(box, box.pk), state_of(box), box.driver, ago(box.started_at), box.reason)
+        for box in permissions.visible(request.user, Sandbox.objects.filter(agent=agent))
+    ],
+    "sandbox.view",
+)  # fmt: skip
+
+
+def stop_sandboxes() -> Action:
+    """Stop the sandboxes of chosen agents, in the background."""
+
+    @bulk(
+        "Stop the sandbox", needs="agent.manage", done="Stopping in the background",
+        confirm="What runs in them ends. Their files stay, and the next message starts them again.",
+    )  # fmt: skip
+    def stop_sandbox(self: Any, request: HttpRequest, agent: Any) -> None:
+        if not Sandbox.objects.filter(agent=agent).exclude(state=State.STOPPED).exists():
+            raise Conflict("No sandbox of it runs.", reason="not_running")
+        tasks.stop_later(agent.pk)
+
+    return stop_sandbox
+
+
+AgentAdmin.also(panels=(SANDBOX_OF_AGENT,), actions=(stop_sandboxes(),))
 
 
 @admin.register(Sandbox)
@@ -22,53 +79,53 @@ class SandboxAdmin(RecordAdmin):
     """States are written by ``sandboxes.lifecycle`` alone; here they are read, and sandboxes started and stopped."""
 
     view_action = "sandbox.view"
-    operate_action = "sandbox.operate"
+    panels = (CALLS_OF_SANDBOX,)
 
     fields = (
-        "agent",
-        "driver",
-        "state",
-        "reason",
-        "layers",
-        "number",
-        "starts",
-        "started_at",
-        "probed_at",
-        "created_at",
+        *("agent", "driver", "state", "reason", "layers", "number"),
+        *("starts", "started_at", "probed_at", "created_at"),
     )
-    list_display = ("agent", "state", "driver", "walls", "starts", "started_at", "reason")
+    list_display = ("agent", "state_shown", "driver", "walls", "starts", "began", "seen", "reason")
     list_select_related = ("agent",)
-    list_filter = ("state", "driver")
-    search_fields = ("agent__name", "id", "agent__id")
+    list_filter = ("state", "driver", ("agent", VisibleRelatedFilter))
+    search_fields = ("agent__name", "=id", "=agent__id")
+    search_help_text = "The agent's name or id, or the sandbox's id"
     ordering = ("-created_at", "pk")
-    actions = ("start", "stop")
+    actions = ("start", "stop", "restart")
+
+    @admin.display(description="state", ordering="state")
+    def state_shown(self, sandbox: Sandbox) -> SafeString:
+        return state_of(sandbox)
 
     @admin.display(description="layers")
     def walls(self, sandbox: Sandbox) -> str:
         return ", ".join(sandbox.layers)
 
-    @admin.action(description="Start", permissions=["operate"])
-    def start(self, request: HttpRequest, queryset: QuerySet[Sandbox]) -> None:
-        self._each(request, queryset, async_to_sync(lifecycle.ensure_running), "runs")
+    @admin.display(description="started", ordering="started_at")
+    def began(self, sandbox: Sandbox) -> SafeString | str:
+        return ago(sandbox.started_at)
 
-    @admin.action(description="Stop", permissions=["operate"])
-    def stop(self, request: HttpRequest, queryset: QuerySet[Sandbox]) -> None:
-        self._each(request, queryset, async_to_sync(lifecycle.stop), "is stopped")
+    @admin.display(description="seen", ordering="probed_at")
+    def seen(self, sandbox: Sandbox) -> SafeString | str:
+        return ago(sandbox.probed_at)
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return self._allows(request, self.operate_action)
+    @bulk("Start", needs="sandbox.operate", done="Starting in the background", related=("agent",))
+    def start(self, request: HttpRequest, sandbox: Sandbox) -> None:
+        tasks.provision_later(sandbox.agent_id)
 
-    def _each(self, request: HttpRequest, chosen: QuerySet[Sandbox], act: Callable[[str], Any], done: str) -> None:
-        for sandbox in chosen.select_related("agent"):
-            name = sandbox.agent.name
-            if not self._allows(request, self.operate_action, sandbox):
-                self.message_user(request, f"You may not operate the sandbox of {name}.", messages.ERROR)
-                continue
-            try:
-                act(sandbox.agent_id)
-                self.message_user(request, f"The sandbox of {name} {done}.")
-            except LogosError as error:
-                self.message_user(request, f"{name}: {error.message} {error.action}".strip(), messages.ERROR)
+    @bulk(
+        "Stop", needs="sandbox.operate", done="Stopping in the background", related=("agent",),
+        confirm="What runs in them ends. Their files stay, and the next message starts them again.",
+    )  # fmt: skip
+    def stop(self, request: HttpRequest, sandbox: Sandbox) -> None:
+        tasks.stop_later(sandbox.agent_id)
+
+    @bulk(
+        "Restart", needs="sandbox.operate", done="Starting anew in the background", related=("agent",),
+        confirm="What runs in them ends. Their files stay.",
+    )  # fmt: skip
+    def restart(self, request: HttpRequest, sandbox: Sandbox) -> None:
+        tasks.restart_later(sandbox.agent_id)
 
 
 @admin.register(InferenceCall)
@@ -83,18 +140,34 @@ class InferenceCallAdmin(RecordAdmin):
         *("input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost"),
     )
     list_display = (
-        *("created_at", "model", "agent", "run_page", "status", "error_code"),
-        *("ttft_ms", "duration_ms", "input_tokens", "output_tokens", "cost"),
+        *("model", "when", "agent", "run_page", "status", "error_code"),
+        *("first_byte", "took", "input_tokens", "output_tokens", "cost"),
     )
     list_select_related = ("sandbox__agent",)
-    list_filter = ("status", "error_code", "late", ("sandbox__agent", VisibleRelatedFilter))
-    search_fields = ("run_id", "model", "route_id")
+    list_filter = (
+        ("created_at", admin.DateFieldListFilter), ("sandbox__agent", VisibleRelatedFilter), ("status", TypedFilter),
+        ("error_code", TypedFilter), "late",
+    )  # fmt: skip
+    link_lookups = ("run_id__exact", "sandbox__id__exact", "route_id__exact", "status__gte")
+    search_fields = ("=run_id", "=model", "=route_id")
+    search_help_text = "The id of a run or a route, or a model"
     ordering = ("-created_at", "pk")
-    date_hierarchy = "created_at"
 
     @admin.display(description="agent")
     def agent(self, call: InferenceCall) -> str:
         return call.sandbox.agent.name if call.sandbox else ""
+
+    @admin.display(description="when", ordering="created_at")
+    def when(self, call: InferenceCall) -> SafeString | str:
+        return ago(call.created_at)
+
+    @admin.display(description="first byte", ordering="ttft_ms")
+    def first_byte(self, call: InferenceCall) -> str:
+        return seconds(call.ttft_ms)
+
+    @admin.display(description="took", ordering="duration_ms")
+    def took(self, call: InferenceCall) -> str:
+        return seconds(call.duration_ms)
 
     @admin.display(description="run")
     def run_page(self, call: InferenceCall) -> SafeString:

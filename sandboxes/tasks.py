@@ -60,3 +60,29 @@ def _remove(known: records.Recorded) -> str:
     records.files_removed(known.sandbox_id)
     logger.info("The files of %s are removed", known.sandbox_id)
     return "The files are removed." if was_there else "There were no files."
+
+
+def stop_later(agent_id: str) -> None:
+    """Ask for the agent's sandbox to be stopped in the background; returns at once."""
+    async_task("sandboxes.tasks.stop", agent_id, group=agent_id)
+
+
+def restart_later(agent_id: str) -> None:
+    """Ask for the agent's sandbox to be stopped and started again in the background; returns at once."""
+    async_task("sandboxes.tasks.restart", agent_id, group=agent_id)
+
+
+def stop(agent_id: str) -> str:
+    """Stop the agent's sandbox. The row says why when it would not; stopping what is stopped changes nothing."""
+    try:
+        async_to_sync(lifecycle.stop)(agent_id)
+    except LogosError as error:
+        logger.warning("The sandbox of %s was not stopped: %s", agent_id, error.message)
+        return error.message
+    return "stopped"
+
+
+def restart(agent_id: str) -> str:
+    """Stop the agent's sandbox and start it; what would not stop is not started over it."""
+    stopped = stop(agent_id)
+    return provision(agent_id) if stopped == "stopped" else stopped

@@ -45,11 +45,21 @@ class Console:
     def delete(self, row: Model) -> HttpResponse:
         return self.client.post(self.address(type(row), "delete", row.pk), {"post": "yes"})
 
-    def act(self, model: type[Model], action: str, *rows: Model) -> list[str]:
-        """Run an action on chosen rows and return what the console says about it."""
-        data = {"action": action, "_selected_action": [row.pk for row in rows]}
-        answer = self.client.post(self.address(model), data, follow=True)
+    def act(self, model: type[Model], action: str, *rows: Model, **more: str) -> list[str]:
+        """Run an action on chosen rows and return what the console says about it; ``confirmed="yes"`` answers the
+        page that asks first."""
+        answer = self.post_action(model, action, *rows, **more)
         return [str(message) for message in answer.context["messages"]]
+
+    def question(self, model: type[Model], action: str, *rows: Model) -> str:
+        """The page that asks before an action is done."""
+        page = self.post_action(model, action, *rows)
+        assert 'name="confirmed"' in page.content.decode()
+        return unescape(page.content.decode())
+
+    def post_action(self, model: type[Model], action: str, *rows: Model, **more: str) -> HttpResponse:
+        data = {"action": action, "_selected_action": [row.pk for row in rows], **more}
+        return self.client.post(self.address(model), data, follow=True)
 
 
 def initial_values(page: HttpResponse) -> dict[str, Any]:

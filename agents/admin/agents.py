@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from agents import composition, retiring
 from agents.admin.agent_parts import AGENT_PARTS
 from agents.admin.grants import AGENT_GRANTS
+from agents.admin_acting import bulk, who
 from agents.admin_base import SharedAdmin, VisibleRelatedFilter, link
-from agents.errors import Invalid, LogosError
+from agents.errors import Invalid
 from agents.models import Agent, User
 from agents.toolsets import TOOLSETS
 
@@ -62,6 +62,7 @@ class AgentAdmin(SharedAdmin):
     change_action = "agent.edit"
     delete_action = "agent.manage"
 
+    page_name = "agents:agent-detail"
     form = AgentForm
     inlines = (*AGENT_PARTS, *AGENT_GRANTS)
     list_display = ("name", "owner", "soul", "model_name", "visibility", "is_alive", "chat")
@@ -75,7 +76,7 @@ class AgentAdmin(SharedAdmin):
     search_fields = ("name", "description", "owner__username", "id")
     ordering = ("name", "pk")
     filter_horizontal = ("policies",)
-    actions = ("archive", "unarchive")
+    actions = ("archive", "unarchive", "delete_agents")
 
     @admin.display(description="model")
     def model_name(self, agent: Agent) -> str:
@@ -89,21 +90,28 @@ class AgentAdmin(SharedAdmin):
     def chat(self, agent: Agent) -> SafeString | str:
         return link("runs:chat-new", "Chat", agent.pk) if agent.is_in_use else ""
 
-    @admin.action(description="Archive", permissions=["delete"])
-    def archive(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
-        self._each(request, queryset, retiring.archive, "is archived.")
+    @bulk(
+        "Archive", needs="agent.manage", done="Archived",
+        confirm="Nobody can use them until they are taken out of the archive; nothing of theirs is lost.",
+    )  # fmt: skip
+    def archive(self, request: HttpRequest, agent: Agent) -> None:
+        retiring.archive(who(request), agent.pk)
 
-    @admin.action(description="Take out of the archive", permissions=["delete"])
-    def unarchive(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
-        self._each(request, queryset, retiring.unarchive, "is in use.")
+    @bulk("Take out of the archive", needs="agent.manage", done="In use again")
+    def unarchive(self, request: HttpRequest, agent: Agent) -> None:
+        retiring.unarchive(who(request), agent.pk)
 
-    def _each(self, request: HttpRequest, chosen: QuerySet[Agent], act: Callable[..., Agent], done: str) -> None:
-        for agent in chosen:
-            try:
-                act(request.user, agent.pk)
-                self.message_user(request, f"{agent.name} {done}")
-            except LogosError as error:
-                self.message_user(request, f"{agent.name}: {error.message} {error.action}".strip(), messages.ERROR)
+    @bulk(
+        "Delete", needs="agent.manage", done="Deleted",
+        confirm="Their sandboxes are stopped and their files are removed; conversations and runs stay readable.",
+    )  # fmt: skip
+    def delete_agents(self, request: HttpRequest, agent: Agent) -> None:
+        retiring.delete(who(request), agent.pk)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found = super().get_actions(request)
+        found.pop("delete_selected", None)
+        return found
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
@@ -125,8 +133,4 @@ class AgentAdmin(SharedAdmin):
         return listed, {"agents": len(listed)}, lacking, []
 
     def delete_model(self, request: HttpRequest, obj: Agent) -> None:
-        retiring.delete(request.user, obj.pk)  # type: ignore[arg-type]
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
-        for agent in queryset:
-            retiring.delete(request.user, agent.pk)  # type: ignore[arg-type]
+        retiring.delete(who(request), obj.pk)

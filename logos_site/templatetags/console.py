@@ -9,8 +9,11 @@ from typing import Any
 from django import template
 from django.contrib.admin.templatetags import admin_list
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
+from django.db.models import Model
+from django.urls import reverse
 from django.utils.html import escape, strip_tags
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 
 from agents.admin_paging import CAP
 
@@ -31,7 +34,6 @@ def console_rows(cl: ChangeList) -> dict[str, Any]:
         "hidden": list(admin_list.result_hidden_fields(cl)),
         "rows": [_labelled(row, names) for row in admin_list.results(cl)] if cl.result_list else [],
         "filtered": filtered,
-        "can_see_less": not getattr(cl.model_admin, "sees_all", True),
     }
 
 
@@ -65,3 +67,27 @@ def console_filters_on(cl: ChangeList) -> SafeString | str:
     if not (cl.query or cl.has_active_filters):
         return ""
     return mark_safe('<a class="act" href="?">Show all</a>')
+
+
+@register.inclusion_tag("admin/_trail.html", takes_context=True)
+def console_trail(context: Any) -> dict[str, Any]:
+    """Where one is: the kind of row and the row, by its exact name."""
+    opts, row = context.get("opts"), context.get("original") or context.get("object")
+    if opts is None:
+        return {"here": context.get("title", "")}
+    url = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+    if context.get("cl"):
+        return {"here": capfirst(opts.verbose_name_plural)}
+    named = row if isinstance(row, Model) else None
+    here = str(named) if named is not None else str(context.get("title", ""))
+    return {"list": capfirst(opts.verbose_name_plural), "list_url": url, "here": here}
+
+
+@register.simple_tag(takes_context=True)
+def console_panels(context: Any) -> list[dict[str, Any]]:
+    """What hangs off the row of a form page."""
+    row = context.get("original")
+    if row is None or context.get("is_popup"):
+        return []
+    panels = getattr(context["adminform"].model_admin, "panels", ())
+    return [shown for panel in panels if (shown := panel.shown(context["request"], row)) is not None]

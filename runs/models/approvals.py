@@ -38,6 +38,7 @@ class Approval(models.Model):
 
     class Meta:
         ordering = ["created_at"]
+        indexes = [models.Index(fields=["-created_at"]), models.Index(fields=["state", "expires_at"])]
 
     def __str__(self) -> str:
         return f"{self.command[:60]} ({self.get_state_display()})"

@@ -83,6 +83,8 @@ class Run(models.Model):
             models.Index(fields=["status", "lease_until"]),
             models.Index(fields=["agent", "-created_at"]),
             models.Index(fields=["conversation", "created_at"]),
+            # What ran in the last days, by outcome, without reading the runs.
+            models.Index(fields=["created_at", "status"]),
         ]
         constraints = [
             # Two tabs that send at once: the second insert fails, whoever is first.
