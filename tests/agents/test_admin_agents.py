@@ -96,14 +96,27 @@ def test_deleting_marks_the_row_and_a_deleted_agent_is_read_only(otto: User, her
     assert console.delete(hers).status_code == 403
 
 
-def test_of_several_chosen_agents_none_is_deleted_if_one_may_not_be(otto: User, hers: Agent, atlas: Agent) -> None:
+def test_of_several_chosen_agents_those_one_may_not_delete_are_refused_by_name(
+    otto: User, hers: Agent, atlas: Agent
+) -> None:
     permissions.grant(otto, "view", atlas)
     console = Console(otto)
-    data = {"action": "delete_selected", "_selected_action": [hers.pk, atlas.pk], "post": "yes"}
-
-    assert console.client.post(console.address(Agent), data).status_code == 403
-
+    assert "their files are removed" in console.question(Agent, "delete_agents", hers, atlas)
     assert Agent.objects.alive().count() == 2
+
+    said = console.act(Agent, "delete_agents", hers, atlas, confirmed="yes")
+
+    assert said == ["Deleted: 1.", f"You may not do this to {atlas}."]
+    assert list(Agent.objects.alive()) == [atlas]
+
+
+def test_agents_are_archived_and_taken_out_again(ada: User, atlas: Agent) -> None:
+    console = Console(ada)
+
+    assert console.act(Agent, "archive", atlas, confirmed="yes") == ["Archived: 1."]
+    atlas.refresh_from_db()
+    assert not atlas.is_in_use
+    assert console.act(Agent, "unarchive", atlas) == ["In use again: 1."]
 
 
 def test_access_is_given_by_name_and_taken_back(ada: User, bob: User, mallory: User, atlas: Agent) -> None:
