@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
 # Default_Ignorable_Code_Point of Unicode 16, the braille blank (visible to no sighted reader), and the two
 # line ends that many editors do not draw.
@@ -32,11 +33,13 @@ _JOINING_SCRIPTS = ((0x0600, 0x0DFF), (0x1000, 0x109F), (0x1780, 0x18AF), (0xFB5
 
 def first_hidden(text: str) -> int | None:
     """Where the first character stands that nobody can see; None when there is none."""
+    return next(all_hidden(text), None)
+
+
+def all_hidden(text: str) -> Iterator[int]:
+    """Where each of them stands."""
     plain = _PLAIN.match(text)
-    for index in range(plain.end() if plain else 0, len(text)):
-        if _is_hidden(text, index):
-            return index
-    return None
+    return (index for index in range(plain.end() if plain else 0, len(text)) if _is_hidden(text, index))
 
 
 def spelled_out(text: str) -> str:

@@ -6,8 +6,6 @@ from django.urls import URLPattern, path
 
 from agents.views import (
     agent_addresses,
-    agent_edit,
-    agents,
     groups,
     links,
     people,
@@ -18,6 +16,7 @@ from agents.views import (
 )
 from agents.views.audit import audit
 from agents.views.history import history
+from agents.views.soul_addresses import urlpatterns as soul_addresses
 
 app_name = "agents"
 
@@ -27,11 +26,7 @@ urlpatterns: list[URLPattern] = [
     path("audit/", audit, name="audit"),
     path("history/<str:kind>/<str:object_id>/", history, name="history"),
     *agent_addresses.urlpatterns,
-    path("agents/", agents.agent_list, name="agent-list"),
-    path("agents/new/", agent_edit.agent_new, name="agent-new"),
-    path("agents/<str:agent_id>/", agents.agent_detail, name="agent-detail"),
-    path("agents/<str:agent_id>/edit/", agent_edit.agent_edit, name="agent-edit"),
-    path("agents/<str:agent_id>/sprite.svg", agents.agent_sprite, name="agent-sprite"),
+    *soul_addresses,
     path("models/", routes.route_list, name="route-list"),
     path("models/new/", routes.route_new, name="route-new"),
     path("models/<str:route_id>/", routes.route_detail, name="route-detail"),

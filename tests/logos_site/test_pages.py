@@ -167,9 +167,23 @@ def test_error_pages_need_no_context(name: str) -> None:
 @pytest.mark.parametrize(
     ("who", "links"),
     [
-        ("ada", ["/", "/chat/", "/runs/", "/agents/", "/people/", "/admin/"]),
-        ("alice", ["/", "/chat/", "/runs/", "/agents/"]),
-        ("viewer", ["/", "/runs/", "/agents/"]),
+        (
+            "ada",
+            [
+                "/",
+                "/chat/",
+                "/runs/",
+                "/agents/",
+                "/souls/",
+                "/models/",
+                "/policies/",
+                "/people/",
+                "/audit/",
+                "/admin/",
+            ],
+        ),
+        ("alice", ["/", "/chat/", "/runs/", "/agents/", "/souls/", "/models/", "/policies/"]),
+        ("viewer", ["/", "/runs/", "/agents/", "/souls/"]),
     ],
 )
 def test_the_rail_has_only_what_one_may_use_and_every_link_opens(
