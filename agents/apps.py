@@ -19,7 +19,7 @@ class AgentsConfig(AppConfig):
         register(Group, app="agents", records_class=Changes)
         pre_create_historical_record.connect(note_door)
         watching.connect()
+        service_accounts.connect()  # before references to a keeper are emptied
         keeping.connect()
         post_delete.connect(keep_an_admin, sender=User)
-        service_accounts.connect()
         badges.register("/people/", "waiting for an answer", registration.waiting_for)
