@@ -20,7 +20,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from agents import hosts, permissions, routes
+from agents import hosts, permissions, routes, secrets
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, ModelRoute, Provider, Role, SecurityEvent, Soul, User
 from logos_site.env import REGISTRY
@@ -128,7 +128,7 @@ def test_hole_05_nobody_grants_themselves_anything_and_no_session_id_of_theirs_c
     stranger = Client(headers={"X-Session-Id": "session-777", "X-Hermes-Session-Id": "session-777"})
     stranger.cookies["session_id"] = "session-777"
     assert stranger.get("/api/me").status_code == 401
-    assert not {key for key in tables.changed(before, tables.everything())}
+    assert not set(tables.changed(before, tables.everything()))
     assert not [address for address in addresses() if "mcp" in address and not address.startswith("/admin/")]
 
 
@@ -251,9 +251,9 @@ def test_hole_13_no_key_is_stored_readable_anywhere_not_even_in_a_history(ada: U
     lab = Provider.objects.create(name="Lab", kind="openai-compatible", base_url="https://lab.example")
     console = Console(ada)
     for key in (KEY, KEY + "-second"):
-        console.save(lab, api_key=key)
+        console.save(lab, key=key)
     lab.refresh_from_db()
-    assert lab.has_key
+    assert secrets.unseal(lab.sealed_key) == KEY + "-second"
     everything = "".join(
         json.dumps(row, default=str)
         for model in apps.get_models(include_auto_created=True)
@@ -341,7 +341,7 @@ def test_hole_18_failures_are_counted_where_every_process_sees_them_and_per_clie
 @pytest.mark.django_db
 def test_hole_19_no_channel_is_open_and_secrets_on_disk_are_this_users_alone() -> None:
     assert not re.search(r"signal|whatsapp|telegram|discord|slack|webhook", " ".join(addresses()))
-    secrets = Path(settings.LOGOS_SECRETS)
-    found = [secrets, *secrets.rglob("*")]
+    directory = Path(settings.LOGOS_SECRETS)
+    found = [directory, *directory.rglob("*")]
     assert len(found) > 2
     assert not [path for path in found if path.stat().st_mode & 0o077]
