@@ -18,7 +18,7 @@ from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
-from schemathesis.checks import CHECKS
+from schemathesis.checks import CHECKS, load_all_checks
 
 from agents.models import Agent, ApiToken, ModelRoute, Role, Soul, User
 from logos_site.api import api
@@ -28,7 +28,7 @@ from tests.conftest import person
 from tests.test_every_door import rows as rows
 
 EXAMPLES = settings(
-    max_examples=12,
+    max_examples=20,
     database=None,
     derandomize=True,
     deadline=None,
@@ -90,6 +90,7 @@ def test_every_answer_is_as_described(rows: dict[Any, Any], application: WSGIHan
     holder = rows[User] if who == "a user" else person("ada-1", Role.ADMIN)
     token, secret = ApiToken.make(holder, "schema")
     headers, known = {"Authorization": f"Bearer {secret}"}, existing(rows)
+    load_all_checks()
     held_to = [CHECKS.get_one(name) for name in HELD_TO]
     complaints, statuses = [], Counter()
 

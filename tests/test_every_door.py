@@ -27,7 +27,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from agents import scopes, service_accounts, tokens
-from agents.models import Agent, ApiToken, ModelRoute, Provider, Role, Soul, User
+from agents.models import Agent, ApiToken, ModelRoute, Policy, Provider, Role, Soul, User
 from logos_site.asgi import application
 from runs.models import Approval, Conversation, EngineBeat, Run
 from sandboxes.models import Sandbox
