@@ -103,7 +103,7 @@ def _figure(name: str, value: Any) -> Any:
         return value
     if not value.is_finite() or not 0 <= value <= MAX_PRICE or value != round(value, 6):
         raise Invalid("A price is 0 to 999,999 USD, with at most six decimal places.", field=name)
-    return value
+    return value.quantize(Decimal("0.000001"))  # as it is stored
 
 
 @transaction.atomic

@@ -13,8 +13,10 @@ def offers(user: User, row: Model) -> dict[str, bool]:
     """ "edit", "manage", … of this row's family, each with whether ``user`` may do it to ``row``."""
     standing = permissions.standing_of(user, row)
     family = f"{permissions.family(type(row))}."
-    return {
+    may = {
         name.removeprefix(family): bool(reasons(action, standing))
         for name, action in permissions.ACTIONS.items()
         if name.startswith(family) and action.level
     }
+    # Who may read the history: whoever edits the row, and those who read the audit.
+    return {**may, "history": may.get("edit", False) or permissions.may(user, "audit.view")}
