@@ -99,7 +99,7 @@ def note(
         person=person,
         object_kind=word_for(type(about)) if about is not None else "",
         object_id=str(about.pk) if about is not None else "",
-        object_name=str(about)[:200] if about is not None else "",
+        object_name=_name_of(about)[:200] if about is not None else "",
         via=acting.door(),
         address=(address or acting.address())[:45],
         detail={name: redact(value)[:300] if isinstance(value, str) else value for name, value in detail.items()},
@@ -122,6 +122,12 @@ def note_refusals(refusals: Iterable[Refusal]) -> None:
             what = permissions.ACTIONS[refusal.action].sentence
             key = f"{actor.pk}:{refusal.action}:{refusal.pk}"
             seldom("refused", key, about=row, action=refusal.action, what=what)
+
+
+def _name_of(row: Model) -> str:
+    """What to call a row in the audit: of what belongs to a person (a chat, a message) nothing that was said."""
+    rows = getattr(type(row), "permission", None)
+    return "" if getattr(rows, "owner", "") else str(row)
 
 
 def word_for(model: type[Model]) -> str:

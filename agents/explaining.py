@@ -23,7 +23,7 @@ from agents.standing import LEVELS, Reason, Source, Standing, lowered, obstacles
 
 # The roles from the least to the most.
 _ROLES = (Role.VIEWER, Role.USER, Role.OPERATOR, Role.ADMIN)
-_WEIGHTS = {"activate": 0, Role.USER: 10, Role.OPERATOR: 20, Role.ADMIN: 1000}
+_WEIGHTS = {"activate": 0, "open_chats": 5000, Role.USER: 10, Role.OPERATOR: 20, Role.ADMIN: 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change somebody can make. ``kind`` is "sign_in", "activate", "role", "grant" on the way to yes;
+    """One change somebody can make. ``kind`` is "sign_in", "activate", "role", "grant", "open_chats" on the way to yes;
     "suspend", "role", "revoke", "revoke_group", "unshare", "transfer" on the way to no."""
 
     kind: str
@@ -57,6 +57,7 @@ class Step:
             "activate": f"make the account of {self.person} active again",
             "role": f"give {self.person} the role {self.role}",
             "grant": f"grant {self.person} the level {self.level} on the {self.target}",
+            "open_chats": "let admins and operators read chats again",
             "suspend": f"suspend the account of {self.person}",
             "revoke": f"take back the grant of {self.person} on the {self.target}",
             "revoke_group": f"take back the grant of the group {self.group} on the {self.target}, or let"
@@ -148,6 +149,9 @@ def _to_yes(action: Action, standing: Standing, person: str, target: Target | No
     if not standing.role:
         return (Step("sign_in"),)
     ways = [steps for steps, tried in _gains(standing, person, target) if reasons(action, tried)]
+    if standing.is_private:
+        opened = _gains(replace(standing, is_private=False), person, target)
+        ways += [(*steps, Step("open_chats")) for steps, tried in opened if reasons(action, tried)]
     return min(ways, key=weight, default=())
 
 

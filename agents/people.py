@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 
 from agents import audit, permissions, second_factor
 from agents.errors import Conflict, Invalid, NotFound
-from agents.models import Agent, ApiToken, Role, User
+from agents.models import Agent, ApiToken, Kind, Role, User
 from agents.models.people import NO_LIMIT, active_admins
 
 STATES = ("active", "suspended", "waiting", "refused", "erased")
@@ -40,13 +40,13 @@ def require(actor: User) -> None:
 
 
 def listed() -> QuerySet[User]:
-    """Everybody, with what a list says of them, in one query: ``seen_in_browser``, ``seen_by_token``,
+    """Everybody who signs in (programs have pages of their own), with what a list says of them, in one query: ``seen_in_browser``, ``seen_by_token``,
     ``has_factor``, ``agent_count``."""
     sessions = UserSession.objects.filter(user=OuterRef("pk")).order_by().values("user")
     tokens = ApiToken.objects.filter(user=OuterRef("pk")).order_by().values("user")
     owned = Agent.objects.alive().filter(owner=OuterRef("pk")).order_by().values("owner")
     factors = Authenticator.objects.filter(user=OuterRef("pk"), type__in=second_factor.FACTORS)
-    return User.objects.annotate(
+    return User.objects.filter(kind=Kind.PERSON).annotate(
         seen_in_browser=Subquery(sessions.annotate(latest=Max("last_seen_at")).values("latest")),
         seen_by_token=Subquery(tokens.annotate(latest=Max("last_used_at")).values("latest")),
         has_factor=Exists(factors),

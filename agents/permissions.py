@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Case, CharField, F, Model, Q, QuerySet, Value, When
+from django.db.models import Case, CharField, Exists, F, Model, Q, QuerySet, Value, When
 
 from agents import acting
 from agents.errors import LogosError, NotFound
@@ -34,6 +34,7 @@ from agents.models import (
     PolicyUserGrant,
     Provider,
     Role,
+    SiteSettings,
     Soul,
     SoulGroupGrant,
     SoulUserGrant,
@@ -47,12 +48,15 @@ M = TypeVar("M", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something a person may do to a row: the level it needs there, and the roles that may do it at all."""
+    """Something a person may do to a row: the level it needs there, and the roles that may do it at all.
+
+    ``content`` marks what would tell an admin or operator what others said; ``agents.privacy`` can close that."""
 
     name: str
     sentence: str
     level: str
     roles: frozenset[str]
+    content: bool = False
 
 
 EVERYONE = frozenset(Role.values)
@@ -89,15 +93,15 @@ ACTIONS: dict[str, Action] = {
         Action("policy.create", "Add policies", "", OPERATORS),
         Action("provider.view", "See providers (never their keys)", "view", OPERATORS),
         Action("provider.edit", "Add providers and replace their keys", "edit", ADMINS),
-        Action("conversation.view", "Read a conversation", "view", EVERYONE),
-        Action("conversation.write", "Send messages in a conversation", "chat", MEMBERS),
-        Action("run.view", "See a run and everything it recorded", "view", EVERYONE),
-        Action("run.cancel", "Stop a run", "chat", MEMBERS),
-        Action("run.approve", "Allow or deny what a run asks for", "chat", MEMBERS),
-        Action("run.clone", "Send a run's message again in a new chat", "view", MEMBERS),
+        Action("conversation.view", "Read a conversation", "view", EVERYONE, True),
+        Action("conversation.write", "Send messages in a conversation", "chat", MEMBERS, True),
+        Action("run.view", "See a run and everything it recorded", "view", EVERYONE, True),
+        Action("run.cancel", "Stop a run", "chat", MEMBERS, True),
+        Action("run.approve", "Allow or deny what a run asks for", "chat", MEMBERS, True),
+        Action("run.clone", "Send a run's message again in a new chat", "view", MEMBERS, True),
         Action("sandbox.view", "See an agent's sandbox and its state", "view", EVERYONE),
         Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),
-        Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE),
+        Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE, True),
         Action("token.create", "Make API tokens of one's own", "", EVERYONE),
         Action("service.create", "Make service accounts that hold tokens for programs", "", MEMBERS),
         Action("audit.view", "See the audit of everything one may see", "", OPERATORS),
@@ -160,6 +164,8 @@ SHARED_LEVEL: dict[type[Model], str] = {Agent: "chat", Soul: "view", ModelRoute:
 
 Person = User | AnonymousUser | None
 
+_PRIVATE = SiteSettings.objects.filter(private_chats=True).order_by()
+
 
 def role_of(user: Person) -> str:
     """The person's role, or "" for strangers and the suspended."""
@@ -178,7 +184,7 @@ def visible(user: Person, queryset: QuerySet[M], action: str = "") -> QuerySet[M
     if not isinstance(user, User) or role_of(user) not in wanted.roles:
         return queryset.none()
     if role_of(user) == Role.ADMIN:
-        return queryset
+        return queryset.filter(_rule(user, model, wanted.level) | _chats_are_open()) if wanted.content else queryset
     return queryset.filter(_rule(user, model, wanted.level))
 
 
@@ -194,7 +200,7 @@ def fetch(user: Person, action: str, queryset: QuerySet[M], **lookup: Any) -> M:
 def allows(user: Person, action: str, row: Model) -> Verdict:
     """May ``user`` do ``action`` to ``row``, and why (not). One query, none when the role decides."""
     wanted, role = ACTIONS[action], role_of(user)
-    decides = role == Role.ADMIN or role not in wanted.roles
+    decides = (role == Role.ADMIN and not wanted.content) or role not in wanted.roles
     standing = by_role(user) if decides else standing_of(user, row)
     if why := reasons(wanted, standing):
         return Verdict(True, why[0].sentence)
@@ -213,10 +219,12 @@ def standing_of(user: Person, row: Model) -> Standing:
         return by_role(user)
     rows: Rows = Rows() if model in GRANTS else model.permission  # type: ignore[attr-defined]
     root_model = model if model in GRANTS else rows.root_model
-    owns, visibility, is_own, found = False, "", False, []
+    owns, visibility, is_own, is_private, found = False, "", False, False, []
     for kind, first, second, third in _facts(user, row, rows, root_model):
         if kind == "row":
             owns, visibility, is_own = bool(first), second, bool(third)
+        elif kind == "private":
+            is_private = True
         else:
             found.append(Source(kind, first.partition("_")[0], second))
     if visibility == Visibility.SHARED:
@@ -224,11 +232,12 @@ def standing_of(user: Person, row: Model) -> Standing:
     if owns:
         found.append(Source("ownership", LEVELS[-1]))
     sources = _best(found)
-    return Standing(user.role, user.is_active, noun(root_model), sources, bool(rows.owner), is_own)
+    return Standing(user.role, user.is_active, noun(root_model), sources, bool(rows.owner), is_own, is_private)
 
 
 def _facts(user: User, row: Model, rows: Rows, root_model: type[Model]) -> Iterable[tuple[str, str, str, str]]:
-    """("row", owns the root, visibility of the root, owns the row), and (kind, codename, group, "") per grant."""
+    """("row", owns the root, visibility of the root, owns the row), (kind, codename, group, "") per grant, and
+    "private" when chats are."""
     by_person, by_group = GRANTS[root_model]
     path = f"{rows.root}__" if rows.root else ""
     this = type(row)._default_manager.filter(pk=row.pk).order_by()
@@ -242,6 +251,7 @@ def _facts(user: User, row: Model, rows: Rows, root_model: type[Model]) -> Itera
             F("permission__codename"),
             F("group__name"),
         ),
+        _texts(_PRIVATE.all(), "private"),
     ]
     return parts[0].union(*parts[1:])
 
@@ -313,8 +323,13 @@ def _rule(user: User, model: type[Model], level: str) -> Q:
         return own
     # One index for each half: "or" over two joins reads every row there is, 100,000 runs for a page of 25.
     every = model._default_manager.order_by()
-    managed = every.filter(**{f"{rows.root}__in": _ids(user, rows.root_model, "manage")})
+    managed = every.filter(_chats_are_open(), **{f"{rows.root}__in": _ids(user, rows.root_model, "manage")})
     return Q(pk__in=every.filter(own).values("pk").union(managed.values("pk")))
+
+
+def _chats_are_open() -> Q:
+    """No admin has made chats private. Asked inside the query itself: it costs none, and is never out of date."""
+    return Q(~Exists(_PRIVATE.all()))
 
 
 def _ids(user: User, model: type[Model], level: str) -> QuerySet[Any]:

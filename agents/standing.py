@@ -24,6 +24,8 @@ class Asked(Protocol):
     def level(self) -> str: ...
     @property
     def roles(self) -> frozenset[str]: ...
+    @property
+    def content(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Standing:
 
     ``role`` is "" for a stranger. ``root`` names the kind of object whose levels count ("" when the role alone
     decides); ``sources`` are the levels held there. ``is_personal`` marks rows that belong to a person, such as
-    conversations, and ``is_own`` those that belong to this one.
+    conversations, and ``is_own`` those that belong to this one. ``is_private``: chats are private on this site, so
+    that a role alone opens nobody's.
     """
 
     role: str
@@ -63,6 +66,7 @@ class Standing:
     sources: tuple[Source, ...] = ()
     is_personal: bool = False
     is_own: bool = False
+    is_private: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def reasons(action: Asked, standing: Standing) -> tuple[Reason, ...]:
     if not standing.is_active or standing.role not in action.roles:
         return ()
     found = []
-    if standing.role == Role.ADMIN:
+    if standing.role == Role.ADMIN and not _is_closed(action, standing):
         found.append(Reason("admin", "The role admin may do everything."))
     elif not standing.root:
         found.append(Reason("role", f"The role {standing.role} includes this."))
@@ -93,13 +97,18 @@ def reasons(action: Asked, standing: Standing) -> tuple[Reason, ...]:
     return tuple(found)
 
 
+def _is_closed(action: Asked, standing: Standing) -> bool:
+    """Would this tell what others said, while chats are private?"""
+    return action.content and standing.is_private
+
+
 def _levelled(action: Asked, standing: Standing) -> list[Reason]:
     return [Reason(s.kind, s.sentence, s) for s in standing.sources if s.reaches(action.level)]
 
 
 def _personal(action: Asked, standing: Standing) -> list[Reason]:
     found = [Reason("own", "It belongs to this person.")] if standing.is_own else []
-    if standing.role in (Role.ADMIN, Role.OPERATOR) and action.level == "view":
+    if standing.role in (Role.ADMIN, Role.OPERATOR) and action.level == "view" and not _is_closed(action, standing):
         rule = f"Operators who manage the {standing.root} may see it."
         found += [Reason("operator", f"{rule} {s.sentence}", s) for s in standing.sources if s.reaches("manage")]
     return found
@@ -114,7 +123,8 @@ def obstacles(action: Asked, standing: Standing) -> tuple[str, ...]:
     found = [] if standing.is_active else ["The account is suspended."]
     if standing.role not in action.roles:
         found.append(f"The role {standing.role} does not include: {lowered(action.sentence)}.")
-    if standing.root and standing.role != Role.ADMIN and (lack := _lack(action, standing)):
+    decides = standing.role == Role.ADMIN and not _is_closed(action, standing)
+    if standing.root and not decides and (lack := _lack(action, standing)):
         found.append(lack)
     return tuple(found)
 
@@ -124,6 +134,8 @@ def _lack(action: Asked, standing: Standing) -> str:
         return "" if _levelled(action, standing) else _too_low(action.level, standing)
     if standing.is_own:
         return ""
+    if _is_closed(action, standing):
+        return "Chats are private here: only the person a chat belongs to opens it."
     if action.level != "view":
         return "It belongs to somebody else, and only admins may do this to what is not theirs."
     if any(source.reaches("manage") for source in standing.sources) and standing.role == Role.OPERATOR:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import activity, chat, sharing, steering
+from runs.views import activity, chat, ledger, sharing, steering
 
 app_name = "runs"
 urlpatterns = [
@@ -14,6 +14,7 @@ urlpatterns = [
     path("chat/new/<str:agent_id>/send/", chat.send_new, name="chat-new-send"),
     path("chat/<str:conversation_id>/", chat.conversation, name="chat-conversation"),
     path("chat/<str:conversation_id>/send/", chat.send, name="chat-send"),
+    path("people/privacy/", ledger.privacy_page, name="privacy"),
     path("runs/", activity.run_list, name="run-list"),
     path("runs/<str:run_id>/", activity.run_detail, name="run-detail"),
     path("runs/<str:run_id>/reply/", activity.run_reply, name="run-reply"),

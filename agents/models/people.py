@@ -118,13 +118,13 @@ class LastAdmin(Conflict):
 
 
 def active_admins() -> models.QuerySet[User]:
-    """Those who may administer right now, in an order, so that two who lock them do not wait for each other."""
+    """The people (a program cannot sign in) who may administer right now, in an order, so that two who lock them do not wait for each other."""
     return User.objects.filter(role=Role.ADMIN, is_active=True, kind=Kind.PERSON).order_by("pk")
 
 
 def keep_an_admin(instance: User, **rest: Any) -> None:
     """Receiver of ``post_delete``: raises LastAdmin, which undoes the deletion, if no admin is left by it."""
-    if instance.is_admin and not active_admins().select_for_update().exists():
+    if instance.is_admin and instance.kind == Kind.PERSON and not active_admins().select_for_update().exists():
         raise LastAdmin
 
 

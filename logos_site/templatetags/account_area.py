@@ -9,7 +9,7 @@ from django import template
 from django.conf import settings
 from django.http import HttpRequest
 
-from agents import permissions, second_factor
+from agents import limits, permissions, privacy, second_factor
 from agents.models import User
 from logos_site.oidc.configuration import Issuer
 
@@ -56,3 +56,15 @@ def lacks_second_factor(user: User) -> bool:
 def registration_mode() -> str:
     """ "closed", "approval" or "open": may a stranger ask for an account?"""
     return str(settings.LOGOS_REGISTRATION)
+
+
+@register.simple_tag
+def chats_are_private() -> bool:
+    """Are admins and operators kept out of other people's chats?"""
+    return privacy.is_on()
+
+
+@register.filter
+def agents_used(user: User) -> str:
+    """ "2 of 3 agents"."""
+    return limits.used(user)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from agents import permissions
 from agents.explaining import Step, root_of
-from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User, Visibility
+from agents.models import Agent, ModelRoute, Policy, Provider, SiteSettings, Soul, User, Visibility
 from runs.models import Approval, Conversation, Message, Run
 from runs.models.conversations import Speaker
 from sandboxes.models import InferenceCall, Sandbox
@@ -28,6 +28,7 @@ class RandomWorld:
     def __init__(self, role: str, seed: int, size: int = 6) -> None:
         self.chance = random.Random(seed)
         self.who, self.other = person("who", role), person("somebody-else")
+        person("an-admin-who-stays", "admin")
         self.inside, self.outside = (Group.objects.create(name=name) for name in ("helpers", "strangers"))
         self.second = Group.objects.create(name="makers")
         self.who.groups.add(self.inside, self.second)
@@ -93,6 +94,8 @@ def _carry_out(step: Step, user: User, root: Any) -> None:
     elif step.kind == "role":
         user.role = step.role
         user.save()
+    elif step.kind == "open_chats":
+        SiteSettings.objects.update(private_chats=False)
     elif step.kind == "grant":
         permissions.grant(user, step.level, root)
     elif step.kind in ("revoke", "revoke_group"):

@@ -8,15 +8,18 @@ import pytest
 
 from agents import permissions
 from agents.explaining import Step, actions_on, explain, kinds, overview, weight
-from agents.models import Role, User
+from agents.models import Role, SiteSettings, User
 from tests.agents.explaining_world import RandomWorld, carried_out, may, smaller_ways
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("seed", "private"), [(1, False), (2, False), (1, True)])
 @pytest.mark.parametrize("role", Role.values)
-def test_explain_agrees_with_the_lists_and_its_change_turns_the_answer_round(role: str, seed: int) -> None:
+def test_explain_agrees_with_the_lists_and_its_change_turns_the_answer_round(
+    role: str, seed: int, private: bool
+) -> None:
+    SiteSettings.objects.create(private_chats=private)
     world, seen = RandomWorld(role, seed), Counter[str]()
 
     for row in world.rows:

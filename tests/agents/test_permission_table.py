@@ -95,6 +95,7 @@ def test_a_conversation_is_its_persons_and_to_be_seen_by_operators_who_manage_th
 
 
 def test_the_suspended_and_strangers_may_do_nothing() -> None:
+    person("another", Role.ADMIN)
     world = World(person("who", Role.ADMIN))
     world.who.is_active = False
     world.who.save()

@@ -47,8 +47,7 @@ def test_an_administrator_ends_it(request: pytest.FixtureRequest) -> None:
 
 
 def test_a_suspended_administrator_still_counts(ada: User) -> None:
-    ada.is_active = False
-    ada.save()
+    User.objects.filter(pk=ada.pk).update(is_active=False)
 
     assert first_link.issue() == ""
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 from django.urls import reverse
 
-from agents import groups, invitations, people, registration
+from agents import groups, invitations, people, privacy, registration
 from agents.api.people import shown
 from agents.command_line import LogosCommand, actor, add_person
 from agents.errors import NotFound
@@ -47,6 +47,8 @@ class Command(LogosCommand):
         invite = verbs.add_parser("invite", help="print a one-time link by which somebody joins")
         invite.add_argument("--role", default=Role.USER, choices=Role.values, metavar="ROLE")
         invite.add_argument("--email", default="", metavar="ADDRESS")
+        private = verbs.add_parser("privacy", help="say whether chats are private, or make them so")
+        private.add_argument("switch", nargs="?", default="", choices=["", "on", "off"], metavar="on|off")
         group = verbs.add_parser("group", help="list, make, rename, fill and delete groups")
         group.add_argument("what", choices=["list", "create", "rename", "add", "remove", "delete"], metavar="WHAT",
                            help="list, create, rename, add, remove or delete")  # fmt: skip
@@ -99,6 +101,11 @@ class Command(LogosCommand):
     def do_refuse(self, options: dict[str, Any]) -> None:
         registration.refuse(*_who(options), options["note"])
         self.say(f"{options['person']} is refused.")
+
+    def do_privacy(self, options: dict[str, Any]) -> None:
+        if options["switch"]:
+            privacy.switch(actor(options["user"]), options["switch"] == "on")
+        self.stdout.write("on" if privacy.is_on() else "off")
 
     def do_limit(self, options: dict[str, Any]) -> None:
         people.set_limit(*_who(options), options["max_agents"])

@@ -1,0 +1,32 @@
+"""The switch that keeps admins and operators out of other people's chats: who turned it, when, and what it means.
+
+While it is on, conversations, messages, runs, their events and questions, and model calls are open to whoever they
+belong to and to nobody by role (``permissions``: actions marked ``content``). What is left for admins is in
+``runs/ledger.py``: who, when, with which agent, how it ended, what it cost. Whoever owns the machine owns the data.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from agents import audit, people
+from agents.models import SiteSettings, User
+
+
+def is_on() -> bool:
+    """Are chats private?"""
+    return SiteSettings.objects.filter(private_chats=True).exists()
+
+
+def switch(actor: User, on: bool) -> bool:
+    """Turn it; whether anything changed. Noted, with history, and shown to everybody in their account."""
+    people.require(actor)
+    with transaction.atomic():
+        # A row of a fixed key: two who switch at once meet here.
+        row, _ = SiteSettings.objects.select_for_update().get_or_create(pk=1)
+        if row.private_chats == on:
+            return False
+        row.private_chats = on
+        row.save()
+        audit.note("private_chats_on" if on else "private_chats_off", actor=actor)
+    return True
