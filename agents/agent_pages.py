@@ -47,6 +47,9 @@ class Section:
 TABS: list[Tab] = [
     Tab("overview", "Overview", "agents:agent-detail"),
     Tab("edit", "Composition", "agents:agent-edit", "agent.edit"),
+    Tab("capabilities", "Capabilities", "agents:agent-capabilities", "capability.view"),
+    Tab("secrets", "Secrets", "agents:agent-secrets", "secret.view"),
+    Tab("documents", "Documents", "agents:agent-documents", "document.view"),
 ]
 SECTIONS: list[Section] = []
 # Facts for the cards of many agents at once, by the agent's id: {"state": pill, "line": sentence, …}.

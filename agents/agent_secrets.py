@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.utils import timezone
 
 from agents import audit, capabilities, permissions, secrets
-from agents.catalogue import NEEDS, Receiver
+from agents.catalogue import NEEDS, Capability, Receiver
 from agents.errors import Invalid, NotFound
 from agents.models import Agent, AgentSecret, User
 
@@ -158,9 +158,9 @@ def granted(agent: Agent) -> tuple[Granted, ...]:
     return tuple(Granted(row.pk, row.name, to, row.version, secrets.unseal(row.sealed)) for row, to in going if to)
 
 
-def granted_names(agent: Agent) -> tuple[str, ...]:
+def granted_names(agent: Agent, agreed_to: Iterable[Capability] | None = None) -> tuple[str, ...]:
     """The names of what ``granted`` gives, without opening anything."""
-    needed = capabilities.needed_by(agent)
+    needed = capabilities.needs_of(agent.agreed_capabilities() if agreed_to is None else agreed_to)
     return tuple(row.name for row in agent.secrets.defer("sealed") if receivers(row, needed))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import IntegrityError, transaction
@@ -53,12 +54,20 @@ def states(agent: Agent) -> list[State]:
 
 def needed_by(agent: Agent) -> dict[str, Need]:
     """The credentials that capabilities which are on ask for, by name."""
-    return {need.name: need for entry in agent.agreed_capabilities() for need in entry.needs}
+    return needs_of(agent.agreed_capabilities())
+
+
+def needs_of(entries: Iterable[Capability]) -> dict[str, Need]:
+    """The credentials that these ask for, by name."""
+    return {need.name: need for entry in entries for need in entry.needs}
 
 
 def missing(agent: Agent) -> list[tuple[Capability, Need]]:
-    """What has to be entered before everything that is on can work."""
-    return [(state.capability, need) for state in states(agent) if state.is_on for need in state.lacking]
+    """What has to be entered before everything that is on can work. No query where nothing could be lacking, when
+    ``capabilities`` is prefetched."""
+    wanted = [(entry, need) for entry in agent.agreed_capabilities() for need in entry.needs]
+    stored = set(agent.secrets.values_list("name", flat=True)) if wanted else set()
+    return [(entry, need) for entry, need in wanted if need.name not in stored]
 
 
 def find(key: str) -> Capability:

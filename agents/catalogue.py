@@ -114,7 +114,7 @@ _ENTRIES = (
         ("homeassistant",),
         ("$HASS_URL",),
         (
-            Need("HASS_URL", "Address of Home Assistant", "For instance http://homeassistant.local:8123.", "tools"),
+            Need("HASS_URL", "Address of Home Assistant", "For instance https://home.example.org:8123.", "tools"),
             Need(
                 "HASS_TOKEN",
                 "Access token of Home Assistant",
@@ -131,7 +131,7 @@ _ENTRIES = (
         "What it searches for goes to the server you name, which asks the search engines you chose there.",
         ("search",),
         ("$SEARXNG_URL",),
-        (Need("SEARXNG_URL", "Address of SearXNG", "For instance http://search.example.org.", "tools"),),
+        (Need("SEARXNG_URL", "Address of SearXNG", "For instance https://search.example.org.", "tools"),),
     ),
     Capability(
         "search-brave",

@@ -6,6 +6,7 @@ from django.urls import URLPattern, path
 
 from agents.views import (
     agent_addresses,
+    agent_part_addresses,
     groups,
     links,
     people,
@@ -26,6 +27,7 @@ urlpatterns: list[URLPattern] = [
     path("audit/", audit, name="audit"),
     path("history/<str:kind>/<str:object_id>/", history, name="history"),
     *agent_addresses.urlpatterns,
+    *agent_part_addresses.urlpatterns,
     *soul_addresses,
     path("models/", routes.route_list, name="route-list"),
     path("models/new/", routes.route_new, name="route-new"),

@@ -33,10 +33,10 @@ def compose(agent: Agent) -> dict[str, Any]:
             hashlib.sha256(soul.text.encode()).hexdigest(),
             tuple(map(" ".join, written)),
         ),
-        tools=ToolsPart(tuple(sorted(agent.active_toolsets())), tuple(each.label for each in agreed)),
+        tools=ToolsPart(tuple(sorted(agent.active_toolsets(agreed))), tuple(each.label for each in agreed)),
         runtime=RuntimePart(agent.runtime, runtime.VERSION),
         model=ModelPart(route.pk, route.provider.name, route.provider.kind, route.model, route.context_length),
         permissions=PermissionsPart(
-            settings.LOGOS_SANDBOX_DRIVER, tuple(sorted(hosts)), "manual", agent_secrets.granted_names(agent)
+            settings.LOGOS_SANDBOX_DRIVER, tuple(sorted(hosts)), "manual", agent_secrets.granted_names(agent, agreed)
         ),
     ).as_json()

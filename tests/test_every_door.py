@@ -27,7 +27,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from agents import scopes, service_accounts, tokens
-from agents.models import Agent, ApiToken, ModelRoute, Policy, Provider, Role, Soul, User
+from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Provider, Role, Soul, User
 from logos_site.asgi import application
 from runs.models import Approval, Conversation, EngineBeat, Run
 from sandboxes.models import Sandbox
@@ -67,6 +67,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "run_id": rows[Run].pk,
         "approval_id": rows[Approval].pk,
         "sandbox_id": rows[Sandbox].pk,
+        "document_id": rows[AgentDocument].pk,
         "token_id": rows[ApiToken].pk,
         "person_id": rows[User].pk,
         "group_id": 1,

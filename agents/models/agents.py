@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
@@ -86,10 +87,11 @@ class Agent(Shareable):
     def is_deleted(self) -> bool:
         return self.deleted_at is not None
 
-    def active_toolsets(self) -> tuple[str, ...]:
+    def active_toolsets(self, agreed_to: Sequence[Capability] | None = None) -> tuple[str, ...]:
         """What the next run gets: the agent's choice and what its capabilities bring, within what its soul demands
         and forbids."""
-        brought = [name for entry in self.agreed_capabilities() for name in entry.toolsets]
+        entries = self.agreed_capabilities() if agreed_to is None else agreed_to
+        brought = [name for entry in entries for name in entry.toolsets]
         return toolsets_for(self.soul.toolsets, [*self.toolsets, *brought])
 
     def agreed_capabilities(self) -> list[Capability]:

@@ -6,13 +6,14 @@ import secrets
 from typing import Any
 
 from django.conf import settings
+from django.db.models import prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from agents import permissions
+from agents import capabilities, permissions
 from agents.errors import Conflict, LogosError
 from agents.models import Agent, User
 from agents.views.access import is_htmx, leave_to, person, signed_in
@@ -98,6 +99,13 @@ def _accept(request: HttpRequest, agent: Agent, talk: Conversation | None) -> Ht
     return render(request, "runs/_sent.html", context)
 
 
+def _lacking(user: User, agent: Agent, may_write: bool) -> dict[str, Any]:
+    """The credentials that something which is on still needs, for the set-up cards."""
+    missing = capabilities.missing(agent) if may_write and agent.is_in_use else []
+    may_set = bool(missing) and bool(permissions.allows(user, "secret.edit", agent))
+    return {"missing": missing, "may_set": may_set}
+
+
 def _agent(user: User, agent_id: str) -> Agent:
     rows = Agent.objects.select_related("soul", "route__provider", "owner")
     return permissions.fetch(user, "agent.chat", rows, pk=agent_id)
@@ -115,6 +123,7 @@ def _turns(runs: Any) -> Any:
 def _page(request: HttpRequest, agent: Agent, talk: Conversation | None) -> dict[str, Any]:
     """Everything chat.html shows."""
     user = person(request)
+    prefetch_related_objects([agent], "capabilities")
     runs, earlier, before = _shown_runs(request, talk)
     active = next((run for run in runs if not run.has_finished), None) or _active_run(talk, before)
     route = parts.route_for(agent)
@@ -137,6 +146,7 @@ def _page(request: HttpRequest, agent: Agent, talk: Conversation | None) -> dict
         "why_not": _why_not(agent),
         "may_share": not agent.is_deleted and bool(permissions.allows(user, "agent.manage", agent)),
         "send_url": reverse(target[0], args=target[1:]),
+        **_lacking(user, agent, may_write),
         "draft_key": f"{user.pk}:{talk.pk if talk else agent.pk}",
         "max_chars": settings.LOGOS_MAX_MESSAGE_CHARS,
         "key": _new_key(),
