@@ -27,6 +27,7 @@ from agents.admin_filters import VisibleRelatedFilter as VisibleRelatedFilter  #
 from agents.admin_paging import CappedPaginator
 from agents.admin_panels import Panel
 from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
+from agents.past.kinds import may_read
 
 GUARDED = (Agent, Soul, ModelRoute, Policy, Provider)
 
@@ -219,11 +220,17 @@ class SharedAdmin(RowAdmin):
     def _pages(self, request: HttpRequest, obj: Model) -> tuple[str, ...]:
         is_gone = getattr(obj, "is_deleted", False)
         action = f"{permissions.noun(type(obj))}.manage"
-        return ("why",) if is_gone or not permissions.allows(request.user, action, obj) else ("sharing", "why")
+        past = ("past",) if may_read(request.user, obj) else ()
+        shares = not is_gone and permissions.allows(request.user, action, obj)
+        return ("sharing", "why", *past) if shares else ("why", *past)
 
     @admin.display(description="Sharing")
     def sharing(self, obj: Model) -> SafeString:
         return link("runs:share", "Who has access", permissions.noun(type(obj)), obj.pk)
+
+    @admin.display(description="History")
+    def past(self, obj: Model) -> SafeString:
+        return link("agents:history", "What it was, and who changed it", permissions.noun(type(obj)), obj.pk)
 
     @admin.display(description="Permissions")
     def why(self, obj: Model) -> SafeString:

@@ -16,6 +16,7 @@ from ninja.openapi.schema import OpenAPISchema
 
 from agents.api import (
     agents,
+    audit,
     explaining,
     groups,
     me,
@@ -32,7 +33,7 @@ from agents.api.asking import BearerToken, BrowserSession
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
-from runs.api import approvals, conversations, ledger, runs
+from runs.api import approvals, asof, conversations, ledger, runs
 from sandboxes import api as sandboxes
 from sandboxes import provider_api
 
@@ -200,6 +201,8 @@ api.add_router("/people", people.router)
 api.add_router("/groups", groups.router)
 api.add_router("/service-accounts", service_accounts.router)
 api.add_router("", ledger.router)
+api.add_router("/asof", asof.router)
+api.add_router("", audit.router)
 api.add_router("/explain", explaining.router)
 api.add_router("", sharing.router)
 # The last one, so that an address nobody has is refused in the API's own shape.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from runs.views import activity, chat, ledger, sharing, steering
+from runs.views.asof import as_of
 
 app_name = "runs"
 urlpatterns = [
@@ -22,6 +23,7 @@ urlpatterns = [
     path("runs/<str:run_id>/steps/<int:seq>/", activity.step_output, name="step-output"),
     path("runs/<str:run_id>/cancel/", steering.cancel, name="run-cancel"),
     path("runs/<str:run_id>/clone/", steering.clone, name="run-clone"),
+    path("asof/", as_of, name="asof"),
     path("share/<str:kind>/<str:object_id>/", sharing.share, name="share"),
     path("explain/<str:kind>/<str:object_id>/", sharing.explain, name="explain"),
     path("approvals/<str:approval_id>/decide/", steering.decide, name="approval-decide"),

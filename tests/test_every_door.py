@@ -81,6 +81,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "collection": "agents",
         "kind": "agent",
         "seq": 1,
+        "number": 1,
         "token": "guess",
         "rest": "anything",
         "url": "anything",
@@ -115,6 +116,7 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
     return {
         "text": "Mine now.",
         "revision": 1,
+        "to": 1,
         "version": 1,
         "choice": "once",
         "name": "mine",

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Model
 from django.utils import timezone
 
-from agents import agent_secrets, composition, documents, routes, souls
+from agents import agent_secrets, audit, composition, documents, routes, souls
 from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Provider, User
 from runs import approvals, dispatch
 from runs.models import EngineBeat
@@ -33,12 +33,13 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     beat = EngineBeat.objects.create(owner=f"engine-{number}", seen_at=timezone.now())
     token, _ = ApiToken.make(owner, f"token-{number}")
     end(run, "Reply.")
+    event = audit.note("granted", actor=owner, person=owner, about=agent, level="chat")
     agreed = AgentCapability.objects.create(agent=agent, key="plan", agreed_version=1, consented_by=owner)
     secret = agent_secrets.put(owner, agent, f"KEY_{number}", f"value-of-{number}")
     document = documents.put(owner, agent, f"notes-{number}.md", f"Text-{number}")
     rows = [agent, soul, soul.revisions.get(), route, policy, provider, run, run.events.first(), run.conversation]
     rows += [agreed, secret, document]
-    rows += [run.message, question, box, call, beat, token, owner]
+    rows += [run.message, question, box, call, beat, token, event, owner]
     return {type(row): row for row in rows}
 
 

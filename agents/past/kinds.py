@@ -17,7 +17,10 @@ from django.db.models import F, Model, QuerySet
 from agents import audit, keeping, permissions
 from agents.errors import NotFound
 from agents.models import ModelRoute, Provider, Role, User
-from agents.permissions import ACTIONS, GRANTS
+from agents.permissions import ACTIONS, GRANTS, Rows
+
+# What can be put back here. Parts of an agent (secrets, documents, consent) have rules of their own.
+REVERTED = ("agent", "soul", "route", "policy", "provider", "person", "group")
 
 # Where the name of a row is kept in its records, when it is not in ``name``.
 _NAMES: dict[type[Model], str] = {User: "username", ModelRoute: "model"}
@@ -54,7 +57,9 @@ def kinds() -> dict[str, type[Model]]:
 def name_field(model: type[Model]) -> str:
     """The field of a model's records that tells what the row was called."""
     fields = {field.name for field in model.history.model._meta.fields}  # type: ignore[attr-defined]
-    return _NAMES.get(model) or next((name for name in ("name", "title", "slug") if name in fields), "history_id")
+    return _NAMES.get(model) or next(
+        (name for name in ("name", "title", "slug", "key", "path") if name in fields), "history_id"
+    )
 
 
 def readable(user: User, model: type[Model]) -> QuerySet[Any] | None:
@@ -67,9 +72,19 @@ def readable(user: User, model: type[Model]) -> QuerySet[Any] | None:
     if model is Provider:
         return permissions.visible(user, rows, "provider.view")
     if model not in GRANTS:
-        return rows.none()
+        return _parts_of_readable(user, model, rows)
     kind = permissions.noun(model)
     return permissions.visible(user, rows, f"{kind}.view" if permissions.may(user, "audit.view") else f"{kind}.edit")
+
+
+def _parts_of_readable(user: User, model: Any, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """What belongs to an object has the past of whoever may see it and read the object's."""
+    rule = getattr(model, "permission", None)
+    if not isinstance(rule, Rows) or rule.owner or not rule.root:
+        return rows.none()
+    whole = readable(user, rule.root_model)
+    seen = permissions.visible(user, rows)
+    return seen if whole is None else seen.filter(**{f"{rule.root}__in": whole.order_by().values("pk")})
 
 
 def managed(user: User, model: type[Model]) -> QuerySet[Any] | None:
@@ -80,6 +95,12 @@ def managed(user: User, model: type[Model]) -> QuerySet[Any] | None:
         return model._default_manager.none()
     action = f"{permissions.noun(model)}.manage"
     return permissions.visible(user, model._default_manager.all(), action)
+
+
+def may_read(user: Any, row: Model) -> bool:
+    """May ``user`` read the past of this row?"""
+    allowed = readable(user, type(row))
+    return allowed is None or allowed.filter(pk=row.pk).exists()
 
 
 def find(user: User, kind: str, row_id: str) -> Past:
@@ -103,7 +124,7 @@ def find(user: User, kind: str, row_id: str) -> Past:
 
 def may_change(user: User, past: Past) -> bool:
     """May ``user`` put an earlier version back?"""
-    if past.is_gone:
+    if past.is_gone or past.kind not in REVERTED:
         return False
     action = edit_action(past.kind)
     return (

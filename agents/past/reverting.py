@@ -17,7 +17,7 @@ from agents import acting, composition, groups, hosts, permissions, souls
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, ModelRoute, Policy, Soul, User
 from agents.past.comparing import FieldChange, compare, fields_of, member_keys, members_of
-from agents.past.kinds import Past, edit_action, find
+from agents.past.kinds import REVERTED, Past, edit_action, find
 from agents.past.versions import Version, one
 from agents.toolsets import LISTS, ToolsetLists
 
@@ -66,6 +66,8 @@ def _require(user: User, past: Past) -> None:
         raise Invalid(
             "It was deleted, so nothing can be put back.", reason="deleted", action="Make a new one as it was."
         )
+    if past.kind not in REVERTED:
+        raise Invalid(f"A {past.kind} is changed on its own page, not put back here.", reason="not_reverted")
     action = edit_action(past.kind)
     permissions.require(user, action, None if action == "user.manage" else past.row)
 

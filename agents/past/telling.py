@@ -13,7 +13,7 @@ from agents.past.timeline import Entry
 from agents.standing import lowered
 
 DOORS = {"page": "page", "api": "API", "console": "console", "command": "command", "task": "task"}
-_WORDS = {"route": "model route", "approval": "question of a run"}
+_WORDS = {"sitesettings": "site settings", "route": "model route", "approval": "question of a run"}
 _ABOUT_THEMSELVES = frozenset(
     {"signed_in", "signed_out", "sign_in_failed", "sign_in_locked", "session_ended", "password_changed"}
 )
@@ -128,3 +128,16 @@ def _part(name: str, value: Any) -> str:
     if name == "days":
         return f"for {value} days"
     return f"{name.replace('_', ' ')} {value}"
+
+
+def plural(kind: str) -> str:
+    """Several of a kind, as a heading."""
+    name = word(kind)
+    return f"{name[:-1]}ies".capitalize() if name.endswith("y") else f"{name}s".capitalize()
+
+
+def sentence(said: Told) -> str:
+    """The line as plain text."""
+    what = f" {said.kind} {said.name}" if said.kind and said.name else ""
+    details = f"{':' if said.name else ''} {said.details}" if said.details else ""
+    return f"{said.who} {said.does}{what}{details}"

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
 
-from agents import acting, composition, permissions, sharing, souls
+from agents import acting, composition, documents, permissions, sharing, souls
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.models import Agent, ModelRoute, Policy, Provider, Role, SecurityEvent, Soul, User, Visibility
 from agents.past import reverting
@@ -234,3 +234,11 @@ def test_an_operator_is_offered_no_button(alice: User, atlas: Agent, browser: Ca
 
     assert "Put version" not in client.get(f"/history/agent/{atlas.pk}/", {"to": 1}).content.decode()
     assert client.post(f"/history/agent/{atlas.pk}/", {"to": 1}).status_code == 404
+
+
+def test_parts_of_an_agent_are_changed_on_their_own_pages(ada: User, alice: User, atlas: Agent) -> None:
+    document = documents.put(alice, atlas, "notes.md", "One")
+    document = documents.put(alice, atlas, "notes.md", "Two", version=document.version)
+
+    with pytest.raises(Invalid, match="on its own page"):
+        reverting.revert(ada, "document", document.pk, 1)
