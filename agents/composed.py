@@ -6,7 +6,7 @@ agent that was given to another owner keeps them and goes on working.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -30,23 +30,25 @@ class Dimension:
     is_hidden: bool = False
 
 
+def hide(user: User, agents: Sequence[Agent]) -> None:
+    """Note on every agent which parts of it ``user`` may not see (``hides_soul``, ``hides_route``). One query."""
+    souls = permissions.visible(user, Soul.objects.filter(pk__in={agent.soul_id for agent in agents})).order_by()
+    routes = permissions.visible(user, ModelRoute.objects.filter(pk__in={a.route_id for a in agents if a.route_id}))
+    seen = set(souls.values_list("pk").union(routes.order_by().values_list("pk")).values_list("pk", flat=True))
+    for agent in agents:
+        agent.hides_soul = agent.soul_id not in seen
+        agent.hides_route = bool(agent.route_id) and agent.route_id not in seen
+
+
 def mark(user: User, agents: Sequence[Agent]) -> None:
-    """Note on every agent which parts of it ``user`` may not see (``hides_soul``, ``hides_route``) and which model
-    its next run uses (``shown_model``). Souls and routes must be loaded; three queries for any number."""
-    souls = _seen(user, Soul, {agent.soul_id for agent in agents})
-    routes = _seen(user, ModelRoute, {agent.route_id for agent in agents if agent.route_id})
+    """What ``hide`` notes, and which model each agent's next run uses (``shown_model``). Souls and routes must be
+    loaded; two queries for any number."""
+    hide(user, agents)
     fallback = default_route() if any(agent.route_id is None for agent in agents) else None
     for agent in agents:
-        agent.hides_soul = agent.soul_id not in souls
-        agent.hides_route = bool(agent.route_id) and agent.route_id not in routes
         route = agent.route or fallback
         model = route.model if route else "no model yet"
         agent.shown_model = HIDDEN_MODEL if agent.hides_route else model
-
-
-def _seen(user: User, model: type[Soul] | type[ModelRoute], ids: Iterable[str]) -> set[str]:
-    rows = model._default_manager.filter(pk__in=set(ids))
-    return set(permissions.visible(user, rows).values_list("pk", flat=True)) if ids else set()
 
 
 def dimensions(user: User, agent: Agent) -> list[Dimension]:

@@ -277,6 +277,9 @@ LOGOS_IDLE_TIMEOUT_S = env.number(
     "LOGOS_IDLE_TIMEOUT_S", 90, "A model provider may pause its answer no longer than this."
 )
 LOGOS_SANDBOX_DRIVER = env.text("LOGOS_SANDBOX_DRIVER", "local", "Which driver starts sandboxes.")
+LOGOS_PREPARE_AGENTS = env.flag(
+    "LOGOS_PREPARE_AGENTS", True, "Prepare the sandbox of a new agent in the background at once."
+)
 LOGOS_ENGINE_POLL_MS = env.number(
     "LOGOS_ENGINE_POLL_MS", 200, "How often the engine looks for work other processes left."
 )

@@ -145,6 +145,8 @@ class SandboxDriver(abc.ABC):
 
     name: str
     isolates: frozenset[str] = frozenset()
+    # Do agents' files lie below their root on this host, so that they can be copied and removed there?
+    keeps_files_on_host = False
 
     @abc.abstractmethod
     async def start(self, spec: SandboxSpec) -> SandboxHandle:

@@ -102,6 +102,12 @@ def claim(sandbox_id: str, state: str = "") -> bool:
     return bool(Sandbox.objects.filter(free, pk=sandbox_id).update(**changes))
 
 
+def keep_claim(sandbox_id: str) -> None:
+    """It takes longer: this process goes on holding the claim."""
+    rows = Sandbox.objects.filter(pk=sandbox_id, claimed_by=process_name())
+    rows.update(claimed_until=timezone.now() + timedelta(seconds=CLAIM_S))
+
+
 def is_abandoned(sandbox_id: str) -> bool:
     """Has the process that is starting this sandbox died?"""
     row = Sandbox.objects.filter(pk=sandbox_id).values_list("claimed_by", "claimed_until").first()
@@ -119,6 +125,7 @@ def started(sandbox_id: str, driver_state: dict[str, Any], layers: tuple[str, ..
         state=State.RUNNING,
         reason="",
         progress="",
+        asked_at=None,
         driver_state=driver_state,
         layers=list(layers),
         sealed_api_key=secrets.seal(key),
@@ -169,9 +176,27 @@ def asked(agent_id: str) -> None:
     Sandbox.objects.filter(pk=row.pk).update(asked_at=timezone.now(), progress="")
 
 
-def note_progress(sandbox_id: str, sentence: str) -> None:
-    """What is being done right now, for the person who waits."""
-    Sandbox.objects.filter(pk=sandbox_id).update(progress=sentence[:120])
+def note_progress(agent_id: str, sentence: str) -> None:
+    """What is being done right now, for the person who waits; nothing once it is done."""
+    Sandbox.objects.filter(agent_id=agent_id, state=State.STARTING).update(progress=sentence[:120])
+
+
+def note_reason(sandbox_id: str, reason: str) -> None:
+    """Something people should know of it, whatever its state."""
+    Sandbox.objects.filter(pk=sandbox_id).update(reason=reason[:500])
+
+
+def prepared(agent_id: str) -> None:
+    """The preparation that was asked for is done, also when the sandbox ran already."""
+    Sandbox.objects.filter(agent_id=agent_id).update(asked_at=None)
+
+
+def not_prepared(agent_id: str, reason: str) -> None:
+    """The preparation that was asked for ended without a sandbox, perhaps before it claimed anything."""
+    rows = Sandbox.objects.filter(agent_id=agent_id)
+    idle = rows.exclude(state=State.RUNNING).filter(claimed_until=None)
+    idle.update(state=State.FAILED, reason=secrets.redact(reason)[:500])
+    rows.update(asked_at=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +210,7 @@ class Recorded:
     state: str = ""
     is_deleted: bool = False
     has_files: bool = True
+    has_run: bool = False
 
 
 def recorded(agent_id: str) -> Recorded | None:
@@ -193,7 +219,8 @@ def recorded(agent_id: str) -> Recorded | None:
     if row is None:
         return None
     is_deleted, has_files = row.agent.is_deleted, row.files_removed_at is None
-    return Recorded(row.pk, row.driver, row.driver_state, row.number, row.state, is_deleted, has_files)
+    has_run = row.starts > 0
+    return Recorded(row.pk, row.driver, row.driver_state, row.number, row.state, is_deleted, has_files, has_run)
 
 
 def lost(sandbox_id: str, driver_state: dict[str, Any]) -> None:

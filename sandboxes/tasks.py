@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+from collections.abc import Sequence
 
 from asgiref.sync import async_to_sync
 from django_q.tasks import async_task
 
 from agents.errors import LogosError
-from sandboxes import drivers, lifecycle, records, removal
+from sandboxes import copying, drivers, lifecycle, records, removal
 from sandboxes.models import State
 
 logger = logging.getLogger(__name__)
@@ -20,13 +23,70 @@ def provision_later(agent_id: str) -> None:
 
 
 def provision(agent_id: str) -> str:
-    """Start the agent's sandbox if it does not run. The row says why when it fails; the next message tries again."""
+    """Start the agent's sandbox if it does not run, telling the row what is being done. The row says why when it
+    fails; the next message tries again."""
     try:
-        running = async_to_sync(lifecycle.ensure_running)(agent_id)
+        running = async_to_sync(_prepare)(agent_id)
     except LogosError as error:
         logger.warning("The sandbox of %s was not started: %s", agent_id, error.message)
+        records.not_prepared(agent_id, error.message)
         return error.message
+    records.prepared(agent_id)
     return running.sandbox_id
+
+
+async def _prepare(agent_id: str) -> lifecycle.Running:
+    told: list[asyncio.Task[None]] = []
+
+    def tell(sentence: str) -> None:
+        told.append(asyncio.ensure_future(lifecycle.in_thread(records.note_progress, agent_id, sentence)))
+
+    try:
+        return await lifecycle.ensure_running(agent_id, tell)
+    finally:
+        await asyncio.gather(*told, return_exceptions=True)
+
+
+def copy_files_later(source_id: str, agent_id: str, parts: Sequence[str], prepare: bool) -> None:
+    """Ask for parts of one agent's sandbox to be copied to another's in the background; returns at once."""
+    async_task("sandboxes.tasks.copy_and_provision", source_id, agent_id, list(parts), prepare, group=agent_id)
+
+
+def copy_and_provision(source_id: str, agent_id: str, parts: Sequence[str], prepare: bool) -> str:
+    """Copy, and then prepare the sandbox if that is wished and the copy is whole."""
+    said, is_whole = copy_files(source_id, agent_id, parts)
+    if prepare and is_whole:
+        provision(agent_id)
+    else:
+        records.prepared(agent_id)
+    return said
+
+
+def copy_files(source_id: str, agent_id: str, parts: Sequence[str]) -> tuple[str, bool]:
+    """Copy parts of one agent's sandbox to that of an agent that has never run. Whoever wants to start it waits
+    meanwhile. What happened, as a sentence, and whether it went well; the row says it when it did not."""
+    source, target = records.recorded(source_id), records.recorded(agent_id)
+    if source is None or target is None or target.is_deleted or not source.has_files:
+        return "There is nothing to copy.", True
+    if target.has_run or not records.claim(target.sandbox_id, State.STARTING):
+        said = "It had begun to work before anything could be copied, so nothing was."
+        records.note_reason(target.sandbox_id, said)
+        return said, False
+    records.note_progress(agent_id, "Copying files")
+    owner = lifecycle.FIRST_UID + target.number if os.getuid() == 0 else None
+    budget = copying.Budget(owner, beat=lambda: records.keep_claim(target.sandbox_id))
+    try:
+        left_out = copying.copy(
+            lifecycle.root_of(source.sandbox_id), lifecycle.root_of(target.sandbox_id), parts, budget
+        )
+    except (LogosError, OSError) as error:
+        why = error.message if isinstance(error, LogosError) else f"{error.strerror}."
+        logger.error("The files of %s were not copied to %s: %s", source_id, agent_id, error)
+        records.ended(target.sandbox_id, State.FAILED, f"Not everything was copied. {why}")
+        return why, False
+    said = f"{left_out} entries were left out: they are no files, or could not be read." if left_out else ""
+    records.ended(target.sandbox_id, State.STOPPED, said)
+    return said or "Everything is copied.", True
 
 
 def remove_files_later(agent_id: str) -> None:

@@ -1,14 +1,17 @@
-"""Addresses of the pages about providers."""
+"""Addresses of the pages about providers, and of the sandbox on its agent's page."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from sandboxes.views import providers
+from sandboxes.views import providers, sandboxes
 
 app_name = "sandboxes"
 
 urlpatterns = [
+    path("agents/<str:agent_id>/sandbox/", sandboxes.sandbox_part, name="sandbox-part"),
+    path("agents/<str:agent_id>/sandbox/prepare/", sandboxes.sandbox_prepare, name="sandbox-prepare"),
+    path("agents/<str:agent_id>/sandbox/stop/", sandboxes.sandbox_stop, name="sandbox-stop"),
     path("providers/", providers.provider_list, name="provider-list"),
     path("providers/new/", providers.provider_new, name="provider-new"),
     path("providers/<str:provider_id>/", providers.provider_detail, name="provider-detail"),

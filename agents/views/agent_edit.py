@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from agents import agent_pages, agent_templates, choosing, composed, composition, permissions, sharing, starters
+from agents import (
+    agent_pages,
+    agent_templates,
+    choosing,
+    composed,
+    composition,
+    permissions,
+    preparing,
+    sharing,
+    starters,
+)
 from agents.agent_forms import KEPT, STARTER, AgentForm, initial_of
 from agents.editing import Stale, editing
 from agents.errors import LogosError, NotFound
@@ -27,7 +38,8 @@ def agent_new(request: HttpRequest) -> HttpResponse:
     user = person(request)
     permissions.require(user, "agent.create")
     if request.method != "POST":
-        form = AgentForm(user, initial=_filled(user, request))
+        filled = {"prepare": settings.LOGOS_PREPARE_AGENTS, **_filled(user, request)}
+        form = AgentForm(user, initial=filled)
         return render(request, "agents/new.html", _new_page(form, request))
     form = AgentForm(user, request.POST)
     if form.is_valid():
@@ -42,7 +54,7 @@ def agent_new(request: HttpRequest) -> HttpResponse:
 
 @transaction.atomic
 def _make(user: User, data: Mapping[str, Any]) -> Agent:
-    return composition.create(
+    agent = composition.create(
         user,
         data["name"],
         _soul(user, data["soul"]),
@@ -53,6 +65,8 @@ def _make(user: User, data: Mapping[str, Any]) -> Agent:
         policies=_policies(user, data.get("policies", [])),
         sprite=(data["sprite_shape"], data["sprite_palette"]),
     )
+    preparing.ask(agent, data["prepare"])
+    return agent
 
 
 def _filled(user: User, request: HttpRequest) -> dict[str, Any]:

@@ -8,15 +8,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from agents import agent_pages, composed, permissions, sprites
+from agents import agent_pages, composed, permissions
 from agents.models import Agent, User
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
+from agents.views.pictures import sprite_response
 
 PAGE_SIZE = 24
-# Of more owners than this one searches.
-MAX_OWNERS = 100
 SHOWN = (("mine", "Mine"), ("others", "Of others"), ("archived", "Archived"))
 
 
@@ -26,13 +25,8 @@ def agent_list(request: HttpRequest) -> HttpResponse:
     """The agents one may see, by name, with what they are composed of and what they last did."""
     user = person(request)
     visible = permissions.visible(user, Agent.objects.alive())
-    owners = User.objects.filter(pk__in=visible.values("owner")).order_by("username")[:MAX_OWNERS]
-    filters = Filters(
-        request.GET,
-        Choice("show", "Agents", SHOWN),
-        Choice("owner", "Owner", [(each.username, each.display_name) for each in owners]),
-        hint="Name or description",
-    )
+    owner = request.GET.get("owner", "").replace("\x00", "")[:150]
+    filters = Filters(request.GET, Choice("show", "Agents", SHOWN), *_owner(visible, owner), hint="Name or description")
     found = filters.search(_narrowed(visible, user, filters), "name", "description")
     listed = listing.page(
         found.select_related("owner", "soul", "route").annotate(folded=Lower("name")), filters, "folded", PAGE_SIZE
@@ -48,8 +42,17 @@ def agent_list(request: HttpRequest) -> HttpResponse:
     return render(request, "agents/list.html", context)
 
 
+def _owner(visible: QuerySet[Agent], username: str) -> list[Choice]:
+    """A filter by one owner, when the address names one; a list of all would be long and tell who is here."""
+    if not username:
+        return []
+    owner = User.objects.filter(username=username, pk__in=visible.values("owner")).first()
+    return [Choice("owner", "Owner", [(username, owner.display_name)] if owner else [])]
+
+
 def _narrowed(agents: QuerySet[Agent], user: User, filters: Filters) -> QuerySet[Agent]:
-    show, owner = filters.chosen("show"), filters.chosen("owner")
+    show = filters.chosen("show")
+    owner = filters.chosen("owner") if len(filters.choices) > 1 else ""
     agents = agents.filter(archived_at__isnull=show != "archived")
     if show == "mine":
         agents = agents.filter(owner=user)
@@ -80,16 +83,6 @@ def fetch(user: User, agent_id: str, action: str = "agent.view") -> Agent:
 @require_safe
 @signed_in
 def agent_sprite(request: HttpRequest, agent_id: str) -> HttpResponse:
-    """The agent's picture, for whoever may see the agent. With ``v`` in the address it may be kept for long,
-    because another look has another address."""
+    """The agent's picture, for whoever may see the agent."""
     agent = permissions.fetch(person(request), "agent.view", Agent.objects.alive(), pk=agent_id)
-    picture = sprites.svg(sprites.look(agent.pk, agent.sprite_shape, agent.sprite_palette), agent.name, 128)
-    key = sprites.key(picture)
-    is_known = request.headers.get("If-None-Match") == f'"{key}"'
-    response = HttpResponse(status=304) if is_known else HttpResponse(picture, content_type="image/svg+xml")
-    response["ETag"] = f'"{key}"'
-    is_fixed = request.GET.get("v") == key
-    response["Cache-Control"] = "private, max-age=31536000, immutable" if is_fixed else "private, no-cache"
-    response["Content-Security-Policy"] = "default-src 'none'"
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    return sprite_response(request, agent)

@@ -33,6 +33,8 @@ PILLS = {
     "stopped": "unknown",
     "interrupted": "failed",
     "outcome unknown": "unknown",
+    "ready": "ok",
+    "asleep": "unknown",
 }
 # Tool calls and sandboxes have words of their own in rows; people read the same ones.
 _OTHER_STATES = {"ok": "done", "unknown": "outcome unknown", "starting": "preparing"}

@@ -25,6 +25,7 @@ class LocalDriver(SandboxDriver):
 
     name = "local"
     isolates = frozenset({"filesystem", "network", "process", "credentials"})
+    keeps_files_on_host = True
 
     async def start(self, spec: SandboxSpec) -> SandboxHandle:
         bubblewrap = machine.require_all()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from agents import composition, permissions, routes, souls
-from agents.models import Agent, Provider, Role, Soul, User, Visibility
+from agents import agent_templates, composition, permissions, routes, sharing, souls
+from agents.models import Agent, ModelRoute, Provider, Role, Soul, User, Visibility
 from tests.api_client import Program
 
 
@@ -119,7 +119,7 @@ def test_a_page_that_cannot_be_is_refused(alice: User, query: str) -> None:
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.USER])
 @pytest.mark.parametrize("path", ["agents", "souls", "routes"])
-def test_a_list_costs_two_queries_however_long(
+def test_a_list_costs_few_queries_however_long(
     alice: User, soul: Soul, role: str, path: str, django_assert_num_queries: Callable
 ) -> None:
     reader = User.objects.create_user("reader", role=role)
@@ -131,5 +131,115 @@ def test_a_list_costs_two_queries_however_long(
     program = Program(reader)
     program.get(path)
 
-    with django_assert_num_queries(2):
+    # Of agents it is also asked which souls and models of theirs may be named.
+    with django_assert_num_queries(3 if path == "agents" else 2):
         assert len(program.get(path)["items"]) >= 6
+
+
+# --- changing, archiving, finding -----------------------------------------------------------------
+def test_a_change_takes_what_is_named_and_leaves_the_rest(alice: User, atlas: Agent, route: ModelRoute) -> None:
+    other = souls.create("Other", "Another.", alice)
+    before = Program(alice).get(f"agents/{atlas.pk}")
+
+    changed = _patch(alice, atlas, {"version": before["version"], "name": "Atlas II", "soul_id": other.slug})
+
+    assert (changed["name"], changed["soul"]["id"]) == ("Atlas II", other.pk)
+    assert changed["version"] == before["version"] + 1
+    assert {key: changed[key] for key in ("toolsets", "description", "visibility", "route")} == {
+        key: before[key] for key in ("toolsets", "description", "visibility", "route")
+    }
+
+
+def test_a_change_by_an_old_version_is_refused(alice: User, atlas: Agent) -> None:
+    _patch(alice, atlas, {"description": "First"})
+
+    refused = _patch(alice, atlas, {"version": 1, "description": "Second"}, 409)
+
+    assert refused["error"]["reason"] == "stale"
+    assert Agent.objects.get().description == "First"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"owner": "mallory"}, 200),
+        ({"deleted_at": "2026-01-01T00:00:00Z", "archived_at": "2026-01-01T00:00:00Z"}, 200),
+        ({"name": ""}, 400),
+        ({"name": "x" * 61}, 400),
+        ({"toolsets": ["root"]}, 400),
+        ({"sprite_shape": "dragon"}, 400),
+        ({"soul_id": "nothing"}, 404),
+        ({"route_id": "nothing"}, 404),
+        ({"policy_ids": ["nothing"]}, 404),
+        ({"version": "x"}, 422),
+        ({"name": "\x00"}, 422),
+        ({"visibility": "public"}, 422),
+    ],
+)
+def test_what_cannot_be_set_is_not_set(alice: User, atlas: Agent, body: dict, status: int) -> None:
+    _patch(alice, atlas, body, status)
+
+    atlas.refresh_from_db()
+    assert (atlas.name, atlas.owner, atlas.deleted_at, atlas.archived_at) == ("atlas", alice, None, None)
+
+
+def test_who_may_edit_may_not_share(alice: User, bob: User, atlas: Agent) -> None:
+    permissions.grant(bob, "edit", atlas)
+
+    assert _patch(bob, atlas, {"description": "By Bob"})["description"] == "By Bob"
+    _patch(bob, atlas, {"visibility": "shared"}, 404)
+    assert _patch(alice, atlas, {"visibility": "shared"})["visibility"] == "shared"
+
+
+def test_archived_agents_are_listed_apart(alice: User, atlas: Agent) -> None:
+    program = Program(alice)
+
+    archived = program.post(f"agents/{atlas.pk}/archive")
+
+    assert archived["archived_at"] is not None
+    assert program.get("agents")["items"] == []
+    assert [each["id"] for each in program.get("agents?archived=true")["items"]] == [atlas.pk]
+    assert program.post(f"agents/{atlas.pk}/unarchive")["archived_at"] is None
+    assert len(program.get("agents")["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "count"), [("owner=alice", 1), ("owner=mallory", 0), ("text=atl", 1), ("text=atl builds", 0)]
+)
+def test_a_list_is_narrowed(bob: User, atlas: Agent, query: str, count: int) -> None:
+    assert len(Program(bob).get(f"agents?{query}")["items"]) == count
+
+
+def test_a_template_is_enough(mallory: User, route: ModelRoute) -> None:
+    program = Program(mallory)
+    slug = program.get("agents/templates")[1]["slug"]
+
+    made = program.post("agents", {"name": "fern", "template": slug}, 201)
+
+    template = agent_templates.get(slug)
+    assert (made["soul"]["name"], made["sprite"]["shape"]) == (template.starter.sheet.name, template.shape)
+    assert program.post("agents", {"name": "x", "template": "nothing"}, 404)["error"]["reason"] == "not_found"
+
+
+def test_a_soul_one_may_not_see_is_not_named(alice: User, mallory: User, atlas: Agent) -> None:
+    sharing.transfer(alice, atlas, mallory, keep=False)
+
+    assert Program(mallory).get(f"agents/{atlas.pk}")["soul"] is None
+    assert Program(mallory).get("agents")["items"][0]["soul"] is None
+    assert _patch(mallory, atlas, {"name": "mine"})["soul"] is None
+    atlas.refresh_from_db()
+    assert atlas.soul.owner == alice
+
+
+def test_the_picture_is_an_svg_for_those_who_may_see_it(bob: User, mallory: User, atlas: Agent) -> None:
+    answer = Program(bob)("GET", f"agents/{atlas.pk}/sprite.svg")
+
+    assert answer["Content-Type"] == "image/svg+xml"
+    assert b"<script" not in answer.content
+    assert Program(mallory)("GET", f"agents/{atlas.pk}/sprite.svg").status_code == 404
+
+
+def _patch(user: User, agent: Agent, body: dict, status: int = 200) -> dict:
+    answer = Program(user)("PATCH", f"agents/{agent.pk}", body)
+    assert answer.status_code == status, answer.content
+    return answer.json()

@@ -122,3 +122,35 @@ def test_as_a_process_refusals_and_wrong_usage_end_with_one(ada: User) -> None:
     assert misused.returncode == 1
     assert "usage:" in usage
     assert "Traceback" not in usage
+
+
+def test_an_agent_is_changed_archived_taken_out_and_deleted(ada: User, alice: User, atlas: Agent) -> None:
+    souls.create("Other", "Another.", alice)
+
+    shell.run("agent", "change", "atlas", "--name", "Atlas II", "--soul", "other", "--toolsets", "todo")
+    atlas.refresh_from_db()
+    assert (atlas.name, atlas.soul.name, atlas.toolsets) == ("Atlas II", "Other", ["todo"])
+
+    assert "is archived" in shell.run("agent", "archive", "Atlas II").said
+    assert "Atlas II" not in shell.run("agent", "list").out
+    assert "Atlas II" in shell.run("agent", "list", "--archived").out
+    assert shell.run("agent", "unarchive", atlas.pk).code == 0
+    assert "its files with it" in shell.run("agent", "delete", "Atlas II").said
+    atlas.refresh_from_db()
+    assert atlas.is_deleted
+
+
+def test_an_agent_is_duplicated(ada: User, atlas: Agent) -> None:
+    ended = shell.run("agent", "duplicate", "atlas", "second", "--no-prepare")
+
+    copy = Agent.objects.get(pk=ended.out.strip())
+    assert (copy.name, copy.owner, copy.soul) == ("second", ada, atlas.soul)
+    assert "has no sandbox yet" in shell.run("agent", "duplicate", "atlas", "third", "--copy", "files").said
+
+
+def test_an_agent_begins_with_a_template(ada: User, route: ModelRoute) -> None:
+    assert "machine-keeper" in shell.run("agent", "templates").out
+
+    ended = shell.run("agent", "create", "owl", "--template", "machine-keeper", "--json", "--no-prepare")
+
+    assert (ended.json["soul"]["name"], ended.json["sprite"]["shape"]) == ("Night watch", "owl")
