@@ -15,7 +15,19 @@ from django.utils import timezone
 
 from agents import permissions
 from agents.explaining import Step, root_of
-from agents.models import Agent, ModelRoute, Policy, Provider, SiteSettings, Soul, User, Visibility
+from agents.models import (
+    Agent,
+    AgentCapability,
+    AgentDocument,
+    AgentSecret,
+    ModelRoute,
+    Policy,
+    Provider,
+    SiteSettings,
+    Soul,
+    User,
+    Visibility,
+)
 from runs.models import Approval, Conversation, Message, Run
 from runs.models.conversations import Speaker
 from sandboxes.models import InferenceCall, Sandbox
@@ -56,6 +68,11 @@ class RandomWorld:
         approval = Approval.objects.create(
             run=run, command="rm", subject_hash="0" * 64, expires_at=timezone.now() + timedelta(minutes=5)
         )
+        self.rows += [
+            AgentCapability.objects.create(agent=agent, key="shell", agreed_version=1),
+            AgentSecret.objects.create(agent=agent, name="A_TOKEN", sealed="x"),
+            AgentDocument.objects.create(agent=agent, path="NOTES.md"),
+        ]
         self.rows += [soul, agent, route, policy, box, call, talk, message, run, approval]
 
     def _kept(self) -> dict[str, Any]:

@@ -165,7 +165,9 @@ def test_a_reload_in_mid_run_shows_everything_and_goes_on_without_gap_or_duplica
         expect(page.locator(LIVE)).to_be_visible()
         assert words_of(page).startswith(before)
         # More than was there before: the page's policy allows no expression that Playwright would evaluate.
-        expect(page.locator(f"{LIVE} .said")).to_have_text(re.compile(rf".{{{len(before) + 20},}}", re.DOTALL), timeout=SLOW)
+        expect(page.locator(f"{LIVE} .said")).to_have_text(
+            re.compile(rf".{{{len(before) + 20},}}", re.DOTALL), timeout=SLOW
+        )
 
     until_done(page)
     assert words_of(page) == " ".join(long_reply(150).split())
