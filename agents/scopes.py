@@ -27,7 +27,11 @@ SCOPES: dict[str, Scope] = {
     for scope in (
         Scope("read", "See what its person sees, change nothing"),
         Scope("chat", "Send messages, stop runs, answer what they ask", frozenset({"conversation", "run"})),
-        Scope("agents", "Make and change agents, souls and sandboxes", frozenset({"agent", "soul", "sandbox"})),
+        Scope(
+            "agents",
+            "Make, change and share agents and souls, with their secrets and sandboxes",
+            frozenset({"agent", "soul", "sandbox", "secret", "document"}),
+        ),
         Scope("admin", "Everything its person may: models, policies, people, tokens too"),
     )
 }

@@ -28,7 +28,7 @@ from tests.conftest import person
 from tests.test_every_door import rows as rows
 
 EXAMPLES = settings(
-    max_examples=20,
+    max_examples=15,
     database=None,
     derandomize=True,
     deadline=None,
