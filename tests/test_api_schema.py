@@ -27,8 +27,10 @@ from sandboxes.models import Sandbox
 from tests.conftest import person
 from tests.test_every_door import rows as rows
 
+# So that no test takes long, and several workers share them.
+PARTS = 3
 EXAMPLES = settings(
-    max_examples=15,
+    max_examples=12,
     database=None,
     derandomize=True,
     deadline=None,
@@ -85,8 +87,10 @@ def application() -> Iterator[WSGIHandler]:
         signal.connect(close_old_connections)
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("who", ["an admin", "a user"])
-def test_every_answer_is_as_described(rows: dict[Any, Any], application: WSGIHandler, who: str) -> None:
+def test_every_answer_is_as_described(rows: dict[Any, Any], application: WSGIHandler, who: str, part: int) -> None:
     holder = rows[User] if who == "a user" else person("ada-1", Role.ADMIN)
     token, secret = ApiToken.make(holder, "schema")
     headers, known = {"Authorization": f"Bearer {secret}"}, existing(rows)
@@ -104,12 +108,12 @@ def test_every_answer_is_as_described(rows: dict[Any, Any], application: WSGIHan
         statuses[answer.status_code] += 1
         case.validate_response(answer, checks=held_to, headers=headers)
 
-    for operation in operations(application):
+    for operation in list(operations(application))[part::PARTS]:
         try:
             EXAMPLES(given(case=cases_of(operation), is_there=st.booleans())(ask))()
         except Exception as error:
             complaints.append(f"{operation.label}: {error}")
 
     assert not complaints, "\n\n".join(complaints)
-    assert statuses[200] > 50, statuses
-    assert sum(statuses[code] for code in (400, 404, 422)) > 100, statuses
+    assert statuses[200] > 20, statuses
+    assert sum(statuses[code] for code in (400, 404, 422)) > 40, statuses

@@ -26,7 +26,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from agents import scopes, service_accounts, tokens
+from agents import service_accounts, tokens
 from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Provider, Role, Soul, User
 from logos_site.asgi import application
 from runs.models import Approval, Conversation, EngineBeat, Run
@@ -244,10 +244,18 @@ def test_no_token_that_is_over_opens_any_door(rows: dict[type[Model], Any], whic
     assert tables.everything() == before
 
 
-@pytest.mark.parametrize("words", [["read"], ["chat"], ["agents"]], ids=str)
-def test_a_token_writes_nothing_its_scope_does_not_name(rows: dict[type[Model], Any], words: list[str]) -> None:
+# Said here again: what a scope opens is no question to ask the code under test.
+OPENED_BY = {
+    "read": (),
+    "chat": ("/api/conversations", "/api/runs", "/api/approvals"),
+    "agents": ("/api/agents", "/api/souls", "/api/sandboxes"),
+}
+
+
+@pytest.mark.parametrize("word", OPENED_BY)
+def test_a_token_writes_nothing_its_scope_does_not_name(rows: dict[type[Model], Any], word: str) -> None:
     """Alice's own token, so that nothing but the scope can refuse."""
-    _, secret = tokens.make(rows[User], "narrow", words=words)
+    _, secret = tokens.make(rows[User], "narrow", words=[word])
     client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {secret}"})
     before, complaints, refused = tables.everything(), [], 0
 
@@ -257,7 +265,7 @@ def test_a_token_writes_nothing_its_scope_does_not_name(rows: dict[type[Model], 
         if not path.startswith("/api/") or path in ("/api/docs", "/api/openapi.json"):
             continue
         for method in METHODS[1:]:
-            if scopes.covers(" ".join(words), scopes.needed(method, path)):
+            if path.startswith(OPENED_BY[word]):
                 continue
             answer = _ask(client, method, path, body(rows))
             if answer.status_code == 403 and answer.json()["error"]["reason"] == "scope":
