@@ -7,6 +7,7 @@ from django.urls import URLPattern, path
 from agents.views import (
     agent_addresses,
     agent_part_addresses,
+    data,
     groups,
     links,
     people,
@@ -42,6 +43,8 @@ urlpatterns: list[URLPattern] = [
     path("people/waiting/", registration.waiting, name="waiting"),
     path("people/new/", people.invite, name="invite"),
     path("people/<int:person_id>/", people.person_detail, name="person"),
+    path("people/<int:person_id>/data/", data.persons_data, name="person-data"),
+    path("people/<int:person_id>/erase/", data.erase_person, name="person-erase"),
     path("groups/", groups.group_list, name="group-list"),
     path("groups/<int:group_id>/", groups.group_detail, name="group"),
     path("register/", registration.register, name="register"),

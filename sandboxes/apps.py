@@ -7,6 +7,9 @@ class SandboxesConfig(AppConfig):
     name = "sandboxes"
 
     def ready(self) -> None:
+        from agents import erasing
         from sandboxes import on_agents
+        from sandboxes.erasing import erase
 
         on_agents.connect()
+        erasing.PARTS.append(erase)

@@ -72,6 +72,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "person_id": rows[User].pk,
         "group_id": 1,
         "link_id": 1,
+        "export_id": "export_unknown",
         "session_id": rows[UserSession].pk,
         "account_id": rows[SocialAccount].pk if "sign-in" in address else rows[User].pk,
         "provider_id": "corp",

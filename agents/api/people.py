@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from ninja import Field, Query, Router, Schema
 
-from agents import groups, invitations, limits, people, registration
+from agents import erasing, groups, invitations, limits, people, registration
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, Text, page
 from agents.models import Role, User
@@ -86,6 +86,14 @@ class Decision(Schema):
     note: Text = Field("", max_length=500)
 
     model_config = {"json_schema_extra": {"example": {"note": "Met at the lab."}}}
+
+
+class Erasure(Schema):
+    """The user name again, so that it is no slip."""
+
+    username: Text = ""
+
+    model_config = {"json_schema_extra": {"example": {"username": "alice"}}}
 
 
 class InvitationIn(Schema):
@@ -287,4 +295,13 @@ def refuse_application(request: HttpRequest, person_id: int, body: Decision) -> 
     """They are not let in, and the application is deleted after some days."""
     user = asker(request)
     registration.refuse(user, people.find(user, person_id), body.note)
+    return _one(user, person_id)
+
+
+@router.post("/{person_id}/erase", response={202: PersonOut}, operation_id="erase_person", summary="Erase a person")
+def erase_person(request: HttpRequest, person_id: int, body: Erasure) -> PersonOut:
+    """The account is closed at once, the rest goes in the background; it cannot be undone. Send it again to take up an
+    erasure that did not come to its end."""
+    user = asker(request)
+    erasing.erase(user, people.find(user, person_id), body.username)
     return _one(user, person_id)

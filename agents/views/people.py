@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agents import audit, groups, invitations, limits, people, registration
+from agents import audit, erasing, groups, invitations, limits, people, registration
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, Role, SecurityEvent, User
 from agents.views import listing
@@ -144,6 +144,7 @@ def _page(admin: User, found: Any) -> dict[str, Any]:
     return {
         "found": found,
         "is_self": found == admin,
+        "pseudonym": erasing.pseudonym(found),
         "is_last_admin": people.is_last_admin(found),
         "roles": Role.choices,
         "limit": people.limit_text(found.max_agents),

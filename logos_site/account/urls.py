@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path
 
+from agents.views import data
 from logos_site.account import activity, profile, sessions, tokens
 from logos_site.oidc import views as oidc
 
@@ -16,6 +17,9 @@ urlpatterns = [
     path("sessions/", sessions.sessions, name="account-sessions"),
     path("sessions/end/", sessions.end_others, name="account-sessions-end"),
     path("sessions/<int:session_id>/end/", sessions.end_one, name="account-session-end"),
+    path("data/", data.own_data, name="account-data"),
+    path("data/<str:export_id>/", data.archive, name="account-archive"),
+    path("erase/", data.erase_self, name="account-erase"),
     path("activity/", activity.activity, name="account-activity"),
     path("tokens/", tokens.own_tokens, name="account-tokens"),
     path("tokens/<int:token_id>/rotate/", tokens.rotate, name="account-token-rotate"),

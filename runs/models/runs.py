@@ -108,7 +108,7 @@ class Run(models.Model):
 
 class RunEvent(models.Model):
     """One thing that happened, in order. ``digest`` covers the event and the digest before it, so that a
-    changed, missing or inserted row shows (``runs.events.verify``)."""
+    changed, missing or inserted row shows (``runs.events.verify``). An erased event keeps its digest, kind and time."""
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="events")
     seq = models.PositiveIntegerField()
@@ -117,6 +117,8 @@ class RunEvent(models.Model):
     at = models.DateTimeField()
     previous = models.CharField(max_length=64)
     digest = models.CharField(max_length=64)
+    # Set when the content was erased: covers what is left (``events.erased_digest_of``).
+    erased = models.CharField(max_length=64, blank=True, default="")
 
     class Meta:
         ordering = ["run", "seq"]

@@ -146,6 +146,7 @@ def run_record(request: HttpRequest, run_id: str) -> HttpResponse:
         "rows": [_record_row(row, run) for row in shown],
         "problem": events.verify(run),
         "total": run.events.count(),
+        "erased": run.events.exclude(erased="").count(),
         "next": shown[-1].seq if len(found) > RECORD_PAGE_SIZE else None,
         "previous": max(0, after - RECORD_PAGE_SIZE) if after else None,
     }

@@ -138,7 +138,7 @@ def test_the_model_calls_of_others_are_closed_to_the_role_alone(told: dict[type[
 
 @pytest.mark.django_db(transaction=True)
 async def test_no_stream_of_a_private_chat_opens(db: None) -> None:
-    def prepare() -> tuple[str, str, str]:
+    def prepare() -> tuple[str, dict[bytes, bytes], dict[bytes, bytes]]:
         rows = planted(world(person("alice-777"), 777))
         ada = person("ada", Role.ADMIN)
         privacy.switch(ada, True)
@@ -146,7 +146,7 @@ async def test_no_stream_of_a_private_chat_opens(db: None) -> None:
         for somebody in (ada, rows[User]):
             client = Client()
             client.force_login(somebody, backend=SIGN_IN)
-            cookies.append(f"logos_session={client.cookies['logos_session'].value}")
+            cookies.append({b"cookie": f"logos_session={client.cookies['logos_session'].value}".encode()})
         return rows[Run].pk, *cookies
 
     run, ada, alice = await sync_to_async(prepare)()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
 from django.urls import reverse
 
-from agents import groups, invitations, people, privacy, registration
+from agents import erasing, exporting, groups, invitations, people, privacy, registration
 from agents.api.people import shown
 from agents.command_line import LogosCommand, actor, add_person
 from agents.errors import NotFound
@@ -47,6 +48,12 @@ class Command(LogosCommand):
         invite = verbs.add_parser("invite", help="print a one-time link by which somebody joins")
         invite.add_argument("--role", default=Role.USER, choices=Role.values, metavar="ROLE")
         invite.add_argument("--email", default="", metavar="ADDRESS")
+        export = verbs.add_parser("export", help="write an archive of everything about somebody")
+        export.add_argument("--to", required=True, metavar="FILE", help="where; it must not exist yet")
+        erase = verbs.add_parser("erase", help="erase somebody for good; again, to take up what was left")
+        erase.add_argument("--confirm", default="", metavar="USER", help="the user name again")
+        for verb in (export, erase):
+            verb.add_argument("person", metavar="PERSON", help="user name")
         private = verbs.add_parser("privacy", help="say whether chats are private, or make them so")
         private.add_argument("switch", nargs="?", default="", choices=["", "on", "off"], metavar="on|off")
         group = verbs.add_parser("group", help="list, make, rename, fill and delete groups")
@@ -101,6 +108,17 @@ class Command(LogosCommand):
     def do_refuse(self, options: dict[str, Any]) -> None:
         registration.refuse(*_who(options), options["note"])
         self.say(f"{options['person']} is refused.")
+
+    def do_export(self, options: dict[str, Any]) -> None:
+        user, found = _who(options)
+        exporting.write_to(user, found, Path(options["to"]))
+        self.say(f"Written to {options['to']}.")
+
+    def do_erase(self, options: dict[str, Any]) -> None:
+        user, found = _who(options)
+        erasing.close(user, found, options["confirm"])
+        erasing.carry_out(found.pk)
+        self.say(f"Erased. What stays is called {erasing.pseudonym(found)}.")
 
     def do_privacy(self, options: dict[str, Any]) -> None:
         if options["switch"]:

@@ -1,0 +1,50 @@
+"""What an archive of a person's data holds of their chats and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from agents.exporting import Part, Rows, values
+from agents.models import User
+from runs.models import Approval, Conversation, Message, Run, RunEvent
+
+
+def _conversations(person: User) -> Rows:
+    names = ("id", "title", "agent_id", "agent__name", "origin", "created_at", "last_at")
+    return values(Conversation.objects.filter(owner=person).order_by("pk"), *names)
+
+
+def _messages(person: User) -> Rows:
+    names = ("id", "conversation_id", "speaker", "text", "created_at")
+    return values(Message.objects.filter(conversation__owner=person).order_by("pk"), *names)
+
+
+def _figures(person: User) -> Rows:
+    names = ("id", "conversation_id", "agent_id", "status", "error_code", "model_calls", "tool_calls", "input_tokens")
+    more = ("output_tokens", "cost", "cost_is_partial", "fingerprint", "created_at", "started_at", "finished_at")
+    return values(Run.objects.filter(conversation__owner=person).order_by("pk"), *names, *more)
+
+
+def _stamps(person: User) -> Rows:
+    return values(Run.objects.filter(conversation__owner=person).order_by("pk"), "id", "stamp", "error_message")
+
+
+def _events(person: User) -> Iterator[dict[str, Any]]:
+    names = ("run_id", "seq", "kind", "at", "data", "previous", "digest", "erased")
+    yield from values(RunEvent.objects.filter(run__conversation__owner=person).order_by("run_id", "seq"), *names)
+
+
+def _approvals(person: User) -> Rows:
+    names = ("id", "run_id", "command", "description", "state", "decided_at", "created_at")
+    return values(Approval.objects.filter(run__conversation__owner=person).order_by("pk"), *names)
+
+
+PARTS: list[Part] = [
+    ("conversations.json", "Your chats.", True, _conversations),
+    ("messages.json", "What you and the agents said.", True, _messages),
+    ("runs.json", "Every run: state, times, tokens, cost.", False, _figures),
+    ("stamps.json", "What the agent was made of in each run, and what went wrong.", True, _stamps),
+    ("events.json", "Everything recorded in those runs, with the digests that chain it.", True, _events),
+    ("approvals.json", "What runs asked you for, and what you decided.", True, _approvals),
+]

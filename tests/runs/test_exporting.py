@@ -1,0 +1,174 @@
+"""An archive of a person's data: whole, theirs alone, for those who may, and gone after a while."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+import zipfile
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from agents import exporting, privacy
+from agents.errors import Conflict, NotFound
+from agents.models import Agent, DataExport, ExportState, Role, SecurityEvent, User
+from runs import dispatch
+from tests import shell
+from tests.api_client import Program, end, record
+from tests.conftest import PASSWORD, person
+
+
+@pytest.fixture
+def talked(alice: User, bob: User, atlas: Agent) -> None:
+    """Alice and Bob have both chatted with atlas."""
+    for somebody, words in ((alice, "Alice's ünïcode words"), (bob, "Bob's own words")):
+        run = dispatch.start(somebody, words, agent=atlas).run
+        record(run, ("text.delta", {"text": f"An answer to {words}"}))
+        end(run, f"An answer to {words}")
+
+
+def made(asker: User, about: User) -> dict[str, Any]:
+    """What the archive holds, by file."""
+    row = exporting.ask(asker, about)
+    exporting.make(row.pk)
+    _, file = exporting.opened(asker, row.pk)
+    with file, zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        read = {name: archive.read(name).decode() for name in archive.namelist()}
+    return {name: json.loads(text) if name.endswith(".json") else text for name, text in read.items()}
+
+
+def test_it_holds_all_of_a_person_and_nothing_of_others(talked: None, alice: User) -> None:
+    Program(alice)
+
+    found = made(alice, alice)
+
+    assert found["profile.json"][0]["username"] == "alice"
+    assert [each["name"] for each in found["agents.json"]] == ["atlas"]
+    assert [each["text"] for each in found["messages.json"]] == [
+        "Alice's ünïcode words",
+        "An answer to Alice's ünïcode words",
+    ]
+    assert {"run.queued", "text.delta", "run.completed"} == {each["kind"] for each in found["events.json"]}
+    assert (len(found["runs.json"]), len(found["stamps.json"]), len(found["conversations.json"])) == (1, 1, 1)
+    assert found["tokens.json"][0].keys() == {"name", "hint", "created_at", "last_used_at", "expires_at", "revoked_at"}
+    assert all(f"`{name}`" in found["README.md"] for name in found if name.endswith(".json"))
+    text = json.dumps(found)
+    assert "Bob" not in text
+    assert "digest" not in found["tokens.json"][0]
+    assert alice.password not in text
+
+
+def test_the_file_is_for_logos_alone(alice: User) -> None:
+    row = exporting.ask(alice, alice)
+    exporting.make(row.pk)
+    path = exporting.path_of(row.pk)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_it_is_fetched_by_who_asked_after_the_password(
+    talked: None, ada: User, alice: User, browser: Callable[..., Client]
+) -> None:
+    client = browser(alice)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    assert client.post("/account/data/").status_code == 302
+    row = DataExport.objects.get()
+    exporting.make(row.pk)
+    path = f"/account/data/{row.pk}/"
+
+    answer = client.get(path)
+
+    body = b"".join(answer.streaming_content)
+    assert zipfile.ZipFile(io.BytesIO(body)).namelist()[0] == "README.md"
+    assert SecurityEvent.objects.filter(kind="export_fetched", person=alice).count() == 1
+    again = browser(alice).get(path)
+    assert (again.status_code, "reauthenticate" in again.headers["Location"]) == (302, True)
+    for somebody in (ada, person("mallory")):
+        assert browser(somebody).get(path).status_code == 404
+    DataExport.objects.update(expires_at=timezone.now())
+    assert client.get(path).status_code == 404
+
+
+def test_an_admin_has_one_made_and_it_is_noted(talked: None, ada: User, alice: User) -> None:
+    assert "Alice's" in json.dumps(made(ada, alice), ensure_ascii=False)
+
+    noted = SecurityEvent.objects.get(kind="export_asked")
+    assert (noted.actor, noted.person, noted.detail) == (ada, alice, {"contents": True})
+
+
+def test_while_chats_are_private_an_admin_gets_no_contents(talked: None, ada: User, alice: User) -> None:
+    before = exporting.ask(ada, alice)
+    exporting.make(before.pk)
+    privacy.switch(ada, True)
+
+    found = made(ada, alice)
+
+    assert "messages.json" not in found
+    assert "nïcode" not in json.dumps(found, ensure_ascii=False)
+    assert len(found["runs.json"]) == 1
+    assert "holds nothing of what was said" in found["README.md"]
+    with pytest.raises(Conflict, match="private now"):
+        exporting.opened(ada, before.pk)
+    assert "messages.json" in made(alice, alice)
+
+
+def test_others_have_none_made(alice: User, mallory: User, browser: Callable[..., Client]) -> None:
+    with pytest.raises(NotFound):
+        exporting.ask(mallory, alice)
+    with pytest.raises(NotFound):
+        exporting.ask(person("otto", Role.OPERATOR), alice)
+    assert browser(mallory).post(f"/people/{alice.pk}/data/").status_code == 404
+    assert not DataExport.objects.exists()
+
+
+def test_asking_twice_is_asking_once(alice: User) -> None:
+    assert exporting.ask(alice, alice) == exporting.ask(alice, alice)
+    row = DataExport.objects.get()
+    exporting.make(row.pk)
+    written = exporting.path_of(row.pk).stat().st_mtime_ns
+
+    exporting.make(row.pk)
+
+    assert exporting.path_of(row.pk).stat().st_mtime_ns == written
+
+
+def test_it_goes_after_some_days_and_what_broke_leaves_nothing(alice: User, monkeypatch: Any) -> None:
+    row = exporting.ask(alice, alice)
+    exporting.make(row.pk)
+    DataExport.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert exporting.sweep() == 1
+    assert not exporting.path_of(row.pk).exists()
+
+    def broken(person: User) -> Any:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(exporting, "PARTS", [("x.json", "x", False, broken)])
+    again = exporting.ask(alice, alice)
+    exporting.make(again.pk)
+
+    again.refresh_from_db()
+    assert (again.state, exporting.path_of(again.pk).exists()) == (ExportState.FAILED, False)
+
+
+def test_the_command_writes_one_where_it_is_told(talked: None, ada: User, alice: User, tmp_path: Any) -> None:
+    target = tmp_path / "alice.zip"
+
+    assert shell.run("people", "export", "alice", "--to", str(target)).code == 0
+
+    assert "messages.json" in zipfile.ZipFile(target).namelist()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+def test_the_api_asks_and_lists(alice: User) -> None:
+    program = Program(alice)
+    asked = program.post("me/exports", status=202)
+    exporting.make(asked["id"])
+
+    assert [(each["id"], each["state"]) for each in program.get("me/exports")] == [(asked["id"], "ready")]
