@@ -97,10 +97,10 @@ def saved_first(
         if was == mine:
             data[name] = stored[name]
         word = _words_of((choices or {}).get(name))
-        theirs = words(word(was), word(now)) if was is not None and was != now else []
+        theirs = _difference(word(was), word(now)) if was is not None and was != now else []
         # What only I changed is no news to me.
         if theirs or was is None:
-            found.append(Field(name, label, theirs, [] if was == mine else words(word(now), word(mine))))
+            found.append(Field(name, label, theirs, [] if was == mine else _difference(word(now), word(mine))))
     data["version"] = str(stale.row.version)
     return SavedFirst(*_who(last, user, stale.row), found, data, stale.row.version)
 
@@ -144,6 +144,12 @@ def _text(value: Any) -> str:
 
 def _plain(text: str) -> str:
     return text.replace("\r\n", "\n").strip()
+
+
+def _difference(old: str, new: str) -> list[Piece]:
+    """With whole last lines, where there are several: otherwise a line added at the end would touch the one before."""
+    end = "\n" if "\n" in old + new else ""
+    return words(old + end, new + end)
 
 
 def _words_of(choices: Any) -> Callable[[str], str]:

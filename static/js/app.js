@@ -156,6 +156,8 @@
     if (event.target.closest("#notices .notice")) event.target.closest(".notice").remove();
   });
 
+  // On a phone the tabs of a page are wider than it: the one that is open has to be in sight.
+  document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "nearest", block: "nearest" });
   setInterval(tick, 1000);
   setInterval(freshen, 20000);
   document.addEventListener("visibilitychange", freshen);

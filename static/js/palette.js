@@ -13,6 +13,9 @@
   let isAsked = 0;
   let timer = 0;
   let current = -1;
+  // What is shown answers what is typed; who presses Enter before that means the answer that is on its way.
+  let isFresh = false;
+  let enteredEarly = null;
 
   // What was opened lately, per person: the next who signs in here sees none of it -----------------------
 
@@ -68,7 +71,7 @@
 
   const hits = () => [...options.querySelectorAll("[data-hit]")];
 
-  function draw(html) {
+  function draw(html, asked) {
     options.innerHTML = html;
     if (!field.value.trim()) {
       const group = recentGroup();
@@ -82,6 +85,11 @@
     choose(0);
     const count = hits().length;
     said.textContent = count === 1 ? "1 result" : `${count} results`;
+    if (asked !== field.value) return;
+    isFresh = true;
+    const entered = enteredEarly;
+    enteredEarly = null;
+    if (entered && current >= 0) open(hits()[current], entered.inNewTab);
   }
 
   function choose(number) {
@@ -97,14 +105,15 @@
 
   async function ask() {
     const number = ++isAsked;
+    const asked = field.value;
     try {
-      const address = `${dialog.dataset.url}?${new URLSearchParams({ q: field.value })}`;
+      const address = `${dialog.dataset.url}?${new URLSearchParams({ q: asked })}`;
       const response = await fetch(address, { headers: { Accept: "text/html" } });
       // A session that has ended leads to the sign-in page.
       if (response.redirected) return location.reload();
       if (!response.ok) throw new Error(String(response.status));
       const html = await response.text();
-      if (number === isAsked) draw(html);
+      if (number === isAsked) draw(html, asked);
     } catch {
       if (number !== isAsked) return;
       options.textContent = "";
@@ -114,6 +123,7 @@
       options.append(sentence);
       said.textContent = sentence.textContent;
       current = -1;
+      enteredEarly = null;
     }
   }
 
@@ -132,12 +142,19 @@
     // One layer at a time: the palette takes the place of an open menu.
     document.querySelectorAll(":popover-open").forEach((layer) => layer.hidePopover());
     field.value = "";
+    isFresh = false;
     dialog.showModal();
     ask();
   }
 
+  dialog.addEventListener("close", () => {
+    clearTimeout(timer);
+    isAsked += 1;
+    enteredEarly = null;
+  });
   field.addEventListener("input", () => {
     clearTimeout(timer);
+    isFresh = false;
     timer = setTimeout(ask, WAIT_MS);
   });
   field.addEventListener("keydown", (event) => {
@@ -148,8 +165,10 @@
       choose(current + step);
     } else if (event.key === "Enter") {
       event.preventDefault();
+      const inNewTab = event.ctrlKey || event.metaKey;
       const hit = hits()[current];
-      if (hit) open(hit, event.ctrlKey || event.metaKey);
+      if (!isFresh) enteredEarly = { inNewTab };
+      else if (hit) open(hit, inNewTab);
     }
   });
   options.addEventListener("click", (event) => {
