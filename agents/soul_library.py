@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import ProtectedError, QuerySet, Value
+from django.db.models import ProtectedError, Q, QuerySet, Value
 from django.db.models.functions import Concat
 
-from agents import permissions, souls, starters
+from agents import permissions, soul_files, souls, starters
 from agents.editing import editing
 from agents.errors import Conflict, Invalid, LogosError, NotFound
+from agents.invisible import spelled_out
 from agents.models import Agent, Soul, SoulRevision, SoulStatus, User, Visibility
 
 NAMED_AGENTS = 5
@@ -23,6 +24,11 @@ def with_tag(rows: QuerySet[Soul], tag: str) -> QuerySet[Soul]:
     return rows.annotate(tag_line=line).filter(tag_line__contains=f" {tag.strip().lower()} ")
 
 
+def has_word(word: str) -> Q:
+    """Souls that have the word in their name, description or tags."""
+    return Q(name__icontains=word) | Q(description__icontains=word) | Q(tags__icontains=word)
+
+
 def used_by(user: User, soul: Soul) -> QuerySet[Agent]:
     """The living agents with this soul that ``user`` may see, by name."""
     return permissions.visible(user, Agent.objects.alive().filter(soul=soul)).order_by("name", "pk")
@@ -32,6 +38,23 @@ def write(user: User, *, visibility: str = Visibility.PRIVATE, **parts: Any) -> 
     """A new soul of ``user``; ``parts`` as ``agents.souls.create`` takes them."""
     permissions.require(user, "soul.create")
     return souls.create(author=user, visibility=visibility, **parts)
+
+
+class Taken(NamedTuple):
+    """What came of a file: the soul, and what the file held that is not in it."""
+
+    soul: Soul
+    notes: tuple[str, ...]
+
+
+def take_in(user: User, content: str, file_name: str, *, name: str = "", visibility: str = Visibility.PRIVATE) -> Taken:
+    """A new soul of ``user`` from a SOUL.md. Raises Invalid for what cannot be read."""
+    permissions.require(user, "soul.create")
+    sheet = soul_files.parse(content, file_name)
+    source = spelled_out(" ".join(file_name.split()))[:120]
+    parts = sheet.parts() | ({"name": name} if name.strip() else {})
+    soul = write(user, **parts, visibility=visibility, origin=f"file:{source}", note=f"Imported from {source}")
+    return Taken(soul, sheet.notes)
 
 
 def edit(user: User, soul_id: str, version: int | None, *, note: str = "", **parts: Any) -> Soul:
@@ -70,6 +93,15 @@ def revision(soul: Soul, number: int) -> SoulRevision:
     if found is None:
         raise NotFound("Revision")
     return found
+
+
+def unnamed(user: User, soul: Soul, revisions: list[SoulRevision]) -> list[SoulRevision]:
+    """The revisions without the names ``user`` is not told: who saved one is for those who manage the soul."""
+    if not permissions.allows(user, "soul.manage", soul):
+        for each in revisions:
+            if each.author_id not in (user.pk, soul.owner_id):
+                each.author = None
+    return revisions
 
 
 @transaction.atomic

@@ -26,6 +26,7 @@ from agents.api import (
     routes,
     service_accounts,
     sharing,
+    soul_revisions,
     souls,
     tokens,
 )
@@ -188,6 +189,7 @@ def nothing_at_the_root(request: HttpRequest) -> NoReturn:
 api.add_router("/me", me.router)
 api.add_router("/agents", agents.router)
 api.add_router("/souls", souls.router)
+api.add_router("/souls", soul_revisions.router)
 api.add_router("/routes", routes.router)
 api.add_router("/providers", providers.router)
 api.add_router("/providers", provider_api.router)

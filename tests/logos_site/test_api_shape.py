@@ -30,7 +30,7 @@ def test_an_address_nobody_has_is_refused_in_the_same_shape(alice: User, path: s
     assert set(answer.json()["error"]) == {"reason", "message", "action", "field"}
 
 
-@pytest.mark.parametrize(("method", "path"), [("PATCH", "me"), ("PUT", "runs"), ("DELETE", "souls/x")])
+@pytest.mark.parametrize(("method", "path"), [("PATCH", "me"), ("PUT", "runs"), ("DELETE", "souls/x/export")])
 def test_a_method_an_address_does_not_take_is_refused_in_the_same_shape(alice: User, method: str, path: str) -> None:
     answer = Program(alice)(method, path)
 
