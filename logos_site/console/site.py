@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -11,6 +11,8 @@ from django.urls import URLPattern, reverse
 from unfold.settings import CONFIG_DEFAULTS
 from unfold.sites import UnfoldAdminSite
 
+from agents.models import User
+from logos_site.console.overview import overview
 from logos_site.console.sidebar import sidebar
 
 
@@ -38,7 +40,7 @@ class ConsoleSite(UnfoldAdminSite):
         }
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        return AdminSite.index(self, request, extra_context)
+        return AdminSite.index(self, request, {"sections": overview(cast(User, request.user)), **(extra_context or {})})
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return HttpResponseRedirect(reverse("account_change_password"))

@@ -83,8 +83,8 @@ class Run(models.Model):
             models.Index(fields=["status", "lease_until"]),
             models.Index(fields=["agent", "-created_at"]),
             models.Index(fields=["conversation", "created_at"]),
-            # What ran in the last days, by outcome, without reading the runs.
-            models.Index(fields=["created_at", "status"]),
+            # What goes on now, without reading what ended; and lists of one state, the newest first.
+            models.Index(fields=["status", "-created_at"]),
         ]
         constraints = [
             # Two tabs that send at once: the second insert fails, whoever is first.
