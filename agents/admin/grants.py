@@ -6,13 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import Permission
+from django.db import transaction
 from django.db.models import ForeignKey, Model
 from django.http import HttpRequest
 from unfold.admin import TabularInline
+from unfold.forms import PaginationInlineFormSet
 
 from agents import permissions, sharing
 from agents.admin_base import NarrowChoices
-from agents.errors import Invalid
+from agents.errors import Invalid, LogosError
 from agents.models import (
     AgentGroupGrant,
     AgentUserGrant,
@@ -22,6 +24,7 @@ from agents.models import (
     PolicyUserGrant,
     SoulGroupGrant,
     SoulUserGrant,
+    User,
 )
 
 
@@ -47,10 +50,56 @@ class GrantForm(forms.ModelForm):
         return cleaned
 
 
+class GrantFormSet(PaginationInlineFormSet):
+    """Grants are given and taken back by ``agents.sharing``, which keeps people from locking themselves out and notes
+    what they did; a first time on trial, so that a refusal is a message of the form."""
+
+    # Set per request by the inline.
+    asker: User
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors) or self.instance._state.adding:
+            return
+        try:
+            with transaction.atomic():
+                self.apply()
+                transaction.set_rollback(True)
+        except LogosError as error:
+            raise forms.ValidationError(f"{error.message} {error.action}".strip()) from error
+
+    def apply(self) -> None:
+        """Do what the form says."""
+        for form in self.forms:
+            if not form.has_changed():
+                continue
+            before = self.model._default_manager.filter(pk=form.instance.pk).first() if form.instance.pk else None
+            goes = form in self.deleted_forms
+            subject = None if goes else form.cleaned_data.get(self._subject)
+            if before is not None and getattr(before, self._subject) != subject:
+                sharing.revoke(self.asker, getattr(before, self._subject), self.instance)
+            if subject is not None:
+                level = form.cleaned_data["permission"].codename.partition("_")[0]
+                sharing.grant(self.asker, subject, level, self.instance)
+
+    @property
+    def _subject(self) -> str:
+        return "user" if "user" in {field.name for field in self.model._meta.fields} else "group"
+
+    def save(self, commit: bool = True) -> list[Any]:
+        """Everything at once; what the console's own log would say about it is a security event instead."""
+        self.new_objects: list[Any] = []
+        self.changed_objects: list[Any] = []
+        self.deleted_objects: list[Any] = []
+        self.apply()
+        return []
+
+
 class GrantInline(NarrowChoices, TabularInline):
     """Grants on one object; only those who manage the object see or change them."""
 
     form = GrantForm
+    formset = GrantFormSet
     extra = 0
     manage_action = ""
 
@@ -64,6 +113,11 @@ class GrantInline(NarrowChoices, TabularInline):
             codename__in=[f"{level}_{noun}" for level in permissions.LEVELS],
         ).order_by("pk")
         return LevelField(levels, label="Level")
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        formset = super().get_formset(request, obj, **kwargs)
+        formset.asker = request.user
+        return formset
 
     def _manages(self, request: HttpRequest, obj: Model | None) -> bool:
         # Without a row Django asks in general; which inlines a page has is asked with its row.

@@ -7,3 +7,9 @@ from django.contrib.admin.apps import AdminConfig
 
 class ConsoleConfig(AdminConfig):
     default_site = "logos_site.console.site.ConsoleSite"
+
+    def ready(self) -> None:
+        super().ready()
+        from logos_site.console.unfolding import adapt
+
+        adapt()

@@ -72,7 +72,7 @@ def _ran(user: User, now: datetime) -> Iterator[dict[str, Any]]:
         week_cost=Sum("cost"), day_cost=Sum("cost", filter=recent),
         week_unpriced=Count("pk", filter=unpriced), day_unpriced=Count("pk", filter=unpriced & recent),
     )  # fmt: skip
-    by_status = {group["state"]: group for group in groups}
+    by_status: dict[str, Any] = {group["state"]: group for group in groups}
     for title, since, span in (("Last 24 hours", day, "day"), ("Last 7 days", week, "week")):
         found = [by_status[status] for status in _ORDER if status in by_status]
         cost = sum((group[f"{span}_cost"] or Decimal() for group in found), Decimal())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django import template
+from django.db.models import Model
 from django.forms import BoundField
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -57,3 +59,9 @@ def field(bound: BoundField, hint: str = "", label: str = "", needed: bool = Fal
         "label": label or bound.label,
         "optional": not bound.field.required and not needed,
     }
+
+
+@register.simple_tag
+def console_url(row: Model) -> str:
+    """The address of a row's page in the console."""
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
