@@ -91,7 +91,13 @@ class PersonAdmin(ConsoleAdmin, UserAdmin):  # type: ignore[misc]
     )
     readonly_fields = ("new_password", "last_login", "date_joined")
     list_display = ("username", "display_name", "email", "role", "standing", "seen", "joined")
-    list_filter = ("role", "is_active", ("groups", VisibleRelatedFilter), ("last_login", admin.DateFieldListFilter))
+    list_filter = (
+        "role",
+        "kind",
+        "is_active",
+        ("groups", VisibleRelatedFilter),
+        ("last_login", admin.DateFieldListFilter),
+    )
     search_fields = ("username", "first_name", "last_name", "email")
     search_help_text = "A user name, a name or an address"
     ordering = ("username", "pk")
@@ -204,8 +210,8 @@ class ApiTokenAdmin(RecordAdmin):
     """Tokens can be read about and revoked; making one is for its owner, who sees the secret once."""
 
     view_action = "token.create"
-    fields = ("name", "user", "hint", "created_at", "last_used_at", "expires_at", "revoked_at")
-    list_display = ("name", "user", "hint", "standing", "made", "used", "until")
+    fields = ("name", "user", "scopes", "hint", "created_at", "last_used_at", "expires_at", "revoked_at")
+    list_display = ("name", "user", "scopes", "hint", "standing", "made", "used", "until")
     list_select_related = ("user",)
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), ("user", VisibleRelatedFilter))
     search_fields = ("name", "=user__username", "=hint")

@@ -294,3 +294,18 @@ def test_the_command_makes_lists_suspends_and_gives(ada: User, alice: User) -> N
     assert Program(secret=rotated)("GET", "me").status_code == 200
     assert shell.run("service", "suspend", "alice").code == 1
     assert shell.run("token", "rotate", "999").code == 1
+
+
+def test_lists_and_the_audit_show_it_for_what_it_is(ada: User, alice: User, browser: Browser) -> None:
+    build = service_accounts.make(alice, "nightly-build", "user")
+    with_token(build, alice).post("tokens", {"name": "another"}, 201)
+    client = browser(ada)
+
+    for page in ("/people/", "/admin/agents/user/", "/audit/"):
+        shown = client.get(page)
+        assert shown.status_code == 200, page
+        assert "nightly-build (service account)" in shown.content.decode(), page
+    only = client.get("/admin/agents/user/?kind__exact=service").content.decode()
+    assert "nightly-build" in only
+    assert "alice@example.org" not in only
+    assert "admin" in client.get("/admin/agents/apitoken/").content.decode()
