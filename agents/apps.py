@@ -12,7 +12,7 @@ class AgentsConfig(AppConfig):
         from simple_history import register
         from simple_history.signals import pre_create_historical_record
 
-        from agents import badges, keeping, registration, service_accounts, watching
+        from agents import badges, duplicating, keeping, privacy, registration, service_accounts, watching
         from agents.models.history import Changes, note_door
         from agents.models.people import User, keep_an_admin
 
@@ -23,3 +23,4 @@ class AgentsConfig(AppConfig):
         keeping.connect()
         post_delete.connect(keep_an_admin, sender=User)
         badges.register("/people/", "waiting for an answer", registration.waiting_for)
+        duplicating.OBSTACLES.append(privacy.not_copied)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from agents import audit, people
-from agents.models import SiteSettings, User
+from agents.models import Agent, SiteSettings, User
 
 
 def is_on() -> bool:
@@ -30,3 +30,10 @@ def switch(actor: User, on: bool) -> bool:
         row.save()
         audit.note("private_chats_on" if on else "private_chats_off", actor=actor)
     return True
+
+
+def not_copied(user: User, agent: Agent, part: str) -> str:
+    """Why a part of a sandbox is not copied, "" when it may be: what is in it remembers what people said."""
+    if agent.owner_id == user.pk or not is_on():
+        return ""
+    return "Chats are private here, and it remembers them: only its owner copies that."

@@ -11,12 +11,12 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from agents import composition, retiring
+from agents import composition, limits, retiring
 from agents.admin.agent_parts import AGENT_PARTS
 from agents.admin.grants import AGENT_GRANTS
 from agents.admin_acting import bulk, who
 from agents.admin_base import SharedAdmin, VisibleRelatedFilter, link
-from agents.errors import Invalid
+from agents.errors import Conflict, Invalid
 from agents.models import Agent, User
 from agents.toolsets import TOOLSETS
 
@@ -50,6 +50,11 @@ class AgentForm(forms.ModelForm):
         others = Agent.objects.alive().filter(owner=owner).exclude(pk=self.instance.pk).values_list("name", flat=True)
         if cleaned.get("name", "").casefold() in {name.casefold() for name in others}:
             self.add_error("name", f"{owner.username} already has an agent of this name.")
+        if self.instance.pk is None or self.instance._state.adding or self.initial.get("owner") not in (None, owner.pk):
+            try:
+                limits.require_room(owner)
+            except Conflict as error:
+                self.add_error(None, f"{error.message} {error.action}")
         return cleaned
 
 

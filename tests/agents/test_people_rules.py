@@ -15,6 +15,7 @@ from agents.models import Agent, ApiToken, Role, SecurityEvent, Soul, User
 from agents.models.people import LastAdmin
 from tests.api_client import Program
 from tests.conftest import PASSWORD, person
+from tests.console import Console, complaints
 
 
 def at_once(*acts: Callable[[], object]) -> list[object]:
@@ -188,6 +189,18 @@ def test_nobody_is_given_an_agent_beyond_their_limit(ada: User, alice: User, bob
 
     atlas.refresh_from_db()
     assert atlas.owner == alice
+
+
+def test_the_console_keeps_the_limit_too(ada: User, alice: User, bob: User, atlas: Agent, soul: Soul) -> None:
+    people.set_limit(ada, bob, "0")
+    people.set_limit(ada, ada, "0")
+    console = Console(ada)
+
+    assert "may not own agents" in complaints(console.save(atlas, owner="bob"))
+    assert "may not own agents" in complaints(console.save(Agent, name="new", soul=soul.pk, owner="bob"))
+    assert console.save(atlas, description="Still hers.").status_code == 302
+
+    assert Agent.objects.alive().get().owner == alice
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.db.models import Model
 from django.test import Client
 
-from agents import permissions, privacy
+from agents import duplicating, permissions, privacy
 from agents.errors import NotFound
 from agents.models import Agent, Role, SecurityEvent, SiteSettings, User
 from runs.models import Approval, Conversation, Message, Run
@@ -217,3 +217,16 @@ def test_the_audit_keeps_no_title_of_a_chat_somebody_tried_to_open(told: dict[ty
     Program(ada)("POST", f"conversations/{told[Conversation].pk}/messages", {"text": "Hello"})
 
     assert not SecurityEvent.objects.filter(object_name__contains=MARK).exists()
+
+
+@pytest.mark.parametrize("part", ["files", "notes", "sessions"])
+def test_nobody_but_its_owner_copies_what_an_agent_remembers(
+    told: dict[type[Model], Any], ada: User, part: str
+) -> None:
+    agent = told[Agent]
+    assert privacy.not_copied(ada, agent, part) == ""
+
+    privacy.switch(ada, True)
+
+    assert "Chats are private" in duplicating.obstacle(ada, agent, part)
+    assert "Chats are private" not in duplicating.obstacle(told[User], agent, part)
