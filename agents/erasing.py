@@ -2,7 +2,7 @@
 
 What stays is the ledger: runs with their state, times, tokens and cost, under a pseudonym; the chain of each run's
 events still verifies (``runs.events.verify``). Rooms above add what they hold to ``PARTS`` in ``AppConfig.ready``;
-each part may be carried out any number of times.
+each part may be carried out any number of times. Service accounts the person keeps go with them.
 """
 
 from __future__ import annotations
@@ -78,19 +78,27 @@ def carry_out(person_id: int) -> None:
     if not person.erased_at:
         raise Conflict("This account is not closed.", reason="not_erased")
     with acting.through("task", None):
-        exporting.forget(person)
-        for part in PARTS:
-            part(person)
-        with transaction.atomic():
-            _own_rows(person)
-            _traces(person)
-            # Last: while the old name is known, whatever still names it can be found.
-            _account(person)
+        for program in User.objects.filter(keeper=person, kind=Kind.SERVICE):
+            if not program.erased_at:
+                _close(None, program)
+            _erase_rows(program)
+        _erase_rows(person)
     logger.info("user %s is erased", person.pk)
 
 
+def _erase_rows(person: User) -> None:
+    exporting.forget(person)
+    for part in PARTS:
+        part(person)
+    with transaction.atomic():
+        _own_rows(person)
+        _traces(person)
+        # Last: while the old name is known, whatever still names it can be found.
+        _account(person)
+
+
 @transaction.atomic
-def _close(actor: User, person: User) -> None:
+def _close(actor: User | None, person: User) -> None:
     audit.note("erasure_asked", actor=None if actor == person else actor, person=person)
     person.is_active, person.erased_at, person.applied_at = False, timezone.now(), None
     person.role = Role.VIEWER

@@ -108,6 +108,7 @@ def _erase(request: HttpRequest, actor: User, found: User, back: str) -> HttpRes
             f"{first}, e-mail, sessions, API tokens and second factors go at once; nobody signs in again.",
             f"Texts of {whose} chats, and of what agents did in them, are erased. They cannot be brought back.",
             f"{whose.capitalize()} agents stop, and the sandboxes with all files are removed.",
+            f"Service accounts {'you keep' if mine else 'they keep'} go too; give those that others need to somebody first.",
             "That there were runs, when, and what they cost stays, under a name that says nothing.",
         ],
     }

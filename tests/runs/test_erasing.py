@@ -12,7 +12,7 @@ from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from agents import erasing, exporting, invitations, people, permissions
+from agents import erasing, exporting, invitations, people, permissions, service_accounts
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, ApiToken, Role, SecurityEvent, User
 from agents.models.people import LastAdmin
@@ -244,3 +244,15 @@ def test_archives_go_with_the_person(ada: User, zoe: User) -> None:
     erasing.erase(ada, zoe, zoe.username)
 
     assert not exporting.path_of(row.pk).exists()
+
+
+def test_service_accounts_go_with_their_keeper(ada: User, zoe: User) -> None:
+    program = service_accounts.make(zoe, f"{MARK}-nightly", "user")
+    ApiToken.make(program, f"{MARK} token")
+    other = service_accounts.make(ada, "of-the-team", "user", for_team=True)
+
+    erasing.erase(ada, zoe, zoe.username)
+
+    assert kept() == []
+    assert User.objects.get(pk=program.pk).state == "erased"
+    assert User.objects.get(pk=other.pk).state == "active"
