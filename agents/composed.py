@@ -64,7 +64,11 @@ def _soul(agent: Agent) -> Dimension:
 
 
 def _tools(agent: Agent) -> Dimension:
-    return Dimension("T", "Tools", ", ".join(agent.toolsets) or "none", "Chosen for this agent.")
+    active = agent.active_toolsets()
+    source = "Chosen for this agent."
+    if set(active) != set(agent.toolsets):
+        source = "Its own choice and its capabilities, within what its soul demands and forbids."
+    return Dimension("T", "Tools", ", ".join(active) or "none", source)
 
 
 def _runtime(agent: Agent) -> Dimension:

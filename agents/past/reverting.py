@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Field, ForeignKey, Model, QuerySet
 
-from agents import acting, composition, groups, hosts, permissions, souls
+from agents import acting, composition, groups, hosts, permissions, soul_library, souls
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, ModelRoute, Policy, Soul, User
 from agents.past.comparing import FieldChange, compare, fields_of, member_keys, members_of
@@ -92,6 +92,7 @@ def _put_back(user: User, past: Past, record: Any, why: str) -> None:
     if isinstance(past.row, Soul):
         lists = ToolsetLists(**{kind: tuple(getattr(record, f"{kind}_toolsets")) for kind in LISTS})
         parts = {name: getattr(record, name) for name in _SOUL_PARTS}
+        soul_library.check_status(user, past.row, parts["status"])
         souls.change(past.row, user, note=why, toolsets=lists, **parts)
         return
     row: Any = past.row

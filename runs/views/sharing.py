@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from agents import explaining, permissions, sharing
 from agents.errors import Conflict, Invalid, LogosError
 from agents.explaining import Explanation
-from agents.models import Agent, User, Visibility
+from agents.models import Agent, Soul, User, Visibility
 from agents.permissions import SHARED_LEVEL
 from agents.views.access import is_htmx, leave_to, person, signed_in
 from runs.models import Conversation, Run
@@ -165,6 +165,8 @@ def _place(row: Model) -> str:
     """The page of a row, where it has one."""
     if isinstance(row, Agent):
         return "" if row.is_deleted else reverse("agents:agent-detail", args=[row.pk])
+    if isinstance(row, Soul):
+        return reverse("agents:soul-detail", args=[row.pk])
     if isinstance(row, Run):
         return reverse("runs:run-detail", args=[row.pk])
     return reverse("runs:chat-conversation", args=[row.pk]) if isinstance(row, Conversation) else ""

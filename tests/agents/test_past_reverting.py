@@ -242,3 +242,15 @@ def test_parts_of_an_agent_are_changed_on_their_own_pages(ada: User, alice: User
 
     with pytest.raises(Invalid, match="on its own page"):
         reverting.revert(ada, "document", document.pk, 1)
+
+
+def test_who_may_edit_a_soul_takes_it_out_of_no_archive(bob: User, alice: User, soul: Soul) -> None:
+    permissions.grant(bob, "edit", soul)
+    souls.change(soul, alice, status="archived")
+
+    with pytest.raises(LogosError) as refused:
+        reverting.revert(bob, "soul", soul.pk, 1)
+
+    assert refused.value.reason == "forbidden"
+    soul.refresh_from_db()
+    assert soul.status == "archived"
