@@ -49,7 +49,10 @@ def obstacle(user: User, source: Agent, part: str) -> str:
 
 def omissions(user: User, source: Agent) -> list[str]:
     """What a copy by ``user`` will not have, one sentence each."""
-    found = ["Chats and runs stay with the original, and so do the people it is shared with."]
+    found = [
+        "Chats and runs stay with the original, and so do the people it is shared with.",
+        "Secrets, capabilities that were agreed to and installed documents are not copied: give the copy its own.",
+    ]
     if source.route_id and source.hides_route:
         found.append("You may not see its model; the copy uses the default one.")
     held = source.policies.count()

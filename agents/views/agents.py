@@ -29,7 +29,10 @@ def agent_list(request: HttpRequest) -> HttpResponse:
     filters = Filters(request.GET, Choice("show", "Agents", SHOWN), *_owner(visible, owner), hint="Name or description")
     found = filters.search(_narrowed(visible, user, filters), "name", "description")
     listed = listing.page(
-        found.select_related("owner", "soul", "route").annotate(folded=Lower("name")), filters, "folded", PAGE_SIZE
+        found.select_related("owner", "soul", "route").defer("soul__text").annotate(folded=Lower("name")),
+        filters,
+        "folded",
+        PAGE_SIZE,
     )
     composed.mark(user, listed.items)
     agent_pages.on_cards(user, listed.items)

@@ -24,7 +24,7 @@ PAGES = (
     ("home", "/"),
     ("chat", "/chat/"),
     ("agents", "/agents/"),
-    ("agents search", "/agents/?q=raven"),
+    ("agents search", "/agents/?text=raven"),
     ("souls", "/souls/"),
     ("models", "/models/"),
     ("policies", "/policies/"),
