@@ -15,6 +15,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 
 from agents.api import (
+    agent_parts,
     agents,
     audit,
     explaining,
@@ -188,6 +189,7 @@ def nothing_at_the_root(request: HttpRequest) -> NoReturn:
 
 api.add_router("/me", me.router)
 api.add_router("/agents", agents.router)
+api.add_router("/agents", agent_parts.router)
 api.add_router("/souls", souls.router)
 api.add_router("/souls", soul_revisions.router)
 api.add_router("/routes", routes.router)

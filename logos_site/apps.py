@@ -13,6 +13,9 @@ class LogosSiteConfig(AppConfig):
     name = "logos_site"
 
     def ready(self) -> None:
+        from allauth.mfa.models import Authenticator
+
+        from agents import rotation
         from logos_site.account import signals
         from logos_site.oidc import signals as oidc
 
@@ -20,6 +23,7 @@ class LogosSiteConfig(AppConfig):
         post_migrate.connect(_make_cache_table, sender=apps.get_app_config("agents"))
         signals.connect()
         oidc.connect()
+        rotation.SEALED.append(rotation.Sealed(Authenticator, "data"))
 
 
 def _make_cache_table(using: str, **rest: Any) -> None:

@@ -130,8 +130,8 @@ def test_the_table_of_permissions_says_what_the_code_decides() -> None:
 def test_every_command_of_ours_has_its_section_and_its_exit_codes() -> None:
     page = (DOCS / "commands.md").read_text()
     ours = {name for name, app in get_commands().items() if app in reference.OURS}
-    sections = dict(re.findall(r"^### `(\w+)`$(.*?)(?=^### |\Z)", page, re.MULTILINE | re.DOTALL))
-    in_table = {word for row in table_after(page, "## Exit codes") for word in re.findall(r"`(\w+)`", row[0])}
+    sections = dict(re.findall(r"^### `([\w-]+)`$(.*?)(?=^### |\Z)", page, re.MULTILINE | re.DOTALL))
+    in_table = {word for row in table_after(page, "## Exit codes") for word in re.findall(r"`([\w-]+)`", row[0])}
 
     assert sections.keys() == ours
     assert not {name for name in ours - in_table if "exit codes:" not in sections[name]}
