@@ -107,10 +107,7 @@ async def ensure_running(
             action="Take it out of the archive first.",
         )
     with about(sandbox=wanted.sandbox_id):
-        installed = runtime.require(Path(settings.LOGOS_HOME))
-        config = HermesConfig(MODEL_LABEL, wanted.toolsets, wanted.context_length)
-        spec = _spec(wanted, installed, config)
-        digest = configuration_digest(spec, wanted.secrets)
+        config, spec, digest = _composed(wanted)
         await asyncio.to_thread(_write_files, spec, config, wanted)
         if running := await _answering(wanted, digest, probe):
             return running
@@ -118,6 +115,19 @@ async def ensure_running(
             progress("Waiting for the sandbox that is being prepared")
             return await _wait_for_other(agent_id, progress, db, probe)
         return await _start(wanted, spec, digest, progress, db)
+
+
+async def needs_new_start(agent_id: str, db: Db) -> bool:
+    """Is the sandbox composed otherwise than when it was started?"""
+    wanted = await wanted_of(agent_id, db)
+    return wanted.configuration_hash != _composed(wanted)[2]
+
+
+def _composed(wanted: Wanted) -> tuple[HermesConfig, SandboxSpec, str]:
+    installed = runtime.require(Path(settings.LOGOS_HOME))
+    config = HermesConfig(MODEL_LABEL, wanted.toolsets, wanted.context_length)
+    spec = _spec(wanted, installed, config)
+    return config, spec, configuration_digest(spec, wanted.secrets)
 
 
 async def stop(agent_id: str, db: Db = in_thread, *, now: bool = False) -> None:

@@ -21,9 +21,12 @@ from sandboxes.hermes.client import HermesClient
 from sandboxes.hermes.configuration import ROUTER_PORT
 from sandboxes.inference.lanes import Lanes
 from sandboxes.inference.serve import PassedListeners
-from sandboxes.lifecycle import Db, Progress, Running, answers, ensure_running, wanted_of
+from sandboxes.lifecycle import Db, Progress, Running, answers, ensure_running, needs_new_start, wanted_of
 
 logger = logging.getLogger(__name__)
+
+# How often a run that needs the sandbox started anew looks whether the others have ended.
+OTHERS_S = 0.3
 
 
 class Resident:
@@ -44,7 +47,15 @@ class Residents:
         self._watchers: set[asyncio.Task[None]] = set()
 
     async def get(self, agent_id: str, progress: Progress) -> Resident:
-        """The agent's sandbox, running, answering, and served by this engine's router."""
+        """The agent's sandbox, running, answering, and served by this engine's router.
+
+        What is composed otherwise by now is started anew, but not under the runs that go on in it."""
+        has_waited = False
+        while await self._would_end_runs(agent_id):
+            if not has_waited:
+                has_waited = True
+                progress("Waiting until the agent's other runs have ended, because its secrets have changed")
+            await asyncio.sleep(OTHERS_S)
         async with self._locks.setdefault(agent_id, asyncio.Lock()):
             running = await ensure_running(agent_id, progress, self._db, self._answers)
             known = self._known(agent_id, running.driver_state)
@@ -52,6 +63,12 @@ class Residents:
                 known = await self._move_in(agent_id, running)
             known.running = running
             return known
+
+    async def _would_end_runs(self, agent_id: str) -> bool:
+        known = self._by_agent.get(agent_id)
+        if known is None or known.gone.is_set() or not self._lanes.has_runs(known.running.sandbox_id):
+            return False
+        return await needs_new_start(agent_id, self._db)
 
     async def reattach(self, agent_id: str) -> Resident | None:
         """The agent's sandbox if it still runs and answers; None when it does not. Starts nothing."""

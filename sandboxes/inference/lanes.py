@@ -111,6 +111,11 @@ class Lanes:
             return None
         return lease
 
+    def has_runs(self, sandbox_id: str) -> bool:
+        """Does a run of this process go on in the sandbox?"""
+        box = self._sandboxes.get(sandbox_id)
+        return box is not None and any(not lease.is_draining for lease in box.leases.values())
+
     def forget(self, sandbox_id: str) -> None:
         """The sandbox is gone, and with it whoever could call."""
         self._sandboxes.pop(sandbox_id, None)

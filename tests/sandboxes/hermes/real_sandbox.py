@@ -7,17 +7,18 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
+from sandboxes.documents import Document, install
 from sandboxes.driver import Attachment, SandboxHandle
 from sandboxes.hermes import gateway
 from sandboxes.hermes.client import HermesClient
 from sandboxes.hermes.configuration import ROUTER_PORT, HermesConfig
-from sandboxes.hermes.gateway import Gateway
+from sandboxes.hermes.gateway import Gateway, Given
 from sandboxes.hermes.runtime import Runtime
 from sandboxes.hermes.spec import sandbox_spec, write_live_files
 from sandboxes.local.driver import LocalDriver
@@ -36,6 +37,7 @@ class RealSandbox:
     gateway: Gateway
     model: ScriptedModel
     start_ms: float
+    uid: int | None
 
     def client(self) -> HermesClient:
         return gateway.client_for(self.attachment, self.gateway.key)
@@ -61,16 +63,18 @@ def walkable_directory() -> Iterator[Path]:
 
 
 @contextlib.asynccontextmanager
-async def real_sandbox(runtime: Runtime, config: HermesConfig) -> AsyncIterator[RealSandbox]:
+async def real_sandbox(
+    runtime: Runtime, config: HermesConfig, given: Given | None = None, documents: Sequence[Document] = ()
+) -> AsyncIterator[RealSandbox]:
     """A started sandbox whose gateway answers; everything is gone afterwards."""
+    uid = 299_001 if os.geteuid() == 0 else None
     async with contextlib.AsyncExitStack() as stack:
         top = stack.enter_context(walkable_directory())
         root = top / "a1"
         write_live_files(root, config, SOUL)
+        install(root, documents, uid)
         driver = LocalDriver()
-        spec = sandbox_spec(
-            name="a1", root=root, runtime=runtime, config=config, uid=299_001 if os.geteuid() == 0 else None
-        )
+        spec = sandbox_spec(name="a1", root=root, runtime=runtime, config=config, uid=uid)
         began = time.perf_counter()
         handle = await driver.start(spec)
         start_ms = (time.perf_counter() - began) * 1000
@@ -82,6 +86,6 @@ async def real_sandbox(runtime: Runtime, config: HermesConfig) -> AsyncIterator[
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, (await attachment.listeners())[ROUTER_PORT]).start()
-        started = await gateway.start(attachment, root)
+        started = await gateway.start(attachment, root, given=given)
         await gateway.warm_up(attachment, started.key)
-        yield RealSandbox(root, config, driver, handle, attachment, started, model, start_ms)
+        yield RealSandbox(root, config, driver, handle, attachment, started, model, start_ms, uid)
