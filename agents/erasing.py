@@ -28,6 +28,7 @@ from agents.models import (
     AgentDocument,
     AgentSecret,
     ApiToken,
+    Kind,
     OneTimeLink,
     Role,
     SecurityEvent,
