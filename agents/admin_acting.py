@@ -114,6 +114,7 @@ def _names(names: list[str]) -> str:
 def _question(
     admin: Any, request: HttpRequest, rows: list[Any], description: str, confirm: str, name: str
 ) -> HttpResponse:
+    across = request.POST.get("select_across", "0")
     context = {
         **admin.admin_site.each_context(request),
         "title": description,
@@ -124,8 +125,9 @@ def _question(
         "count": len(rows),
         "action": name,
         "word": description,
-        "across": request.POST.get("select_across", "0"),
-        "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
+        "across": across,
+        # Of what was ticked only what this person sees; one stands for all when every page is meant.
+        "chosen": [row.pk for row in (rows[:1] if across == "1" else rows)],
         "checkbox": ACTION_CHECKBOX_NAME,
     }
     return TemplateResponse(request, "admin/confirm_action.html", context)

@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import Resolver404, resolve
 
 from agents import badges, permissions
 from agents.badges import Badge
@@ -45,23 +44,14 @@ LINKS = (
 
 
 def links_for(user: User) -> list[Link]:
-    """The places of use to this person. A page that does not exist is no place, whatever the table says."""
-    return [link for link in LINKS if _is_of_use(link, user) and _exists(link.path)]
+    """The places of use to this person."""
+    return [link for link in LINKS if _is_of_use(link, user)]
 
 
 def _is_of_use(link: Link, user: User) -> bool:
     if link.staff:
         return user.is_staff
     return not link.action or (link.action in permissions.ACTIONS and permissions.may(user, link.action))
-
-
-@cache
-def _exists(path: str) -> bool:
-    try:
-        resolve(path)
-    except Resolver404:
-        return False
-    return True
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The parts of ``docs/`` that are made from code: settings, permissions, commands, each between two markers."""
+"""The parts of ``docs/`` that are made from code: settings, permissions, commands, addresses of the API, each between two markers."""
 
 from __future__ import annotations
 
@@ -51,6 +51,19 @@ def permissions() -> str:
 def _action(action: Action) -> str:
     marks = " | ".join("yes" if role in action.roles else "" for role in _ROLES)
     return f"| `{action.name}` | {action.sentence} | {action.level or 'none'} | {marks} |"
+
+
+def addresses() -> str:
+    """A row for every operation of the API, in the order of its schema."""
+    # The API imports every room; settings and commands are described without it.
+    from logos_site.api import api
+
+    rows = [
+        f"| {method.upper()} | `{path}` | {operation['summary']} |"
+        for path, methods in api.get_openapi_schema()["paths"].items()
+        for method, operation in methods.items()
+    ]
+    return "\n".join(["| Method | Address | What it does |", "| --- | --- | --- |", *rows])
 
 
 def commands() -> str:
@@ -133,6 +146,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "permissions.md": permissions,
     "commands.md": commands,
+    "api.md": addresses,
 }
 
 

@@ -86,6 +86,8 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "old": 1,
         "new": 1,
         "slug": "nothing",
+        "path": "notes.md",
+        "name": "LOGOS_TOKEN",
         "token": "guess",
         "rest": "anything",
         "url": "anything",

@@ -82,7 +82,10 @@ def told(reader: User, entry: Entry) -> Told:
 
 
 def name_of(person: User | None) -> str:
-    return "" if person is None else person.username
+    """The name nobody else has; a program is called one. Empty for nobody."""
+    if person is None:
+        return ""
+    return f"{person.username} (service account)" if person.is_service else person.username
 
 
 def word(kind: str) -> str:
@@ -92,7 +95,7 @@ def word(kind: str) -> str:
 
 def _who(event: SecurityEvent) -> str:
     if event.actor is not None:
-        return event.actor.username
+        return name_of(event.actor)
     if event.kind in _ABOUT_THEMSELVES and event.person is not None:
         return f"somebody, as {event.person.username},"
     return "somebody" if event.via else "Logos"

@@ -301,7 +301,7 @@ def test_lists_and_the_audit_show_it_for_what_it_is(ada: User, alice: User, brow
     with_token(build, alice).post("tokens", {"name": "another"}, 201)
     client = browser(ada)
 
-    for page in ("/people/", "/admin/agents/user/", "/audit/"):
+    for page in ("/admin/agents/user/", "/audit/"):
         shown = client.get(page)
         assert shown.status_code == 200, page
         assert "nightly-build (service account)" in shown.content.decode(), page

@@ -13,7 +13,7 @@ from logos_site import reference
 
 
 class Command(BaseCommand):
-    help = "Write the parts of docs/ that are made from code: settings, permissions, commands."
+    help = "Write the parts of docs/ that are made from code: settings, permissions, commands, addresses of the API."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
