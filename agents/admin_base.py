@@ -15,6 +15,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
 from django.contrib.admin.utils import get_fields_from_path
 from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import ForeignKey, ManyToManyField, Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -47,6 +48,20 @@ class UsernameField(forms.ModelChoiceField):
         if isinstance(value, int):
             return User.objects.filter(pk=value).values_list("username", flat=True).first()
         return super().prepare_value(value)
+
+
+class OwnerField(UsernameField):
+    """Who owns an object: somebody whose role lets them manage it, or whoever has it already."""
+
+    def __init__(self, *args: Any, action: str = "", kept: int | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.action, self.kept = action, kept
+
+    def clean(self, value: Any) -> Any:
+        owner = super().clean(value)
+        if owner is not None and owner.pk != self.kept and not permissions.may(owner, self.action):
+            raise ValidationError(f"{owner.username} could not manage it: choose somebody else.")
+        return owner
 
 
 def choices_for(request: HttpRequest, field: ForeignKey | ManyToManyField, row: Model | None) -> QuerySet | None:
@@ -216,7 +231,21 @@ class SharedAdmin(RowAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         fixed = (*super().get_readonly_fields(request, obj), *(self._pages(request, obj) if obj else ()))
+        if obj is not None and not permissions.allows(request.user, f"{permissions.noun(self.model)}.manage", obj):
+            fixed = (*fixed, "visibility")  # who may edit it does not share it
         return fixed if permissions.may(request.user, "user.manage") else (*fixed, "owner")
+
+    def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name != "owner":
+            return super().formfield_for_foreignkey(db_field, request, **kwargs)
+        row: Any = getattr(request, "console_row", None)
+        action = f"{permissions.noun(self.model)}.manage"
+        return db_field.formfield(form_class=OwnerField, action=action, kept=row.owner_id if row else None)
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        form.asker = request.user
+        return form
 
     def get_fieldsets(self, request: HttpRequest, obj: Model | None = None) -> Any:
         """The fields, and below them the ways to the pages that say who has access and why."""

@@ -215,8 +215,11 @@ def _grants(person: User) -> Rows:
 
 
 def _events(person: User) -> Rows:
-    names = ("id", "at", "kind", "object_kind", "object_name", "via", "address", "detail")
-    return values(SecurityEvent.objects.filter(Q(actor=person) | Q(person=person)).order_by("pk"), *names)
+    names = ("id", "at", "kind", "object_kind", "object_name", "via", "address", "detail", "actor_id")
+    for row in values(SecurityEvent.objects.filter(Q(actor=person) | Q(person=person)).order_by("pk"), *names):
+        # Where somebody else was when they did it is theirs; who failed to sign in is nobody yet.
+        is_others = row.pop("actor_id") not in (None, person.pk)
+        yield {**row, "address": "" if is_others else row["address"]}
 
 
 OWN: list[Part] = [

@@ -1,6 +1,7 @@
 """One-time links: an invitation to join, and a link to set a password; handed over by the admin who made them.
 
-Only a digest is kept. A link works once, until it expires, and for nobody who is suspended meanwhile.
+Only a digest is kept. A link works once, until it expires, for nobody who is suspended meanwhile, and only while
+whoever made it still manages people.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from agents import audit, people
+from agents import audit, people, permissions
 from agents.errors import Conflict, Invalid, NotFound
+from agents.lookalikes import mixes_alphabets
 from agents.models import OneTimeLink, Purpose, User
 
 INVITED_FOR = timedelta(days=7)
@@ -107,10 +109,11 @@ def new_person(*, username: str, password: str, role: str, email: str = "", name
         raise Invalid("A user name has letters, digits and @ . + - _ only.", field="username") from error
     if not 0 < len(username) <= 150:
         raise Invalid("A user name has 1 to 150 characters.", field="username")
+    if mixes_alphabets(username):
+        raise Invalid("A user name has letters of one alphabet, so that none passes for another.", field="username")
     if email:
         _checked_email(email)
-    if len(name) > 150:
-        raise Invalid("A name may have 150 characters.", field="name")
+    name = people.clean_name(name)
     person = User(username=username, email=email, first_name=name, role=role, **more)
     checked_password(password, person)
     person.set_password(password)  # before anything is looked up: a taken name takes as long as a free one
@@ -146,7 +149,15 @@ def _checked_email(email: str) -> None:
 
 
 def _open(purpose: str) -> QuerySet[OneTimeLink]:
-    return OneTimeLink.objects.filter(purpose=purpose, used_at=None, expires_at__gt=timezone.now())
+    """Links that work now. Whoever made one must still manage people: a link kept for later gives no role back."""
+    return OneTimeLink.objects.filter(
+        Q(made_by__keeper=None) | Q(made_by__keeper__is_active=True),
+        purpose=purpose,
+        used_at=None,
+        expires_at__gt=timezone.now(),
+        made_by__is_active=True,
+        made_by__role__in=permissions.ACTIONS["user.manage"].roles,
+    )
 
 
 def _taken(link: OneTimeLink) -> OneTimeLink:

@@ -6,6 +6,7 @@ lock, whoever asks). ``agents.watching`` notes changed roles and suspensions for
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,11 +19,13 @@ from django.db.models.functions import Coalesce
 
 from agents import audit, permissions, second_factor
 from agents.errors import Conflict, Invalid, NotFound
+from agents.invisible import first_hidden
 from agents.models import Agent, ApiToken, Kind, Role, User
 from agents.models.people import NO_LIMIT, active_admins
 
 STATES = ("active", "suspended", "waiting", "refused", "erased")
 MOST_AGENTS = 10_000
+MAX_NAME = 150
 
 _IN_STATE = {
     "active": Q(is_active=True),
@@ -166,6 +169,16 @@ def end_sessions(person: User, keep: str | None = None) -> int:
     if rows:
         audit.note("session_ended", person=person, count=len(rows))
     return len(rows)
+
+
+def clean_name(name: str) -> str:
+    """What a person is called beside the user name; Invalid when too long or holding what cannot be seen."""
+    name = unicodedata.normalize("NFC", name.strip())
+    if len(name) > MAX_NAME:
+        raise Invalid(f"A name may have {MAX_NAME} characters.", field="name")
+    if "\n" in name or "\t" in name or first_hidden(name) is not None:
+        raise Invalid("The name holds an invisible character.", field="name")
+    return name
 
 
 def known_role(role: str) -> str:

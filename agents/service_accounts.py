@@ -13,8 +13,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.signals import post_save, pre_delete, pre_save
 
-from agents import audit, permissions
-from agents.errors import Conflict, Invalid, NotFound
+from agents import audit, limits, permissions
+from agents.errors import Conflict, Invalid, LogosError, NotFound
+from agents.lookalikes import mixes_alphabets
 from agents.models import Kind, Role, User
 
 LONGEST = 60
@@ -42,8 +43,13 @@ def roles_for(user: User) -> list[Role]:
 
 def make(user: User, name: str, role: str, *, for_team: bool = False) -> User:
     """A new one, kept by ``user`` or, made by an admin, by the team. Raises Invalid for a name or a role that cannot
-    be, Conflict(reason="name_taken")."""
+    be, Conflict(reason="name_taken"), LogosError(reason="forbidden") for a service account."""
     permissions.require(user, "service.create")
+    if user.is_service:
+        # It would go on when the person who answers for all of them is suspended.
+        raise LogosError(
+            "A service account keeps no others.", reason="forbidden", action="Somebody who signs in makes them."
+        )
     if for_team:
         permissions.require(user, "user.manage")
     name = _checked_name(name)
@@ -84,6 +90,8 @@ def give(user: User, account_id: int, to: str) -> User:
                 raise Invalid("There is nobody of this user name.", field="keeper")
             if account.role not in roles_for(keeper) or not permissions.may(keeper, "service.create"):
                 raise Invalid("Their role is not enough to keep this account.", field="keeper")
+            if keeper != account.keeper:
+                limits.require_room(keeper, limits.owned(account))
         else:
             permissions.require(user, "user.manage")
         before, account.keeper = account.keeper, keeper
@@ -109,6 +117,8 @@ def _checked_name(name: str) -> str:
         User.username_validator(name)
     except ValidationError as error:
         raise Invalid("A name has letters, digits and @ . + - _ and no blanks.", field="name") from error
+    if mixes_alphabets(name):
+        raise Invalid("A name has letters of one alphabet, so that none passes for another.", field="name")
     if len(name) > LONGEST:
         raise Invalid(f"A name has at most {LONGEST} characters.", field="name")
     return name

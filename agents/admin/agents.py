@@ -7,18 +7,17 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from agents import composition, limits, retiring
+from agents import choosing, composition, limits, retiring
 from agents.admin.agent_parts import AGENT_PARTS
 from agents.admin.grants import AGENT_GRANTS
 from agents.admin_acting import bulk, who
 from agents.admin_base import SharedAdmin, VisibleRelatedFilter, link
-from agents.errors import Conflict, Invalid
+from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, User
-from agents.toolsets import TOOLSETS
+from agents.toolsets import TOOLSETS, check_choice
 
 
 class AgentForm(forms.ModelForm):
@@ -43,8 +42,15 @@ class AgentForm(forms.ModelForm):
         except Invalid as error:
             raise ValidationError(error.message) from error
 
+    def clean_description(self) -> str:
+        try:
+            return composition.clean_description(self.cleaned_data["description"])
+        except Invalid as error:
+            raise ValidationError(error.message) from error
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        self._check_soul(cleaned)
         # The owner may not be among the fields, and then Django does not check the constraint for us.
         owner = cleaned.get("owner") or self.instance.owner or self.asker
         others = Agent.objects.alive().filter(owner=owner).exclude(pk=self.instance.pk).values_list("name", flat=True)
@@ -56,6 +62,22 @@ class AgentForm(forms.ModelForm):
             except Conflict as error:
                 self.add_error(None, f"{error.message} {error.action}")
         return cleaned
+
+    def _check_soul(self, cleaned: dict[str, Any]) -> None:
+        """A soul that may be given, and no toolset that it forbids."""
+        soul = cleaned.get("soul")
+        if soul is None:
+            return
+        try:
+            if self.instance._state.adding or soul.pk != self.initial.get("soul"):
+                choosing.require_soul(self.asker, soul)
+        except LogosError as error:
+            self.add_error("soul", f"{error.message} {error.action}")
+        try:
+            if "toolsets" in cleaned:
+                cleaned["toolsets"] = list(check_choice(soul.toolsets, cleaned["toolsets"]))
+        except Invalid as error:
+            self.add_error("toolsets", f"{error.message} {error.action}")
 
 
 @admin.register(Agent)
@@ -117,11 +139,6 @@ class AgentAdmin(SharedAdmin):
         found = super().get_actions(request)
         found.pop("delete_selected", None)
         return found
-
-    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change, **kwargs)
-        form.asker = request.user
-        return form
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return super().has_change_permission(request, obj) and (obj is None or not obj.is_deleted)

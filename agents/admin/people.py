@@ -12,6 +12,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -23,7 +24,8 @@ from agents.admin_base import ConsoleAdmin, RecordAdmin, link
 from agents.admin_filters import VisibleRelatedFilter
 from agents.admin_panels import SHOWN, Panel, row_link
 from agents.admin_words import ago, state
-from agents.errors import Conflict
+from agents.errors import Conflict, Invalid
+from agents.lookalikes import mixes_alphabets
 from agents.models import ApiToken, Role, User
 from agents.models.people import LastAdmin, active_admins
 
@@ -37,7 +39,32 @@ def leaves_no_admin(persons: Iterable[User]) -> bool:
     return admins.exists() and not admins.exclude(pk__in=[person.pk for person in persons]).exists()
 
 
-class PersonForm(UserChangeForm):
+class NameRules:
+    """The rules of ``agents.people`` and ``agents.lookalikes`` for forms with names of a person."""
+
+    cleaned_data: dict[str, Any]
+
+    def clean_username(self) -> str:
+        inherited: Any = super()
+        name: str = getattr(inherited, "clean_username", lambda: self.cleaned_data["username"])()
+        if name != getattr(self, "initial", {}).get("username") and mixes_alphabets(name):
+            raise ValidationError("A user name has letters of one alphabet, so that none passes for another.")
+        return name
+
+    def clean_first_name(self) -> str:
+        return self._name("first_name")
+
+    def clean_last_name(self) -> str:
+        return self._name("last_name")
+
+    def _name(self, field: str) -> str:
+        try:
+            return people.clean_name(self.cleaned_data[field])
+        except Invalid as error:
+            raise ValidationError(error.message) from error
+
+
+class PersonForm(NameRules, UserChangeForm):
     """Keeps the last admin active and an admin, and everybody from changing their own role."""
 
     # Set per request by the admin.
@@ -53,7 +80,7 @@ class PersonForm(UserChangeForm):
         return cleaned
 
 
-class NewPersonForm(AdminUserCreationForm):
+class NewPersonForm(NameRules, AdminUserCreationForm):
     """A new person has a role from the start."""
 
     class Meta(AdminUserCreationForm.Meta):

@@ -9,10 +9,10 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from agents import permissions, souls
+from agents import permissions, soul_library, souls
 from agents.admin.grants import SOUL_GRANTS
 from agents.admin_base import RecordAdmin, SharedAdmin, VisibleRelatedFilter
-from agents.errors import Invalid
+from agents.errors import Invalid, LogosError
 from agents.models import Soul, SoulRevision, User
 from agents.toolsets import LISTS, TOOLSETS, ToolsetLists
 
@@ -34,6 +34,9 @@ class ToolsetsField(forms.MultipleChoiceField):
 
 class SoulForm(forms.ModelForm):
     """Refuses what cannot be a soul, and a text written from an older revision than the stored one."""
+
+    # Set per request by the admin.
+    asker: User
 
     written_from = forms.IntegerField(widget=forms.HiddenInput, required=False)
     enforced_toolsets = ToolsetsField("enforced")
@@ -61,6 +64,11 @@ class SoulForm(forms.ModelForm):
                 souls.cleaned(**{name: value})
             except Invalid as error:
                 self.add_error(name if name in self.fields else None, error.message)
+        if not self.instance._state.adding and "status" in cleaned:
+            try:
+                soul_library.check_status(self.asker, self.instance, cleaned["status"])
+            except LogosError as error:
+                self.add_error("status", f"{error.message} {error.action}")
         if not self.instance._state.adding and cleaned.get("written_from") not in (None, self.instance.revision):
             self.add_error("text", f"Somebody saved revision {self.instance.revision} in the meantime. Load it first.")
         return cleaned

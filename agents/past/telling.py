@@ -76,7 +76,7 @@ def told(reader: User, entry: Entry) -> Told:
         details(event),
         bool(event.object_id) and event.object_kind in kinds() and (is_admin or not is_own),
         DOORS.get(event.via, ""),
-        event.address if is_admin or is_own else "",
+        event.address if is_admin or (event.actor or event.person) == reader else "",
         event.kind in _WARNINGS,
     )
 

@@ -15,7 +15,9 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Q
 
-from agents import audit
+from agents import audit, people
+from agents.invisible import all_hidden
+from agents.lookalikes import mixes_alphabets
 from agents.models import Role, User
 from logos_site.oidc.configuration import Issuer
 
@@ -72,8 +74,8 @@ def make(one: Issuer, claims: Claims) -> User | None:
     user = User(
         username=_free_name(claims, email),
         email=email,
-        first_name=str(claims.get("given_name") or first)[:150],
-        last_name=str(claims.get("family_name") or last)[:150],
+        first_name=_shown(claims.get("given_name") or first),
+        last_name=_shown(claims.get("family_name") or last),
         role=role_for(one, claims),
     )
     user.set_unusable_password()
@@ -91,11 +93,19 @@ def connect(sociallogin: SocialLogin, user: User) -> None:
 
 def _free_name(claims: Claims, email: str) -> str:
     wanted = re.sub(r"[^\w.+-]", "", str(claims.get("preferred_username") or email.partition("@")[0]))[:60] or "person"
+    wanted = wanted if not mixes_alphabets(wanted) else "person"
     taken = {
         name.lower() for name in User.objects.filter(username__istartswith=wanted).values_list("username", flat=True)
     }
     numbered = (f"{wanted}{number}" for number in range(2, len(taken) + 3))
     return wanted if wanted.lower() not in taken else next(name for name in numbered if name.lower() not in taken)
+
+
+def _shown(name: Any) -> str:
+    """A name from elsewhere, without what nobody can see."""
+    text = " ".join(str(name).split())
+    hidden = set(all_hidden(text))
+    return "".join(character for index, character in enumerate(text) if index not in hidden)[: people.MAX_NAME]
 
 
 def _values(one: Issuer, claims: Claims) -> set[str]:

@@ -202,6 +202,17 @@ def test_addresses_are_for_admins_and_oneself(browser: Browser, alice: User, ada
     assert "203.0.113.9" in browser(alice).get("/account/activity/").content.decode()
 
 
+def test_nobody_is_told_where_an_admin_was_who_did_something_to_them(browser: Browser, ada: User) -> None:
+    otto = person("otto", Role.OPERATOR)
+    with acting.through("page", ada, "198.51.100.7"):
+        audit.note("limit_changed", actor=ada, person=otto, before="role", after="7")
+
+    page = browser(otto).get("/audit/").content.decode()
+
+    assert "7" in page
+    assert "198.51.100.7" not in page
+
+
 def test_everybody_sees_the_events_of_their_own_account(
     browser: Browser, alice: User, mallory: User, atlas: Agent
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.test import Client
 
-from agents import permissions, service_accounts, tokens
+from agents import composition, permissions, service_accounts, sharing, souls, tokens
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.models import Agent, Role, SecurityEvent, User
 from tests import shell
@@ -309,3 +309,32 @@ def test_lists_and_the_audit_show_it_for_what_it_is(ada: User, alice: User, brow
     assert "nightly-build" in only
     assert "alice@example.org" not in only
     assert "admin" in client.get("/admin/agents/apitoken/").content.decode()
+
+
+def test_one_makes_no_others_that_would_outlive_its_keepers_account(alice: User, ada: User) -> None:
+    bot = service_accounts.make(alice, "bot", Role.USER)
+
+    answer = with_token(bot, alice)("POST", "service-accounts", {"name": "bot-of-bot", "role": "user"})
+
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (403, "forbidden")
+    assert not User.objects.filter(username="bot-of-bot").exists()
+
+
+def test_what_it_owns_counts_for_its_keepers_limit(alice: User, bob: User, atlas: Agent, settings: Any) -> None:
+    settings.LOGOS_MAX_AGENTS = {"user": 2}
+    bots = [service_accounts.make(alice, name, Role.USER) for name in ("bot-1", "bot-2")]
+    permissions.grant(bots[0], "view", atlas.soul)
+
+    made = [
+        with_token(bot, alice)("POST", "agents", {"name": f"of {bot}", "soul_id": atlas.soul_id, "prepare": False})
+        for bot in (bots[0], bots[0])
+    ]
+
+    assert [answer.status_code for answer in made] == [201, 409]
+    with pytest.raises(Conflict, match="at most"):
+        sharing.transfer(alice, atlas, bots[1])
+    composition.create(bob, "his", soul := souls.create("Bob's", "Text.", bob))
+    composition.create(bob, "his other", soul)
+    with pytest.raises(Conflict, match="at most"):
+        service_accounts.give(alice, bots[0].pk, "bob")
+    service_accounts.give(alice, bots[1].pk, "bob")

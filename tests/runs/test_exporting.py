@@ -14,7 +14,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from agents import exporting, privacy
+from agents import acting, audit, exporting, people, privacy
 from agents.errors import Conflict, NotFound
 from agents.models import Agent, DataExport, ExportState, Role, SecurityEvent, User
 from runs import dispatch
@@ -62,6 +62,20 @@ def test_it_holds_all_of_a_person_and_nothing_of_others(talked: None, alice: Use
     assert "Bob" not in text
     assert "digest" not in found["tokens.json"][0]
     assert alice.password not in text
+
+
+def test_it_tells_not_where_others_were_who_did_something_to_one(alice: User, ada: User) -> None:
+    with acting.through("page", ada, "198.51.100.7"):
+        people.set_limit(ada, alice, "7")
+    with acting.through("page", alice, "203.0.113.5"):
+        audit.note("signed_in", actor=alice, person=alice)
+
+    told = list(exporting._events(alice))
+
+    assert {event["kind"]: event["address"] for event in told} == {
+        "person_added": "", "limit_changed": "", "signed_in": "203.0.113.5",
+    }  # fmt: skip
+    assert not [event for event in told if "actor_id" in event]
 
 
 def test_the_file_is_for_logos_alone(alice: User) -> None:
