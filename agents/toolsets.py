@@ -17,9 +17,9 @@ TOOLSETS: dict[str, str] = {
     "todo": "Keep a list of steps during long work.",
     "delegation": "Hand parts of the work to helpers of its own.",
     "vision": "Look at pictures.",
-    "web": "Search the web and read pages. Works with a capability that brings its key.",
-    "search": "Search the web. Works with a capability that brings its key or address.",
-    "homeassistant": "See and switch a smart home. Works with the capability that brings its key.",
+    "web": "Search the web and read pages, with a capability that brings its key.",
+    "search": "Search the web, with a capability that brings its key or address.",
+    "homeassistant": "See and switch a smart home, with the capability that brings its key.",
 }
 
 # What an agent gets when neither it nor its soul says anything.

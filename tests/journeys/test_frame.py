@@ -130,7 +130,7 @@ def test_control_enter_opens_another_tab_and_actions_act(enter: Enter) -> None:
     page.keyboard.press("Control+k")
     page.keyboard.type("dark")
     page.keyboard.press("Enter")
-    page.wait_for_function("before => document.documentElement.dataset.theme !== before", arg=before)
+    page.wait_for_function("before => (document.documentElement.dataset.theme || '') !== before", arg=before)
 
     page.keyboard.press("Control+k")
     page.keyboard.type("sign out")

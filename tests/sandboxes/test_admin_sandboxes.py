@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +27,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was asked of the sandboxes, in order."""
     asked: list[str] = []
 
-    async def ensure_running(agent_id: str) -> Any:
+    async def ensure_running(agent_id: str, progress: Callable[[str], None] = print) -> Any:
         asked.append(f"start {agent_id}")
         return SimpleNamespace(sandbox_id="sbx_1")
 

@@ -87,7 +87,7 @@ def test_an_agent_may_have_no_toolset_at_all() -> None:
     assert merged(HermesConfig("demo", toolsets=()))["platform_toolsets"] == {"api_server": []}
 
 
-@pytest.mark.parametrize("name", ["web", "cronjob", "clarify", "Terminal", "", "terminal,file", "no_mcp"])
+@pytest.mark.parametrize("name", ["browser", "cronjob", "clarify", "Terminal", "", "terminal,file", "no_mcp"])
 def test_an_unknown_toolset_is_refused(name: str) -> None:
     with pytest.raises(Invalid) as caught:
         HermesConfig("demo", toolsets=("terminal", name))
