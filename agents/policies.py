@@ -1,31 +1,21 @@
-"""Write policies: create, change and delete them, with the rules that hold for every door, and try one host on them."""
+"""Write policies: create, change and delete them, with what holds for every door, and try one host on them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from agents import hosts, permissions
+from agents import permissions, rule_lines
 from agents.editing import editing
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
 from agents.models import Agent, Policy, User, Visibility
-from agents.reach import Reach, Rule, Verdict
+from agents.reach import Reach, Rule, Verdict, parse
 
-MAX_HOSTS = 500
 MAX_NAMED = 5
-
-
-def clean_hosts(named: Iterable[str]) -> list[str]:
-    """The hosts in their one spelling, each once, in the order given; Invalid with the first that is none."""
-    given = [host.strip() for host in named]
-    if len(given) > MAX_HOSTS:
-        raise Invalid(f"A policy may name {MAX_HOSTS} hosts; this one names {len(given):,}.", field="hosts")
-    return list(dict.fromkeys(hosts.pattern(host) for host in given if host))
 
 
 def clean_name(name: str, what: str = "A policy") -> str:
@@ -36,23 +26,30 @@ def clean_name(name: str, what: str = "A policy") -> str:
     return name
 
 
+def clean_rules(given: Any) -> list[dict[str, Any]]:
+    """Rules, as rows or as a policy's JSON, in their one spelling. Invalid as ``agents.reach.parse``."""
+    if isinstance(given, tuple) and all(isinstance(each, Rule) for each in given):
+        given = [rule.as_json() for rule in given]
+    return [rule.as_json() for rule in parse(given)]
+
+
 def create(
-    owner: User, name: str, named: Iterable[str] = (), *, description: str = "", visibility: str = Visibility.PRIVATE
+    owner: User, name: str, rules: Any = (), *, description: str = "", visibility: str = Visibility.PRIVATE
 ) -> Policy:
-    """A new policy of ``owner``, who must be allowed to add policies."""
+    """A new policy of ``owner``, who must be allowed to add policies. ``rules`` as ``clean_rules`` takes them."""
     permissions.require(owner, "policy.create")
     policy = Policy(owner=owner, visibility=visibility)
-    _fill(policy, {"name": name, "description": description, "hosts": named})
+    _fill(policy, {"name": name, "description": description, "rules": rules})
     return _saved(policy)
 
 
 def change(user: User, policy_id: str, version: int, **fields: Any) -> Policy:
-    """Set these of name, description and hosts. Raises NotFound, Stale when somebody saved since ``version``, Invalid,
+    """Set these of name, description and rules. Raises NotFound, Stale when somebody saved since ``version``, Invalid,
     Conflict for a name that is taken. Nothing is saved when nothing differs."""
     with editing(user, "policy.edit", Policy.objects.all(), policy_id, version) as policy:
-        before = (policy.name, policy.description, policy.hosts)
+        before = (policy.name, policy.description, policy.rules)
         _fill(policy, fields)
-        return policy if before == (policy.name, policy.description, policy.hosts) else _saved(policy)
+        return policy if before == (policy.name, policy.description, policy.rules) else _saved(policy)
 
 
 def remove(user: User, policy_id: str) -> None:
@@ -75,13 +72,12 @@ def named_agents(user: User, agents: Any) -> str:
     return ", ".join(seen[:MAX_NAMED]) + (" and others" if is_more else "")
 
 
-def would_reach(policy: Policy, host: str, port: int) -> Verdict:
+def would_reach(policy: Policy, host: str, port: int, binary: str = "") -> Verdict:
     """Would an agent that has only this policy reach this host and port? The same rule the egress proxy decides by."""
     try:
-        known = tuple(clean_hosts(policy.hosts))
+        return Reach(parse(policy.rules)).decide(host.strip(), port, binary.strip())
     except Invalid as error:
         return Verdict(False, "", f"This policy cannot be used: {error.message}")
-    return Reach([Rule(name=policy.name, hosts=known)] if known else []).decide(host.strip(), port)
 
 
 def _fill(policy: Policy, fields: dict[str, Any]) -> None:
@@ -91,8 +87,8 @@ def _fill(policy: Policy, fields: dict[str, Any]) -> None:
         policy.description = fields["description"].strip()
         if len(policy.description) > 300:
             raise Invalid("A description may have 300 characters.", field="description")
-    if "hosts" in fields:
-        policy.hosts = clean_hosts(fields["hosts"])
+    if "rules" in fields:
+        policy.rules = clean_rules(fields["rules"])
 
 
 def _saved(policy: Policy) -> Policy:
@@ -104,17 +100,17 @@ def _saved(policy: Policy) -> Policy:
     return policy
 
 
-class HostLines(forms.CharField):
-    """A form field of host names, one a line, as a list."""
+class RuleLines(forms.CharField):
+    """A form field of rules, one a line (or JSON), as a policy stores them."""
 
     widget = forms.Textarea
 
     def prepare_value(self, value: Any) -> Any:
-        return "\n".join(value) if isinstance(value, list) else value
+        return rule_lines.write(value) if isinstance(value, list) else value
 
-    def clean(self, value: Any) -> list[str]:
+    def clean(self, value: Any) -> list[dict[str, Any]]:
         try:
-            return clean_hosts((super().clean(value) or "").splitlines())
+            return clean_rules(rule_lines.read(super().clean(value) or ""))
         except Invalid as error:
             raise ValidationError(f"{error.message} {error.action}".strip()) from error
 

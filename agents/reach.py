@@ -6,7 +6,7 @@ name before anybody looks it up, so that a refused name never leaves the machine
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +34,23 @@ class Rule:
 
     @property
     def label(self) -> str:
-        """How verdicts and records name the rule."""
+        """How records name the rule: by where it stands, which stays when a policy is renamed, and its name."""
         return f"{self.policy}/{self.name}" if self.policy else self.name
 
-    def runs(self, binary: str) -> bool:
-        """Is the rule about this binary?"""
+    def as_json(self) -> dict[str, Any]:
+        """The rule as a policy holds it, with every part said."""
+        return {
+            "name": self.name,
+            "hosts": list(self.hosts),
+            "ports": list(self.ports),
+            "binaries": list(self.binaries),
+            "effect": "allow" if self.allows else "deny",
+        }
+
+    def is_about(self, binary: str) -> bool:
+        """Is the rule about this binary? What cannot be told ("") is denied what any program is, allowed nothing."""
+        if not binary and not self.allows:
+            return True
         return not self.binaries or any(
             binary.startswith(path[:-1]) if path.endswith("/*") else binary == path for path in self.binaries
         )
@@ -59,8 +71,9 @@ class Verdict:
 class Reach:
     """The rules of one agent, indexed by host: a verdict costs the labels of the name, not the number of rules."""
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
-        self.rules = tuple(rules)
+    def __init__(self, rules: Iterable[Rule], closed: str = "") -> None:
+        """``closed``: nothing is let through, for this reason."""
+        self.rules, self.closed = tuple(rules), closed
         self._by_host: dict[str, list[Rule]] = {}
         for rule in self.rules:
             for host in rule.hosts:
@@ -68,17 +81,19 @@ class Reach:
 
     def decide(self, host: str, port: int, binary: str = "") -> Verdict:
         """May ``binary`` (a path; "" when it is not known) open a connection to ``port`` of ``host``? Never raises."""
+        if self.closed:
+            return Verdict(False, "", self.closed)
         try:
             name = hosts.canonical(host)
         except Invalid as error:
             return Verdict(False, "", error.message)
         about = list(self._about(name))
-        fitting = [rule for rule in about if port in rule.ports and rule.runs(binary)]
+        fitting = [rule for rule in about if port in rule.ports and rule.is_about(binary)]
         for rule in fitting:
             if not rule.allows:
-                return Verdict(False, rule.label, f"The rule {rule.label} denies {name}.")
+                return Verdict(False, rule.label, f"The rule {rule.name} denies {name}.")
         if fitting:
-            return Verdict(True, fitting[0].label, f"The rule {fitting[0].label} allows it.")
+            return Verdict(True, fitting[0].label, f"The rule {fitting[0].name} allows it.")
         return Verdict(False, "", _nearest_miss(name, port, binary, [rule for rule in about if rule.allows]))
 
     def _about(self, name: str) -> Iterator[Rule]:
@@ -112,7 +127,7 @@ def parse(document: Any, policy: str = "") -> tuple[Rule, ...]:
     rules, seen = [], set[str]()
     for number, entry in enumerate(document, 1):
         try:
-            rule = _rule(entry, policy)
+            rule = one(entry, policy, seen)
         except Invalid as error:
             named = entry.get("name") if isinstance(entry, Mapping) else None
             where = f"Rule {named!r}" if isinstance(named, str) and named else f"Rule {number}"
@@ -124,28 +139,54 @@ def parse(document: Any, policy: str = "") -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _rule(entry: Any, policy: str) -> Rule:
+def one(entry: Any, policy: str = "", taken: Container[str] = ()) -> Rule:
+    """One rule from its mapping; it must not take a name that is ``taken`` when it says none. Invalid as ``parse``."""
     if not isinstance(entry, Mapping):
         raise Invalid("A rule is a mapping with a name and hosts.", field="rules")
     if unknown := sorted(set(map(str, entry)) - _KEYS):
         raise Invalid(
             f"{unknown[0]!r} means nothing here.", field="rules", action=f"There are: {', '.join(sorted(_KEYS))}."
         )
-    name, effect = entry.get("name", ""), entry.get("effect", "allow")
+    named = _texts(entry.get("hosts"), "hosts")
+    if not named:
+        raise Invalid("It names no host.", field="hosts")
+    written = _once([hosts.pattern(host) for host in named], "hosts")
+    name, effect = entry.get("name", default_name(written[0], taken)), entry.get("effect", "allow")
     if not isinstance(name, str) or not name.strip() or len(name) > 80 or not name.isprintable():
         raise Invalid("A rule needs a name of 1 to 80 visible characters.", field="name")
     if effect not in ("allow", "deny"):
         raise Invalid("The effect is allow or deny.", field="effect")
-    named = _texts(entry.get("hosts"), "hosts")
-    if not named:
-        raise Invalid("It names no host.", field="hosts")
     return Rule(
         name=name.strip(),
-        hosts=_once([hosts.pattern(host) for host in named], "hosts"),
+        hosts=written,
         ports=_ports(entry.get("ports", list(DEFAULT_PORTS))),
         binaries=_once([_binary(path) for path in _texts(entry.get("binaries", []), "binaries")], "binaries"),
         allows=effect == "allow",
         policy=policy,
+    )
+
+
+def default_name(host: str, taken: Container[str]) -> str:
+    """What a rule is called that nobody named: its first host, with a number when that is taken."""
+    name, number = host[:70], 1
+    while name in taken:
+        number += 1
+        name = f"{host[:70]} {number}"
+    return name
+
+
+def summary(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """What these let through at most, as host or host:port, sorted."""
+    return tuple(
+        sorted(
+            {
+                f"{host}:{port}" if port and port != 443 else host
+                for rule in rules
+                if rule.allows
+                for host in rule.hosts
+                for port in rule.ports or (0,)
+            }
+        )
     )
 
 
@@ -178,7 +219,9 @@ def _ports(value: Any) -> tuple[int, ...]:
 def _binary(path: str) -> str:
     stem = path.removesuffix("/*")
     parts = stem.split("/")
-    if not stem.startswith("/") or not path.isprintable() or {"", ".", ".."} & set(parts[1:]) or "*" in stem:
+    # No blanks and commas: a rule must have one reading as a line, too.
+    is_plain = path.isprintable() and not {" ", ","} & set(path)
+    if not stem.startswith("/") or not is_plain or {"", ".", ".."} & set(parts[1:]) or "*" in stem:
         raise Invalid(
             f"{path!r} is no absolute path of a program.",
             field="binaries",

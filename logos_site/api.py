@@ -13,7 +13,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI, Router
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
+from ninja.parser import Parser
 
+from agents import strict_json
 from agents.api import (
     agent_parts,
     agents,
@@ -48,6 +50,13 @@ Authenticate with `Authorization: Bearer logos_…` (a personal token) or as a s
 Lists give `{items, next}`; send `next` as `after` for the next page.
 Every refusal is `{"error": {reason, message, action, field}}`; what you may not see is 404.
 """
+
+
+class StrictParser(Parser):
+    """Reads bodies in which every key stands once: readers differ in which of two counts."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        return strict_json.loads(request.body)
 
 
 class LogosAPI(NinjaAPI):
@@ -109,6 +118,7 @@ api = LogosAPI(
     version="1",
     description=DESCRIPTION,
     urls_namespace="api",
+    parser=StrictParser(),
     auth=[BearerToken(), BrowserSession()],
     docs_decorator=login_required,  # strangers need not know what there is
 )
@@ -145,6 +155,8 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, LogosError):  # what our parser says of a body; ninja only says that it failed
+        return refuse(request, error.__cause__, error.status_code)
     return refuse(request, LogosError(f"{error.message}.", reason="invalid"), error.status_code)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from agents import agent_secrets
+from agents import agent_secrets, reach, reaching
 from agents.models import Agent
 from agents.routes import route_of
 from runs.stamp import ModelPart, PermissionsPart, RuntimePart, SoulPart, Stamp, ToolsPart, fingerprint
@@ -20,8 +20,7 @@ def compose(agent: Agent) -> dict[str, Any]:
     """The five dimensions as JSON. Invalid when the agent has no model to answer with."""
     route, soul = route_of(agent), agent.soul
     agreed = agent.agreed_capabilities()
-    hosts = {host for policy in agent.policies.all() for host in policy.hosts}
-    hosts |= {host for capability in agreed for host in capability.hosts}
+    rules = reaching.shown(reaching.rules_of(agent, agreed))
     written = agent.documents.order_by("path").values_list("path", "sha256")
     return Stamp(
         agent_id=agent.pk,
@@ -37,6 +36,10 @@ def compose(agent: Agent) -> dict[str, Any]:
         runtime=RuntimePart(agent.runtime, runtime.VERSION),
         model=ModelPart(route.pk, route.provider.name, route.provider.kind, route.model, route.context_length),
         permissions=PermissionsPart(
-            settings.LOGOS_SANDBOX_DRIVER, tuple(sorted(hosts)), "manual", agent_secrets.granted_names(agent, agreed)
+            settings.LOGOS_SANDBOX_DRIVER,
+            reach.summary(rules),
+            "manual",
+            agent_secrets.granted_names(agent, agreed),
+            tuple({"in": rule.policy, **rule.as_json()} for rule in rules),
         ),
     ).as_json()

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class PermissionsPart:
     hosts: tuple[str, ...]
     approvals: str
     secrets: tuple[str, ...] = ()  # the names of what was given, and nothing about the values
+    rules: tuple[dict[str, Any], ...] = ()  # what may be reached, each with the policy or capability it stands in
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Policies in the console: one host a line."""
+"""Policies in the console: one rule a line."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from django.contrib import admin
 from agents.admin.grants import POLICY_GRANTS
 from agents.admin_base import SharedAdmin
 from agents.models import Policy
-from agents.policies import HostLines
+from agents.policies import RuleLines
 
 
 class PolicyForm(forms.ModelForm):
-    """A policy's hosts as lines."""
+    """A policy's rules as lines."""
 
-    hosts = HostLines(required=False, help_text="One a line, for instance pypi.org or *.example.org.")
+    rules = RuleLines(
+        required=False, help_text="One a line, for instance pypi.org, *.example.org : 443 by /usr/bin/git."
+    )
 
     class Meta:
         model = Policy
-        fields = ("name", "description", "owner", "visibility", "hosts")
+        fields = ("name", "description", "owner", "visibility", "rules")
 
 
 @admin.register(Policy)
 class PolicyAdmin(SharedAdmin):
-    """What agents may reach, once egress rules are enforced."""
+    """What agents may reach."""
 
     view_action = "policy.view"
     add_action = "policy.create"

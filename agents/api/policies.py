@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
@@ -12,14 +12,23 @@ from agents import permissions, policies
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, page
 from agents.models import Policy, Visibility
+from agents.reach import MAX_PER_RULE, MAX_RULES
 
 router = Router(tags=["Policies"])
+
+RULE: dict[str, Any] = {
+    "name": "packages",
+    "hosts": ["pypi.org", "*.pythonhosted.org"],
+    "ports": [443],
+    "binaries": ["/usr/bin/pip"],
+    "effect": "allow",
+}
 
 EXAMPLE: dict[str, Any] = {
     "id": "policy_01jd9z7c3f5h7k9n1q3s5v7x9z",
     "name": "Python packages",
     "description": "What pip needs.",
-    "hosts": ["pypi.org", "files.pythonhosted.org"],
+    "rules": [RULE],
     "owner": {"username": "ada", "name": "Ada Lovelace"},
     "visibility": "shared",
     "version": 3,
@@ -27,13 +36,45 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
+class RuleOut(Schema):
+    """Hosts × ports × binaries that are allowed or denied; a denial wins. No binaries: every program."""
+
+    name: str
+    hosts: list[str]
+    ports: list[int]
+    binaries: list[str]
+    effect: Literal["allow", "deny"]
+
+    model_config = {"json_schema_extra": {"example": RULE}}
+
+
+class RuleIn(Schema):
+    """One rule of a policy."""
+
+    name: Text | None = Field(None, max_length=80, description="Unique in the policy; the first host when left out.")
+    hosts: list[Text] = Field(
+        min_length=1, max_length=MAX_PER_RULE, description="Names, or `*.` and a name; no addresses."
+    )
+    ports: list[Annotated[int, Field(ge=1, le=65_535, strict=True)]] = Field(
+        [443], min_length=1, max_length=MAX_PER_RULE
+    )
+    binaries: list[Text] = Field(
+        [],
+        max_length=MAX_PER_RULE,
+        description="Paths inside the sandbox, or a directory and `/*`. None: every program.",
+    )
+    effect: Literal["allow", "deny"] = "allow"
+
+    model_config = {"extra": "forbid", "json_schema_extra": {"example": RULE}}
+
+
 class PolicyOut(Schema):
-    """Hosts that agents with this policy may reach, once egress is enforced."""
+    """Rules about what agents with this policy may reach."""
 
     id: str
     name: str
     description: str
-    hosts: list[str]
+    rules: list[RuleOut]
     owner: PersonRef | None
     visibility: Visibility
     version: int
@@ -56,11 +97,11 @@ class PolicyIn(Schema):
 
     name: Text = Field(description="1 to 80 characters; no other policy has it.")
     description: Text = Field("", max_length=300)
-    hosts: list[Text] = Field([], max_length=policies.MAX_HOSTS, description="Names, or `*.` and a name; no addresses.")
+    rules: list[RuleIn] = Field([], max_length=MAX_RULES)
     visibility: Visibility = Visibility.PRIVATE
 
     model_config = {
-        "json_schema_extra": {"example": {name: EXAMPLE[name] for name in ("name", "description", "hosts")}}
+        "json_schema_extra": {"example": {name: EXAMPLE[name] for name in ("name", "description", "rules")}}
     }
 
 
@@ -70,9 +111,9 @@ class PolicyPatch(Schema):
     version: Version
     name: Text | None = None
     description: Text | None = Field(None, max_length=300)
-    hosts: list[Text] | None = Field(None, max_length=policies.MAX_HOSTS, description="The whole list.")
+    rules: list[RuleIn] | None = Field(None, max_length=MAX_RULES, description="The whole list.")
 
-    model_config = {"json_schema_extra": {"example": {"version": 3, "hosts": ["pypi.org", "*.pythonhosted.org"]}}}
+    model_config = {"json_schema_extra": {"example": {"version": 3, "rules": [RULE]}}}
 
 
 class Attempt(Schema):
@@ -80,6 +121,7 @@ class Attempt(Schema):
 
     host: Text = Field("", max_length=300)
     port: int = Field(443, ge=1, le=65_535)
+    binary: Text = Field("", max_length=300, description="Path of the program; empty when it is not known.")
 
 
 class Answer(Schema):
@@ -88,9 +130,7 @@ class Answer(Schema):
     allowed: bool
     reason: str
 
-    model_config = {
-        "json_schema_extra": {"example": {"allowed": True, "reason": "The rule Python packages allows it."}}
-    }
+    model_config = {"json_schema_extra": {"example": {"allowed": True, "reason": "The rule packages allows it."}}}
 
 
 def rows() -> Any:
@@ -108,7 +148,7 @@ def list_policies(request: HttpRequest, query: Query[PageQuery]) -> dict:
 def create_policy(request: HttpRequest, body: PolicyIn) -> Policy:
     """A new policy of yours. It does nothing until an agent has it."""
     return policies.create(
-        asker(request), body.name, body.hosts, description=body.description, visibility=body.visibility
+        asker(request), body.name, _written(body.rules), description=body.description, visibility=body.visibility
     )
 
 
@@ -121,7 +161,7 @@ def get_policy(request: HttpRequest, policy_id: Text) -> Policy:
 @router.patch("/{policy_id}", response=PolicyOut, operation_id="change_policy", summary="Change a policy")
 def change_policy(request: HttpRequest, policy_id: Text, body: PolicyPatch) -> Policy:
     """Set what the body holds. 409 `stale` when somebody saved since the `version` you read."""
-    return policies.change(asker(request), policy_id, body.version, **given(body))
+    return policies.change(asker(request), policy_id, body.version, **_given(body))
 
 
 @router.delete("/{policy_id}", response={204: None}, operation_id="delete_policy", summary="Delete a policy")
@@ -134,5 +174,14 @@ def delete_policy(request: HttpRequest, policy_id: Text) -> None:
 def try_policy(request: HttpRequest, policy_id: Text, query: Query[Attempt]) -> dict:
     """Try a host and port on this policy alone; nothing is connected to."""
     policy = permissions.fetch(asker(request), "policy.view", rows(), pk=policy_id)
-    verdict = policies.would_reach(policy, query.host, query.port)
+    verdict = policies.would_reach(policy, query.host, query.port, query.binary)
     return {"allowed": verdict.allowed, "reason": verdict.reason}
+
+
+def _given(body: PolicyPatch) -> dict[str, Any]:
+    fields = given(body)
+    return fields | ({"rules": _written(body.rules)} if body.rules is not None and "rules" in fields else {})
+
+
+def _written(rules: list[RuleIn]) -> list[dict[str, Any]]:
+    return [rule.model_dump(exclude_none=True) for rule in rules]

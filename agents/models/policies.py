@@ -1,4 +1,4 @@
-"""Policies: what an agent may reach. Recorded in every run now, enforced per host when egress arrives."""
+"""Policies: named sets of rules about what an agent may reach, recorded in every run and asked at every connection."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from django.db import models
 from agents import ids
 from agents.models.history import Changes
 from agents.models.shared import Shareable, levels
+from agents.rule_lines import hosts_of
 
 
 class Policy(Shareable):
-    """A named set of hosts. Until the egress proxy exists every host is refused, whatever is listed."""
+    """A named set of rules, as ``agents.reach`` reads them. What no policy or capability of an agent allows is refused.
+
+    ``agents.policies`` writes them, each part said, so that two that mean the same are the same JSON."""
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.policy_id, editable=False)
     name = models.CharField(max_length=80, unique=True)
     description = models.CharField(max_length=300, blank=True)
-    hosts = models.JSONField(default=list, blank=True, help_text='Host names, for instance ["pypi.org"].')
+    rules = models.JSONField(default=list, blank=True, help_text="One line a rule, for instance pypi.org : 443.")
 
     history = Changes()
 
@@ -26,3 +29,8 @@ class Policy(Shareable):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts its rules name for allowing."""
+        return hosts_of(self.rules)

@@ -13,9 +13,11 @@ from typing import Any
 
 from django.db.models import ForeignKey, Max, Model, QuerySet
 
+from agents.errors import Invalid
 from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
-from agents.past.comparing import HIDDEN, fields_of, label, member_keys, members_of, shown
+from agents.past.comparing import HIDDEN, fields_of, items, label, member_keys, members_of, shown
 from agents.past.kinds import kinds, name_of_record, readable
+from agents.reach import parse, summary
 from agents.souls import digest
 from agents.toolsets import LISTS, ToolsetLists, toolsets_for
 
@@ -110,7 +112,7 @@ def _own(user: User, record: Any, names: dict[str, dict[Any, str]]) -> list[tupl
         if each.name in names:
             text = names[each.name][value]
         else:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else shown(user, each, value)
+            text = ", ".join(items(each, value)) if isinstance(value, list) else shown(user, each, value)
         text = " ".join(text[: PREVIEW * 2].split())
         found.append((label(str(each.verbose_name)), text if len(text) <= PREVIEW else f"{text[:PREVIEW]}…"))
     return found
@@ -162,8 +164,15 @@ def composed(user: User, agent_id: str, at: datetime) -> Composed | None:
         agent.runtime,
         provider.name if provider else "",
         route.model if route else "",
-        tuple(sorted({host for policy in policies for host in policy.hosts})) if len(policies) == len(wanted) else None,
+        _reach(policies) if len(policies) == len(wanted) else None,
     )
+
+
+def _reach(policies: Iterable[Any]) -> tuple[str, ...] | None:
+    try:
+        return summary(rule for policy in policies for rule in parse(policy.rules))
+    except Invalid:
+        return None
 
 
 def _newest(model: Any, pk: str, at: datetime) -> Any:

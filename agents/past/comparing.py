@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db.models import Field, ForeignKey, JSONField, Model
 
-from agents import permissions
+from agents import permissions, rule_lines
 from agents.diffing import Piece, words
 from agents.models import Role, User
 from agents.models.history import CONSEQUENCES
@@ -116,13 +116,18 @@ def labels(names: Iterable[str]) -> list[str]:
 def _change(reader: User, each: Field, old: Any, new: Any) -> FieldChange:
     word = label(str(each.verbose_name))
     if isinstance(each, JSONField) and isinstance(old or [], list) and isinstance(new or [], list):
-        was, now = ({_text(item) for item in value or []} for value in (old, new))
+        was, now = (set(items(each, value or [])) for value in (old, new))
         if was != now:
             return FieldChange(each.name, word, "set", added=sorted(now - was), removed=sorted(was - now))
     before, after = (shown(reader, each, value) for value in (old, new))
     if max(len(before), len(after)) > ONE_LINE or "\n" in before + after:
         return FieldChange(each.name, word, "text", before, after, pieces=words(before, after))
     return FieldChange(each.name, word, "value", before, after)
+
+
+def items(each: Field, value: list[Any]) -> list[str]:
+    """The entries of a list as people read them; rules as they are written."""
+    return rule_lines.write(value).splitlines() if each.name == "rules" else [_text(item) for item in value]
 
 
 def shown(reader: User, each: Field, value: Any) -> str:

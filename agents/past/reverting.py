@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Field, ForeignKey, Model, QuerySet
 
-from agents import acting, composition, groups, hosts, permissions, soul_library, souls
+from agents import acting, composition, groups, permissions, policies, soul_library, souls
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, ModelRoute, Policy, Soul, User
 from agents.past.comparing import FieldChange, compare, fields_of, member_keys, members_of
@@ -168,7 +168,7 @@ def _lost(name: str) -> Invalid:
 def _check(row: Any) -> None:
     """The rules of today, as every door has them."""
     if isinstance(row, Policy):
-        row.hosts = [hosts.pattern(host) for host in row.hosts]
+        row.rules = policies.clean_rules(row.rules)
     try:
         row.full_clean()
     except ValidationError as error:

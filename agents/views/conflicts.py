@@ -26,7 +26,7 @@ from django import forms
 from django.db.models import Model
 from django.http import QueryDict
 
-from agents import permissions
+from agents import permissions, rule_lines
 from agents.diffing import Piece, words
 from agents.editing import Stale
 from agents.models import User
@@ -137,6 +137,8 @@ def _reader(row: Any) -> Read:
 def _text(value: Any) -> str:
     if value is None or value is False:
         return ""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return rule_lines.write(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "\n".join(str(each) for each in value)
     return "on" if value is True else str(value)

@@ -1,4 +1,4 @@
-"""The pages of policies: the list, one with its hosts, who has it and what it would let through, a new one."""
+"""The pages of policies: the list, one with its rules, who has it and what it would let through, a new one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agents import permissions, policies
+from agents import permissions, policies, rule_lines
 from agents.editing import Stale
 from agents.errors import LogosError
 from agents.models import Agent, Policy, Visibility
@@ -28,10 +28,11 @@ class PolicyForm(forms.Form):
 
     name = forms.CharField(max_length=80)
     description = forms.CharField(required=False, max_length=300)
-    hosts = policies.HostLines(
+    rules = policies.RuleLines(
         required=False,
-        help_text="One a line: pypi.org, or *.example.org for everything below it. Addresses are refused.",
-        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "class": "mono"}),
+        help_text="One rule a line: hosts, then ports after a colon (443 when none), then who may after “by”. "
+        "A line that begins with “deny” wins over all others. Addresses are refused.",
+        widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "autocapitalize": "none", "class": "mono"}),
     )
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
 
@@ -40,7 +41,7 @@ class PolicyForm(forms.Form):
     @classmethod
     def of(cls, policy: Policy) -> PolicyForm:
         """The form with what is stored."""
-        return cls(initial={name: getattr(policy, name) for name in ("name", "description", "hosts", "version")})
+        return cls(initial={name: getattr(policy, name) for name in ("name", "description", "rules", "version")})
 
 
 class NewPolicy(PolicyForm):
@@ -55,6 +56,7 @@ class Attempt(forms.Form):
 
     host = forms.CharField(max_length=300)
     port = forms.IntegerField(min_value=1, max_value=65_535, initial=443)
+    binary = forms.CharField(required=False, max_length=300)
 
     use_required_attribute = False
 
@@ -111,7 +113,7 @@ def policy_new(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         given = dict(form.cleaned_data)
         try:
-            policy = policies.create(user, given.pop("name"), given.pop("hosts"), **given)
+            policy = policies.create(user, given.pop("name"), given.pop("rules"), **given)
         except LogosError as error:
             complain(form, error)
         else:
@@ -154,6 +156,7 @@ def _detail(request: HttpRequest, policy: Policy, form: PolicyForm, status: int 
     verdict = policies.would_reach(policy, **attempt.cleaned_data) if attempt.is_valid() else None
     context = {
         "policy": policy,
+        "lines": rule_lines.write(policy.rules).splitlines(),
         "form": form,
         "may": deciding.offers(user, policy),
         "agents": using[: SHOWN_AGENTS + 1],

@@ -44,7 +44,7 @@ STAMP_EXAMPLE: dict[str, Any] = {
         "model": "qwen/qwen3-coder",
         "context_length": 262144,
     },
-    "permissions": {"driver": "local", "hosts": [], "approvals": "manual"},
+    "permissions": {"driver": "local", "hosts": ["pypi.org"], "approvals": "manual"},
 }
 
 EVENT_EXAMPLE: dict[str, Any] = {

@@ -164,8 +164,15 @@ def test_others_rows_are_not_there(alice: User, mallory: User, coder: ModelRoute
 
 def test_a_policy_is_written_tried_and_kept_while_an_agent_has_it(ada: User, atlas: Agent) -> None:
     program = Program(ada)
-    made = program.post("policies", {"name": "Python", "hosts": ["PyPI.org", "*.example.org", "pypi.org"]}, 201)
-    assert (made["hosts"], made["visibility"]) == (["pypi.org", "*.example.org"], "private")
+    made = program.post("policies", {"name": "Python", "rules": [{"hosts": ["PyPI.org", "*.example.org"]}]}, 201)
+    rule = {
+        "name": "pypi.org",
+        "hosts": ["pypi.org", "*.example.org"],
+        "ports": [443],
+        "binaries": [],
+        "effect": "allow",
+    }
+    assert (made["rules"], made["visibility"]) == ([rule], "private")
 
     assert program.get(f"policies/{made['id']}/reach?host=pypi.org")["allowed"] is True
     assert program.get(f"policies/{made['id']}/reach?host=pypi.org&port=80")["allowed"] is False

@@ -69,9 +69,9 @@ def test_a_policy_is_written_changed_tried_and_deleted(ada: User) -> None:
     policy = Policy.objects.get(pk=made.out.strip())
     assert (policy.hosts, policy.owner) == (["pypi.org"], ada)
 
-    assert shell.run("policy", "edit", "Python", "--add", "*.example.org", "--remove", "pypi.org").code == 0
+    assert shell.run("policy", "edit", "Python", "--add", "*.example.org : 443, 80", "--remove", "pypi.org").code == 0
     assert "*.example.org" in shell.run("policy", "list").out
-    assert shell.run("policy", "list", "--json").json[0]["hosts"] == ["*.example.org"]
+    assert shell.run("policy", "list", "--json").json[0]["rules"][0]["ports"] == [443, 80]
 
     assert shell.run("policy", "try", "Python", "a.example.org").code == 0
     refused = shell.run("policy", "try", "Python", "pypi.org")

@@ -14,10 +14,11 @@ from agents import acting, permissions
 from agents.editing import Stale, check_version
 from agents.models import Agent, Policy, Provider, User
 from agents.views.conflicts import SavedFirst, for_form, saved_first
+from tests.rules import rules
 
 pytestmark = pytest.mark.django_db
 
-LABELS = {"name": "Name", "description": "Description", "hosts": "Hosts"}
+LABELS = {"name": "Name", "description": "Description", "rules": "Rules"}
 
 
 class Draft(forms.Form):
@@ -49,12 +50,12 @@ def text(pieces: list, *kinds: str) -> str:
 
 @pytest.fixture
 def policy(alice: User) -> Policy:
-    return Policy.objects.create(name="Python", description="Packages", hosts=["pypi.org"], owner=alice)
+    return Policy.objects.create(name="Python", description="Packages", rules=rules("pypi.org"), owner=alice)
 
 
 def test_a_field_both_changed_shows_both_changes_and_keeps_the_draft(policy: Policy, ada: User, alice: User) -> None:
     with somebody_saves(policy, ada, description="Packages of Python") as read:
-        first = meet(policy, alice, name="Python", description="Packages, all", hosts="pypi.org", version=read)
+        first = meet(policy, alice, name="Python", description="Packages, all", rules="pypi.org", version=read)
 
     (field,) = first.fields
     assert (field.label, field.is_taken_over) == ("Description", False)
@@ -68,18 +69,18 @@ def test_a_field_both_changed_shows_both_changes_and_keeps_the_draft(policy: Pol
 def test_a_field_only_the_other_changed_takes_theirs_so_that_saving_undoes_nothing(
     policy: Policy, ada: User, alice: User
 ) -> None:
-    with somebody_saves(policy, ada, hosts=["pypi.org", "files.example"]) as read:
-        first = meet(policy, alice, name="Python", description="Mine", hosts="pypi.org\r\n", version=read)
+    with somebody_saves(policy, ada, rules=rules("pypi.org", "files.example")) as read:
+        first = meet(policy, alice, name="Python", description="Mine", rules="pypi.org\r\n", version=read)
 
     (field,) = first.fields
-    assert (field.name, field.is_taken_over) == ("hosts", True)
-    assert first.data["hosts"] == "pypi.org\nfiles.example"
+    assert (field.name, field.is_taken_over) == ("rules", True)
+    assert first.data["rules"] == "pypi.org\nfiles.example"
     assert first.data["description"] == "Mine"
 
 
 def test_the_version_moves_on_so_that_saving_again_is_an_overwrite(policy: Policy, ada: User, alice: User) -> None:
     with somebody_saves(policy, ada, name="Snakes") as read:
-        first = meet(policy, alice, name="Mine", description="Packages", hosts="pypi.org", version=read)
+        first = meet(policy, alice, name="Mine", description="Packages", rules="pypi.org", version=read)
 
     check_version(policy, int(first.data["version"]))
 

@@ -11,6 +11,7 @@ from django.test import Client
 from agents import agent_templates, composition, permissions, routes, sharing, souls
 from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
 from agents.toolsets import ToolsetLists
+from tests.rules import rules
 
 Browser = Callable[..., Client]
 
@@ -143,7 +144,7 @@ def test_with_very_many_souls_one_types_the_name(browser: Browser, alice: User, 
 # --- changing one ---------------------------------------------------------------------------------
 def test_everything_of_an_agent_can_be_changed(browser: Browser, alice: User, atlas: Agent, route: ModelRoute) -> None:
     other = souls.create("Other", "Another.", alice)
-    policy = Policy.objects.create(name="Packages", hosts=["pypi.org"], owner=alice)
+    policy = Policy.objects.create(name="Packages", rules=rules("pypi.org"), owner=alice)
     posted = filled(
         atlas, name="Atlas II", description="New", soul=other.pk, route=route.pk, toolsets=["todo"],
         policies=[policy.pk], visibility="shared", sprite_shape="owl", sprite_palette="plum",

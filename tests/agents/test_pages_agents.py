@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from agents import composition, permissions, sharing, souls, sprites
 from agents.models import Agent, ModelRoute, Policy, Soul, User
+from tests.rules import rules
 
 Browser = Callable[..., Client]
 
@@ -114,7 +115,7 @@ def test_what_is_deleted_or_somebody_elses_is_not_there(
 def test_a_transferred_agent_keeps_a_soul_its_owner_may_not_see_and_does_not_name_it(
     browser: Browser, alice: User, mallory: User, soul: Soul, route: ModelRoute
 ) -> None:
-    private = Policy.objects.create(name="Her network", hosts=["home.example"], owner=alice)
+    private = Policy.objects.create(name="Her network", rules=rules("home.example"), owner=alice)
     agent = composition.create(alice, "atlas", soul)
     agent.policies.add(private)
     sharing.transfer(alice, agent, mallory, keep=False)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from agents import permissions
+from agents import permissions, rule_lines
 from agents.models import Agent, Policy, Role, User
 from tests.conftest import person
+from tests.rules import rules
 
 Browser = Callable[..., Client]
 
 
 @pytest.fixture
 def policy(ada: User) -> Policy:
-    return Policy.objects.create(name="Python", description="Packages", hosts=["pypi.org"], owner=ada)
+    return Policy.objects.create(name="Python", description="Packages", rules=rules("pypi.org"), owner=ada)
 
 
 @pytest.fixture
@@ -30,35 +32,46 @@ def text(answer) -> str:
 
 
 def test_an_operator_writes_one_in_one_spelling(browser: Browser, olga: User) -> None:
-    data = {"name": "Web", "hosts": " PyPI.org \r\n*.Bücher.example\npypi.org", "visibility": "private"}
+    data = {
+        "name": "Web",
+        "rules": " PyPI.org , pypi.org.\r\n\r\n*.Bücher.example : 443, 8443 by /usr/bin/git",
+        "visibility": "private",
+    }
 
     answer = browser(olga).post("/policies/new/", data)
 
     policy = Policy.objects.get()
-    assert (policy.owner, policy.hosts) == (olga, ["pypi.org", "*.xn--bcher-kva.example"])
+    assert policy.owner == olga
+    assert rule_lines.write(policy.rules) == "pypi.org\n*.xn--bcher-kva.example : 443, 8443 by /usr/bin/git"
     assert answer["Location"] == f"/policies/{policy.pk}/"
 
 
 @pytest.mark.parametrize(
-    ("hosts", "words"),
+    ("written", "words"),
     [
         ("10.0.0.7", "is not a host name"),
         ("localhost", "this machine"),
         ("*.com", "Anybody may own"),
-        ("ok.example\nhttp://x.example/", "is not a host name"),
+        ("ok.example\nhttp://x.example/", "is no rule"),
         ("a.*.example", "front only"),
-        ("\n".join(f"h{number}.example" for number in range(501)), "500 hosts"),
+        ("\n".join(f"h{number}.example" for number in range(1001)), "1,000 rules"),
+        ("a.example\n\nb.example : 0", "Line 3: 0 is no port"),
+        ("a.example by git", "is no rule"),
+        ("a.example as one\nb.example as one", "Two rules are called"),
+        ('[{"name": "a", "hosts": ["a.example"], "hosts": ["b.example"]}]', "written twice"),
+        ("[{", "not valid JSON"),
+        ('{"name": "a"}', "A policy is a list of rules"),
     ],
 )
 def test_a_host_that_is_none_is_refused_by_its_rule_and_nothing_typed_is_lost(
-    browser: Browser, olga: User, hosts: str, words: str
+    browser: Browser, olga: User, written: str, words: str
 ) -> None:
-    answer = browser(olga).post("/policies/new/", {"name": "Kept", "hosts": hosts, "visibility": "private"})
+    answer = browser(olga).post("/policies/new/", {"name": "Kept", "rules": written, "visibility": "private"})
 
     assert answer.status_code == 400
     assert words in text(answer)
     assert 'value="Kept"' in text(answer)
-    assert hosts.splitlines()[-1] in text(answer)
+    assert html.escape(written.splitlines()[-1]).replace("&#x27;", "'") in text(answer)
     assert not Policy.objects.exists()
 
 
@@ -84,7 +97,7 @@ def test_who_may_look_sees_hosts_and_no_form(browser: Browser, alice: User, poli
     page = text(client.get(f"/policies/{policy.pk}/"))
 
     assert "pypi.org" in page
-    assert 'name="hosts"' not in page
+    assert 'name="rules"' not in page
     assert client.post(f"/policies/{policy.pk}/", {"version": 1, "name": "Mine"}).status_code == 404
 
 
@@ -92,8 +105,8 @@ def test_who_saves_second_keeps_the_draft_and_saves_on_purpose(
     browser: Browser, ada: User, olga: User, policy: Policy
 ) -> None:
     permissions.grant(olga, "edit", policy)
-    form = {"name": "Python", "description": "Packages", "hosts": "pypi.org"}
-    browser(ada).post(f"/policies/{policy.pk}/", {**form, "hosts": "pypi.org\nfiles.example", "version": 1})
+    form = {"name": "Python", "description": "Packages", "rules": "pypi.org"}
+    browser(ada).post(f"/policies/{policy.pk}/", {**form, "rules": "pypi.org\nfiles.example", "version": 1})
 
     answer = browser(olga).post(f"/policies/{policy.pk}/", {**form, "description": "Mine", "version": 1})
     page = text(answer)
@@ -106,13 +119,13 @@ def test_who_saves_second_keeps_the_draft_and_saves_on_purpose(
     assert 'name="version" value="2"' in page
     assert Policy.objects.get().description == "Packages"
 
-    data = {**form, "description": "Mine", "hosts": "pypi.org\nfiles.example", "version": 2}
+    data = {**form, "description": "Mine", "rules": "pypi.org\nfiles.example", "version": 2}
     assert browser(olga).post(f"/policies/{policy.pk}/", data).status_code == 302
     assert Policy.objects.get().hosts == ["pypi.org", "files.example"]
 
 
 def test_saving_without_a_change_is_no_change(browser: Browser, ada: User, policy: Policy) -> None:
-    form = {"name": "Python", "description": "Packages", "hosts": "pypi.org", "version": 1}
+    form = {"name": "Python", "description": "Packages", "rules": "pypi.org", "version": 1}
 
     browser(ada).post(f"/policies/{policy.pk}/", form)
 
@@ -151,7 +164,12 @@ def test_the_list_takes_few_queries_and_little_room(
     browser: Browser, ada: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     for number in range(40):
-        Policy.objects.create(name=f"policy {number}", owner=ada, hosts=["h.example"] * 500, description="x" * 300)
+        Policy.objects.create(
+            name=f"policy {number}",
+            owner=ada,
+            rules=rules(*(f"h{each}.example" for each in range(500))),
+            description="x" * 300,
+        )
     client = browser(ada)
 
     with django_assert_max_num_queries(4):

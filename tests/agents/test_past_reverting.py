@@ -14,6 +14,7 @@ from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.models import Agent, ModelRoute, Policy, Provider, Role, SecurityEvent, Soul, User, Visibility
 from agents.past import reverting
 from tests.conftest import person
+from tests.rules import rules
 
 pytestmark = pytest.mark.django_db
 
@@ -57,9 +58,9 @@ def test_a_soul_gets_a_new_revision(alice: User, soul: Soul) -> None:
 
 def test_routes_policies_and_providers(ada: User, route: ModelRoute) -> None:
     provider = route.provider
-    policy = Policy.objects.create(name="Web", hosts=["pypi.org"])
+    policy = Policy.objects.create(name="Web", rules=rules("pypi.org"))
     at = {row: row.history.count() for row in (route, provider, policy)}
-    route.price_input, provider.name, policy.hosts = Decimal(9), "Renamed", ["example.org"]
+    route.price_input, provider.name, policy.rules = Decimal(9), "Renamed", rules("example.org")
     for row in (route, provider, policy):
         row.save()
 
@@ -169,8 +170,8 @@ def test_a_name_that_is_taken_by_now_is_refused(alice: User, atlas: Agent, soul:
 
 
 def test_todays_rules_hold_for_what_was_written_before_them(ada: User) -> None:
-    policy = Policy.objects.create(name="Web", hosts=["localhost"])
-    policy.hosts = []
+    policy = Policy.objects.create(name="Web", rules=[{**rules("pypi.org")[0], "hosts": ["localhost"]}])
+    policy.rules = []
     policy.save()
     Policy.objects.create(name="Other")
     named = Policy.objects.create(name="Third")

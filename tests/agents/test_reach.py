@@ -27,7 +27,7 @@ def test_nothing_is_allowed_without_a_rule() -> None:
 def test_a_rule_allows_its_host_on_its_port_and_says_so() -> None:
     verdict = reach({"hosts": ["example.org"]}).decide("Example.org.", 443)
 
-    assert (verdict.allowed, verdict.rule, verdict.reason) == (True, "lab/rule 0", "The rule lab/rule 0 allows it.")
+    assert (verdict.allowed, verdict.rule, verdict.reason) == (True, "lab/rule 0", "The rule rule 0 allows it.")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_denial_wins_wherever_it_stands() -> None:
     rules = reach({"hosts": ["*.example.org"]}, {"hosts": ["secret.example.org"], "effect": "deny"})
 
     assert rules.decide("www.example.org", 443)
-    assert rules.decide("secret.example.org", 443).reason == "The rule lab/rule 1 denies secret.example.org."
+    assert rules.decide("secret.example.org", 443).reason == "The rule rule 1 denies secret.example.org."
 
 
 def test_a_wildcard_denial_wins_over_an_exact_allowance() -> None:
@@ -66,6 +66,21 @@ def test_a_denial_for_one_program_leaves_the_others() -> None:
 
     assert rules.decide("example.org", 443, GIT)
     assert not rules.decide("example.org", 443, CURL)
+
+
+def test_what_cannot_be_told_is_denied_what_any_program_is() -> None:
+    rules = reach({"hosts": ["example.org"]}, {"hosts": ["example.org"], "effect": "deny", "binaries": [CURL]})
+
+    assert not rules.decide("example.org", 443, "")
+
+
+def test_what_is_closed_lets_nothing_through_and_says_why() -> None:
+    shut = Reach(parse([{"hosts": ["example.org"]}]), closed="A policy cannot be read.")
+
+    assert (shut.decide("example.org", 443).allowed, shut.decide("example.org", 443).reason) == (
+        False,
+        "A policy cannot be read.",
+    )
 
 
 def test_a_directory_of_programs_ends_at_its_slash() -> None:
@@ -95,6 +110,7 @@ def test_a_directory_of_programs_ends_at_its_slash() -> None:
         ({"hosts": ["example.org"], "binaries": ["/usr/bin/../git"]}, "no absolute path"),
         ({"hosts": ["example.org"], "binaries": ["/usr/*/git"]}, "no absolute path"),
         ({"hosts": ["example.org"], "binaries": ["/*"]}, "no absolute path"),
+        ({"hosts": ["example.org"], "binaries": ["/usr/bin/a b"]}, "no absolute path"),
         ({"hosts": ["example.org"], "effect": "audit"}, "allow or deny"),
         ({"hosts": ["example.org"], "host": "x"}, "'host' means nothing here"),
         ({"hosts": ["example.org"], "name": ""}, "needs a name"),
@@ -122,7 +138,7 @@ def test_two_rules_of_one_name_are_refused() -> None:
 
 def slow_verdict(rules: tuple[Rule, ...], host: str, port: int, binary: str) -> bool:
     """The meaning of the rules, without any index."""
-    about = [rule for rule in rules if port in rule.ports and rule.runs(binary)]
+    about = [rule for rule in rules if port in rule.ports and rule.is_about(binary)]
     fitting = [rule for rule in about if any(hosts.covers(each, host) for each in rule.hosts)]
     return bool(fitting) and all(rule.allows for rule in fitting)
 

@@ -14,6 +14,7 @@ from agents import composition, permissions, routes, souls
 from agents.models import Policy, Role, User
 from tests.conftest import person
 from tests.journeys.site import Complaints, a_browser
+from tests.rules import rules
 from tests.runs.acting import finished
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -32,7 +33,7 @@ def cast(transactional_db: None) -> dict[str, Any]:
     bertha = composition.create(alice, "Bertha", soul)
     finished(alice, atlas, "Why is the build slow?")
     finished(alice, atlas, "Another one")
-    policy = Policy.objects.create(name="Python", description="Packages", hosts=["pypi.org"], owner=ada)
+    policy = Policy.objects.create(name="Python", description="Packages", rules=rules("pypi.org"), owner=ada)
     permissions.grant(olga, "manage", policy)
     return {"ada": ada, "alice": alice, "olga": olga, "atlas": atlas, "bertha": bertha, "policy": policy}
 

@@ -18,6 +18,7 @@ from agents.models import Agent, ModelRoute, Policy, Role, Soul, User, Visibilit
 from agents.past import asof
 from tests.api_client import Program
 from tests.conftest import person
+from tests.rules import rules
 from tests.runs.acting import finished
 
 pytestmark = pytest.mark.django_db
@@ -60,12 +61,12 @@ def test_before_there_was_anything_there_was_nothing(alice: User, atlas: Agent, 
 
 
 def test_what_was_deleted_since_is_there_for_admins_alone(ada: User, alice: User, browser: Browser) -> None:
-    policy = Policy.objects.create(name="Old rules", owner=alice, hosts=["pypi.org"], visibility=Visibility.SHARED)
+    policy = Policy.objects.create(name="Old rules", owner=alice, rules=rules("pypi.org"), visibility=Visibility.SHARED)
     then = timezone.now()
     policy.delete()
     operator = person("olive", Role.OPERATOR)
 
-    assert facts_of(ada, "policy", Policy, then)["Old rules"]["Hosts"] == "pypi.org"
+    assert facts_of(ada, "policy", Policy, then)["Old rules"]["Rules"] == "pypi.org"
     for who in (alice, operator):
         assert not facts_of(who, "policy", Policy, then)
     page = text_of(browser(ada).get("/asof/", {"kind": "policy", "at": then.isoformat()}))
@@ -107,7 +108,7 @@ def test_moments_in_any_spelling_and_none(alice: User, then: datetime, browser: 
 
 
 def test_a_run_beside_what_was_configured(alice: User, atlas: Agent, soul: Soul, browser: Browser) -> None:
-    policy = Policy.objects.create(name="Web", owner=alice, hosts=["pypi.org"])
+    policy = Policy.objects.create(name="Web", owner=alice, rules=rules("pypi.org"))
     alice.role = Role.OPERATOR  # who may edit a policy
     alice.save()
     atlas.policies.add(policy)

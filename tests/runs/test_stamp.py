@@ -24,6 +24,7 @@ from runs.stamp import (
     fingerprint,
 )
 from sandboxes.hermes import runtime
+from tests.rules import rules
 
 STAMP = Stamp(
     agent_id="agent_1",
@@ -37,7 +38,7 @@ STAMP = Stamp(
 
 
 def test_the_fingerprint_is_the_sha256_of_canonical_json() -> None:
-    assert fingerprint(STAMP.as_json()) == "dd17574442b95ac2b2d0a886049e8ae3a9034f426d0096d1d3be0b6f79923629"
+    assert fingerprint(STAMP.as_json()) == "4518d5b2c334a01cf1bbdec9904d23cdd61a99387905e004e2973fe975b2251e"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,7 @@ def test_the_fingerprint_is_the_sha256_of_canonical_json() -> None:
         replace(STAMP, model=replace(STAMP.model, context_length=8192)),
         replace(STAMP, permissions=replace(STAMP.permissions, driver="openshell")),
         replace(STAMP, permissions=replace(STAMP.permissions, hosts=())),
+        replace(STAMP, permissions=replace(STAMP.permissions, rules=({"name": "a"},))),
         replace(STAMP, permissions=replace(STAMP.permissions, approvals="off")),
     ],
 )
@@ -88,19 +90,21 @@ def test_canonical_json_has_one_form(value: Any, text: str) -> None:
 
 
 def test_a_stamp_tells_what_an_agent_is_now(atlas: Agent, soul: Any, route: ModelRoute) -> None:
-    atlas.policies.add(
-        Policy.objects.create(name="a", hosts=["pypi.org", "b.org"]), Policy.objects.create(name="b", hosts=["b.org"])
-    )
+    first = Policy.objects.create(name="a", rules=rules("pypi.org", "b.org by /usr/bin/git"))
+    atlas.policies.add(first, Policy.objects.create(name="b", rules=rules("b.org")))
 
     stamp = composing.compose(atlas)
 
-    assert stamp["version"] == 2
+    assert stamp["version"] == 3
     assert stamp["soul"] == {
         "id": soul.pk, "name": soul.name, "revision": 1, "sha256": soul.revisions.get().sha256, "documents": [],
     }  # fmt: skip
     assert stamp["tools"] == {"toolsets": ["file", "terminal"], "capabilities": []}
     assert stamp["runtime"] == {"name": "hermes", "version": runtime.VERSION}
     assert (stamp["model"]["route_id"], stamp["model"]["kind"]) == (route.pk, "rehearsal")
+    reached = stamp["permissions"].pop("rules")
+    assert (reached[1]["in"], reached[1]["binaries"]) == (first.pk, ["/usr/bin/git"])
+    assert [rule["name"] for rule in reached] == ["pypi.org", "b.org", "b.org"]
     assert stamp["permissions"] == {
         "driver": settings.LOGOS_SANDBOX_DRIVER,
         "hosts": ["b.org", "pypi.org"],
@@ -119,7 +123,7 @@ def test_a_stamp_tells_of_capabilities_documents_and_what_was_given(atlas: Agent
     stamp = composing.compose(atlas)
 
     assert stamp["tools"] == {"toolsets": ["file", "terminal", "todo"], "capabilities": ["plan@1", "github@1"]}
-    assert stamp["permissions"]["hosts"] == ["api.github.com:443", "github.com:443"]
+    assert stamp["permissions"]["hosts"] == ["api.github.com", "github.com"]
     assert stamp["permissions"]["secrets"] == ["GITHUB_TOKEN"]
     assert stamp["soul"]["documents"] == [f"AGENTS.md {written.sha256}"]
     assert "of hers" not in str(stamp)
@@ -139,7 +143,7 @@ def another_default_model(agent: Agent) -> None:
 
 
 def another_host(agent: Agent) -> None:
-    agent.policies.add(Policy.objects.create(name="a", hosts=["pypi.org"]))
+    agent.policies.add(Policy.objects.create(name="a", rules=rules("pypi.org")))
 
 
 @pytest.mark.parametrize("change", [another_soul, fewer_tools, another_default_model, another_host])

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db.models import Q
 
-from agents import permissions, policies
+from agents import permissions, policies, rule_lines
 from agents.api.policies import PolicyOut, rows
 from agents.command_line import LogosCommand, actor, add_person, reader
+from agents.errors import Invalid
 from agents.models import Policy, User, Visibility
+
+RULE_HELP = "host, or “host, *.host : port by /program as name”; “deny” in front denies"
 
 
 class Command(LogosCommand):
     """``policy create|list|edit|try|delete``."""
 
-    help = "Write, change, list, try and delete policies: the hosts an agent may reach."
+    help = "Write, change, list, try and delete policies: the rules about what an agent may reach."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="create|list|edit|try|delete")
         create = verbs.add_parser("create", help="write a policy; prints its id")
         create.add_argument("name", metavar="NAME")
-        create.add_argument("hosts", nargs="*", metavar="HOST", help="a name, or *. and a name")
+        create.add_argument("rules", nargs="*", metavar="RULE", help=RULE_HELP)
+        create.add_argument("--file", metavar="FILE", help="read the rules, as lines or JSON, from a file; - is stdin")
         create.add_argument("--description", default="", metavar="TEXT")
         create.add_argument("--shared", action="store_true", help="everyone who may sign in may give it to an agent")
         add_person(create, "whose policy it is")
@@ -33,14 +39,16 @@ class Command(LogosCommand):
         edit.add_argument("policy", metavar="POLICY", help="name or id")
         edit.add_argument("--name", metavar="NAME")
         edit.add_argument("--description", metavar="TEXT")
-        edit.add_argument("--hosts", nargs="*", metavar="HOST", help="the whole list")
-        edit.add_argument("--add", nargs="+", default=[], metavar="HOST", help="hosts to add")
-        edit.add_argument("--remove", nargs="+", default=[], metavar="HOST", help="hosts to take out")
+        edit.add_argument("--rules", nargs="*", metavar="RULE", help="the whole list")
+        edit.add_argument("--file", metavar="FILE", help="the whole list, as lines or JSON, from a file; - is stdin")
+        edit.add_argument("--add", nargs="+", default=[], metavar="RULE", help="rules to add")
+        edit.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="names of rules to take out")
         add_person(edit)
         attempt = verbs.add_parser("try", help="would this policy alone let a host through? exit code 1 if not")
         attempt.add_argument("policy", metavar="POLICY", help="name or id")
         attempt.add_argument("host", metavar="HOST")
         attempt.add_argument("port", nargs="?", default=443, type=int, metavar="PORT")
+        attempt.add_argument("--by", default="", metavar="PROGRAM", help="the path of the program that asks")
         add_person(attempt)
         delete = verbs.add_parser("delete", help="delete a policy no agent has")
         delete.add_argument("policy", metavar="POLICY", help="name or id")
@@ -51,7 +59,7 @@ class Command(LogosCommand):
         made = policies.create(
             actor(options["user"]),
             options["name"],
-            options["hosts"],
+            self.rules_given(options) or (),
             description=options["description"],
             visibility=visibility,
         )
@@ -63,7 +71,7 @@ class Command(LogosCommand):
             self.print_json([PolicyOut.from_orm(policy).model_dump(mode="json") for policy in seen])
             return
         self.print_table(
-            ("NAME", "HOSTS", "OWNER", "ACCESS", "ID"),
+            ("NAME", "ALLOWS", "OWNER", "ACCESS", "ID"),
             ((p.name, ",".join(p.hosts) or "none", p.owner, p.visibility, p.pk) for p in seen),
         )
 
@@ -71,16 +79,21 @@ class Command(LogosCommand):
         user = actor(options["user"])
         policy = _named(user, options["policy"], "policy.edit")
         fields = {name: options[name] for name in ("name", "description") if options[name] is not None}
-        if options["hosts"] is not None or options["add"] or options["remove"]:
-            gone = set(policies.clean_hosts(options["remove"]))
-            given = policy.hosts if options["hosts"] is None else options["hosts"]
-            fields["hosts"] = [host for host in policies.clean_hosts([*given, *options["add"]]) if host not in gone]
+        wanted = self.rules_given(options)
+        if wanted is not None or options["add"] or options["remove"]:
+            fields["rules"] = _edited(policy.rules if wanted is None else wanted, options["add"], options["remove"])
         policies.change(user, policy.pk, policy.version, **fields)
         self.say(f"{policy.name} is saved.")
 
+    def rules_given(self, options: dict[str, Any]) -> list[dict[str, Any]] | None:
+        """The whole list, if the command line or a file says it."""
+        if options["file"]:
+            return policies.clean_rules(rule_lines.read(_text_of(options["file"])))
+        return None if options["rules"] is None else policies.clean_rules(rule_lines.parse_lines(options["rules"]))
+
     def do_try(self, options: dict[str, Any]) -> None:
         policy = _named(actor(options["user"]), options["policy"], "policy.view")
-        verdict = policies.would_reach(policy, options["host"], options["port"])
+        verdict = policies.would_reach(policy, options["host"], options["port"], options["by"])
         self.stdout.write(f"{'let through' if verdict.allowed else 'refused'}: {verdict.reason}")
         if not verdict.allowed:
             self.end(1)
@@ -90,6 +103,21 @@ class Command(LogosCommand):
         policy = _named(user, options["policy"], "policy.manage")
         policies.remove(user, policy.pk)
         self.say(f"{policy.name} is deleted.")
+
+
+def _text_of(path: str) -> str:
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return data.decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read as text.", field="file") from error
+
+
+def _edited(rules: list[dict[str, Any]], added: list[str], removed: list[str]) -> list[dict[str, Any]]:
+    if unknown := sorted(set(removed) - {rule["name"] for rule in rules}):
+        raise Invalid(f"No rule is called {unknown[0]!r}.", field="remove")
+    kept = [rule for rule in rules if rule["name"] not in removed]
+    return [*kept, *policies.clean_rules(rule_lines.parse_lines(added, {rule["name"] for rule in kept}))]
 
 
 def _named(user: User, name_or_id: str, action: str) -> Policy:
