@@ -284,6 +284,9 @@ LOGOS_SANDBOX_DRIVER = env.text("LOGOS_SANDBOX_DRIVER", "local", "Which driver s
 LOGOS_PREPARE_AGENTS = env.flag(
     "LOGOS_PREPARE_AGENTS", True, "Prepare the sandbox of a new agent in the background at once."
 )
+LOGOS_IDLE_STOP_MINUTES = env.number(
+    "LOGOS_IDLE_STOP_MINUTES", 30, "A sandbox nobody uses is stopped after this many minutes; 0 is never."
+)
 LOGOS_ENGINE_POLL_MS = env.number(
     "LOGOS_ENGINE_POLL_MS", 200, "How often the engine looks for work other processes left."
 )

@@ -23,7 +23,7 @@ from runs.recorder import Writer
 from runs.recovery import Resumed, execution_for
 from runs.shared import Tools
 from runs.threads import DatabaseThreads
-from sandboxes import lifecycle, records, tasks
+from sandboxes import lifecycle, reconciling, records, tasks
 from sandboxes.claimants import process_name
 from sandboxes.inference import rows
 from sandboxes.inference.calls import CallRecord
@@ -74,6 +74,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         await self._threads.run(work.beat, self.owner)
         dispatch.wake.append(self._ring)
+        await self._threads.run(self._tend_sandboxes)
         await self._take_over()
         self._loops = [asyncio.create_task(self._dispatch()), asyncio.create_task(self._beat())]
         logger.info("The engine is running")
@@ -214,9 +215,14 @@ class Engine:
         """A stop must be true. A runtime that does not obey is ended with its sandbox; files stay."""
         logger.warning("The sandbox of %s is stopped, because its runtime did not stop a run", agent_id)
         try:
-            await lifecycle.stop(agent_id, self._threads.run, now=True)
+            await lifecycle.stop(agent_id, self._threads.run, now=True, and_stay=False)
         except LogosError as error:
             logger.error("That sandbox could not be stopped: %s", error.message)
+
+    def _tend_sandboxes(self) -> None:
+        """What ended while Logos was away, or with the machine, is known to have ended before runs are taken over."""
+        reconciling.note_boot()
+        tasks.reconcile_later()
 
     async def _retire(self) -> None:
         """Deleted and archived agents stop what they do, then their sandboxes end. Their records stay, and the files

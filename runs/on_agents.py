@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Count, OuterRef, Q, Subquery, Sum, Value, When
+from django.db.models import Case, Count, Max, OuterRef, Q, Subquery, Sum, Value, When
 from django.db.models.functions import Substr
 from django.utils import timezone
 
@@ -14,6 +15,8 @@ from agents.models import Agent, User
 from runs import dispatch, work
 from runs.models import ACTIVE, Conversation, Run, Status
 from runs.templatetags.run_format import money, plural
+from sandboxes import activity
+from sandboxes.activity import Use
 
 # On the overview of an agent.
 SHOWN = 6
@@ -24,6 +27,7 @@ def connect() -> None:
     retiring.agent_archived.connect(stop_runs)
     retiring.agent_deleted.connect(stop_runs)
     duplicating.OBSTACLES.append(obstacle)
+    activity.WITNESSES.append(uses)
     agent_pages.LOSSES.append(losses)
     agent_pages.SECTIONS.append(agent_pages.Section("runs/_agent_section.html", recent))
     agent_pages.CARDS.append(on_cards)
@@ -33,6 +37,14 @@ def stop_runs(agent: Agent, by: User, **rest: Any) -> None:
     """What the agent does right now is asked to stop; the engine ends its sandbox afterwards."""
     for run_id in work.stop_all_of(agent.pk, by):
         dispatch.announce(run_id)
+
+
+def uses(agent_ids: Sequence[str], since: datetime) -> dict[str, Use]:
+    """Which of the agents work right now, and when the others last ended a run."""
+    busy = set(Run.objects.filter(agent_id__in=agent_ids).active().order_by().values_list("agent_id", flat=True))
+    ended = Run.objects.filter(agent_id__in=agent_ids, finished_at__gte=since).order_by()
+    last = dict(ended.values("agent_id").annotate(last=Max("finished_at")).values_list("agent_id", "last"))
+    return {agent_id: Use(agent_id in busy, last.get(agent_id)) for agent_id in {*busy, *last}}
 
 
 def losses(agent: Agent) -> list[str]:

@@ -1,6 +1,7 @@
 """Django's registration of the ``sandboxes`` app."""
 
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class SandboxesConfig(AppConfig):
@@ -8,10 +9,11 @@ class SandboxesConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import erasing, rotation
-        from sandboxes import on_agents
+        from sandboxes import on_agents, schedules
         from sandboxes.erasing import erase
         from sandboxes.models import Sandbox
 
         on_agents.connect()
+        post_migrate.connect(schedules.make, sender=self)
         erasing.PARTS.append(erase)
         rotation.SEALED.append(rotation.Sealed(Sandbox, "sealed_api_key"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
+from sandboxes.local.processes import boot_id
+
 
 def process_name() -> str:
     """This process. Its start is part of the name, so a number the system uses again is somebody else's."""
@@ -24,10 +26,11 @@ def _host() -> str:
 
 
 def _started_at(pid: int) -> str:
-    """Clock ticks since boot at which a process began; "" when there is none, or only its remains."""
+    """When a process began: clock ticks and which start of the machine they count from, since numbers and ticks come
+    again after the next one. "" when there is none, or only its remains."""
     try:
         with open(f"/proc/{pid}/stat") as file:
             fields = file.read().rpartition(")")[2].split()
     except OSError:
         return ""
-    return "" if fields[0] in "ZX" else fields[19]
+    return "" if fields[0] in "ZX" else f"{fields[19]}.{boot_id()[:8]}"

@@ -76,6 +76,15 @@ class SandboxHandle:
 
 
 @dataclass(frozen=True, slots=True)
+class Survivor:
+    """A sandbox that runs, whether or not anybody remembers it. ``name`` is that of its root directory."""
+
+    name: str
+    state: dict[str, Any]
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One line of ``manage.py doctor``: what was looked at, whether it works, and the exact fix if not."""
 
@@ -174,6 +183,10 @@ class SandboxDriver(abc.ABC):
         """The sandbox that runs for the agent in ``root`` although nobody may remember its state: the process
         that started it can die before the state is stored. None if there is none, or a driver cannot tell."""
         return None
+
+    async def survivors(self, agents: Path) -> list[Survivor]:
+        """Every sandbox with something still running whose root lies directly in ``agents``, and no other."""
+        return []
 
     def is_of(self, state: Mapping[str, Any], root: Path) -> bool:
         """Does this state belong to the agent in ``root``? A database restored beside its original holds the

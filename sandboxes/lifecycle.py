@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from sandboxes.driver import SandboxDriver, SandboxError, SandboxSpec
 from sandboxes.hermes import gateway, runtime
 from sandboxes.hermes.configuration import HermesConfig
 from sandboxes.hermes.spec import sandbox_spec, write_live_files
-from sandboxes.models import State
+from sandboxes.models import Desired, State
 from sandboxes.records import Wanted
 
 logger = logging.getLogger(__name__)
@@ -93,12 +94,19 @@ async def answers(wanted: Wanted) -> bool:
 
 
 async def ensure_running(
-    agent_id: str, progress: Progress = lambda sentence: None, db: Db = in_thread, probe: Probe = answers
+    agent_id: str,
+    progress: Progress = lambda sentence: None,
+    db: Db = in_thread,
+    probe: Probe = answers,
+    *,
+    if_desired: bool = False,
 ) -> Running:
     """The agent's sandbox, started if need be, with its files in step with the agent's rows.
 
     ``progress`` gets sentences for the person who waits; ``probe`` says whether the recorded sandbox answers.
+    ``if_desired`` is for Logos acting by itself: what somebody has stopped meanwhile stays stopped.
     Raises SandboxError or LogosError with the exact fix; the row then says why."""
+    only_if = {"desired": Desired.RUNNING} if if_desired else {}
     wanted = await wanted_of(agent_id, db)
     if wanted.is_archived:
         raise Conflict(
@@ -109,11 +117,14 @@ async def ensure_running(
     with about(sandbox=wanted.sandbox_id):
         config, spec, digest = _composed(wanted)
         await asyncio.to_thread(_write_files, spec, config, wanted)
+        if not await db(partial(records.touch, wanted.sandbox_id, **only_if)):
+            return await _wait_for_other(wanted, progress, db, probe, if_desired=if_desired)
         if running := await _answering(wanted, digest, probe):
             return running
-        if not await db(records.claim, wanted.sandbox_id, State.STARTING):
-            progress("Waiting for the sandbox that is being prepared")
-            return await _wait_for_other(agent_id, progress, db, probe)
+        if wanted.state == State.RUNNING:
+            progress("The sandbox has changed or does not answer any more: it is started anew")
+        if not await db(partial(records.claim, wanted.sandbox_id, State.STARTING, starts=wanted.starts, **only_if)):
+            return await _wait_for_other(wanted, progress, db, probe, if_desired=if_desired)
         return await _start(wanted, spec, digest, progress, db)
 
 
@@ -130,15 +141,22 @@ def _composed(wanted: Wanted) -> tuple[HermesConfig, SandboxSpec, str]:
     return config, spec, configuration_digest(spec, wanted.secrets)
 
 
-async def stop(agent_id: str, db: Db = in_thread, *, now: bool = False) -> None:
-    """End the agent's sandbox; stopping what is stopped is not an error. Its files stay."""
+async def stop(agent_id: str, db: Db = in_thread, *, now: bool = False, and_stay: bool = True) -> None:
+    """End the agent's sandbox; stopping what is stopped is not an error. Its files stay. With ``and_stay`` it
+    is started again by the next message only, else also by ``reconciling`` if it should run."""
     known: records.Recorded | None = await db(records.recorded, agent_id)
     if known is None:
         return
-    if not await db(records.claim, known.sandbox_id):
+    desired = Desired.STOPPED if and_stay else ""
+    if not await db(partial(records.claim, known.sandbox_id, desired=desired)):
         raise SandboxError(
             "This sandbox is being started or stopped already.", reason="conflict", action="Try again in a moment."
         )
+    await stop_claimed(known, db, now=now)
+
+
+async def stop_claimed(known: records.Recorded, db: Db = in_thread, *, now: bool = False, reason: str = "") -> None:
+    """End a sandbox this process has claimed, and give the claim back. ``reason`` is why, for people."""
     try:
         driver = drivers.get(known.driver)
         if known.driver_state and driver.is_of(known.driver_state, root_of(known.sandbox_id)):
@@ -146,7 +164,10 @@ async def stop(agent_id: str, db: Db = in_thread, *, now: bool = False) -> None:
     except LogosError as error:
         await db(records.ended, known.sandbox_id, State.FAILED, error.message)
         raise
-    await db(records.ended, known.sandbox_id, State.STOPPED)
+    except BaseException:
+        await db(records.ended, known.sandbox_id, State.FAILED, "Its end was interrupted.")
+        raise
+    await db(records.ended, known.sandbox_id, State.STOPPED, reason)
 
 
 def configuration_digest(spec: SandboxSpec, given: Iterable[Granted] = ()) -> str:
@@ -159,7 +180,12 @@ def configuration_digest(spec: SandboxSpec, given: Iterable[Granted] = ()) -> st
 
 async def _answering(wanted: Wanted, digest: str, probe: Probe) -> Running | None:
     """The sandbox as recorded, if it runs, is composed as wanted, and its runtime answers."""
-    if wanted.state != State.RUNNING or wanted.configuration_hash != digest or not await probe(wanted):
+    if (
+        wanted.state != State.RUNNING
+        or wanted.is_claimed
+        or wanted.configuration_hash != digest
+        or not await probe(wanted)
+    ):
         return None
     return Running(
         wanted.sandbox_id, wanted.driver, wanted.driver_state, wanted.layers, wanted.api_key, wanted.known_values
@@ -207,15 +233,16 @@ async def _clear(driver: SandboxDriver, wanted: Wanted, spec: SandboxSpec) -> No
             await driver.stop(state, now=True)
 
 
-async def _wait_for_other(agent_id: str, progress: Progress, db: Db, probe: Probe) -> Running:
+async def _wait_for_other(wanted: Wanted, progress: Progress, db: Db, probe: Probe, *, if_desired: bool) -> Running:
+    """Somebody else is starting or stopping it: wait until that is done, then look again."""
+    if if_desired and not await db(records.is_desired, wanted.sandbox_id):
+        raise Conflict("Somebody has stopped this sandbox.", reason="not_desired", action="The next message starts it.")
+    progress("Waiting for the sandbox that is being prepared")
     deadline = asyncio.get_running_loop().time() + WAIT_FOR_OTHER_S
     while asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.1)
-        wanted = await wanted_of(agent_id, db)
-        if running := await _answering(wanted, wanted.configuration_hash, probe):
-            return running
-        if wanted.state != State.STARTING or await db(records.is_abandoned, wanted.sandbox_id):
-            return await ensure_running(agent_id, progress, db, probe)
+        if not await db(records.is_held, wanted.sandbox_id):
+            return await ensure_running(wanted.agent_id, progress, db, probe, if_desired=if_desired)
     raise SandboxError(
         "The sandbox was not ready in time.",
         reason="sandbox_unavailable",

@@ -18,6 +18,13 @@ class State(models.TextChoices):
     FAILED = "failed", "Failed"
 
 
+class Desired(models.TextChoices):
+    """What a sandbox should be; ``sandboxes.reconciling`` makes it so."""
+
+    RUNNING = "running", "Running"
+    STOPPED = "stopped", "Stopped"
+
+
 class Sandbox(models.Model):
     """Where one agent lives. ``sandboxes.lifecycle`` is the only writer of its state."""
 
@@ -40,6 +47,21 @@ class Sandbox(models.Model):
     probed_at = models.DateTimeField(null=True, editable=False)
     progress = models.CharField(max_length=120, blank=True, editable=False, help_text="What is being done right now.")
     asked_at = models.DateTimeField(null=True, editable=False, help_text="When somebody asked to prepare it.")
+    desired = models.CharField(
+        max_length=10, choices=Desired.choices, default=Desired.STOPPED, editable=False, help_text="What it should be."
+    )
+    keep_running = models.BooleanField(
+        default=False, help_text="It is not stopped when nobody uses it, and started again whenever it ended."
+    )
+    used_at = models.DateTimeField(null=True, editable=False, help_text="When somebody last wanted it to run.")
+    boot_id = models.CharField(max_length=40, blank=True, editable=False, help_text="The machine's start it began in.")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="How often Logos tried to start it again by itself, in a row."
+    )
+    next_attempt_at = models.DateTimeField(null=True, editable=False)
+    crashes = models.PositiveIntegerField(
+        default=0, editable=False, help_text="How often it ended without being asked."
+    )
     files_removed_at = models.DateTimeField(null=True, editable=False, help_text="Its agent was deleted.")
     created_at = models.DateTimeField(auto_now_add=True)
 

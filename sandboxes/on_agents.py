@@ -33,7 +33,7 @@ def prepare(agent: Agent, **rest: Any) -> None:
     """Start its sandbox in the background, and say so from the first moment."""
 
     def begin() -> None:
-        records.asked(agent.pk)
+        records.asked_to_run(agent.pk)
         tasks.provision_later(agent.pk)
 
     transaction.on_commit(begin)

@@ -6,7 +6,7 @@ Sync functions with plain values, called from ``lifecycle`` in one hop each.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -21,7 +21,8 @@ from agents.models import Agent, AgentSecret
 from agents.routes import route_of
 from sandboxes.claimants import is_dead, process_name
 from sandboxes.documents import Document
-from sandboxes.models import Sandbox, State
+from sandboxes.local.processes import boot_id
+from sandboxes.models import Desired, Sandbox, State
 
 # Longer than any start: an unfinished claim means that its process died.
 CLAIM_S = 90
@@ -45,6 +46,8 @@ class Wanted:
     configuration_hash: str
     api_key: str = field(repr=False, default="")
     is_archived: bool = False
+    is_claimed: bool = False
+    starts: int = 0
     secrets: tuple[Granted, ...] = field(repr=False, default=())
     known_values: frozenset[str] = field(repr=False, default=frozenset())
     documents: tuple[Document, ...] = field(repr=False, default=())
@@ -71,6 +74,8 @@ def wanted(agent_id: str) -> Wanted:
         configuration_hash=row.configuration_hash,
         api_key=secrets.unseal(row.sealed_api_key),
         is_archived=agent.is_archived,
+        is_claimed=_is_held(row.claimed_by, row.claimed_until),
+        starts=row.starts,
         secrets=agent_secrets.granted(agent),
         known_values=agent_secrets.known_values(agent),
         documents=tuple(Document(*row) for row in agent.documents.values_list("path", "text", "is_restored")),
@@ -89,17 +94,37 @@ def _row(agent: Agent) -> Sandbox:
     return row
 
 
-def claim(sandbox_id: str, state: str = "") -> bool:
-    """Take the right to start or stop this sandbox; False while somebody who lives has it. One UPDATE decides."""
-    now = timezone.now()
-    changes: dict[str, Any] = {"claimed_until": now + timedelta(seconds=CLAIM_S), "claimed_by": process_name()}
+def claim(sandbox_id: str, state: str = "", *, desired: str = "", **only_if: Any) -> bool:
+    """Take the right to start or stop this sandbox; False while somebody who lives has it, or when the row is not as
+    ``only_if`` says. One UPDATE decides. ``desired`` is noted in the same moment."""
+    changes: dict[str, Any] = {"claimed_until": timezone.now() + timedelta(seconds=CLAIM_S)}
+    changes |= {"claimed_by": process_name()}
     if state:
         changes |= {"state": state, "reason": ""}
-    free = Q(claimed_until=None) | Q(claimed_until__lt=now)
+    if desired:
+        changes |= {"desired": desired}
+    return bool(Sandbox.objects.filter(_free(sandbox_id), **only_if).update(**changes))
+
+
+def touch(sandbox_id: str, **only_if: Any) -> bool:
+    """Somebody wants it to run, now; False while it is being started or stopped. Whoever stops what nobody uses
+    claims it only if nobody has wanted it since, so a sandbox is never stopped under a run that just began."""
+    rows = Sandbox.objects.filter(_free(sandbox_id), **only_if)
+    anew = {} if only_if else {"attempts": 0, "next_attempt_at": None}
+    return bool(rows.update(used_at=timezone.now(), desired=Desired.RUNNING, **anew))
+
+
+def _free(sandbox_id: str) -> Q:
+    """The row, when nobody who lives is starting or stopping it."""
+    free = Q(claimed_until=None) | Q(claimed_until__lt=timezone.now())
     holder = Sandbox.objects.filter(pk=sandbox_id).values_list("claimed_by", flat=True).first() or ""
     if is_dead(holder):
         free |= Q(claimed_by=holder)
-    return bool(Sandbox.objects.filter(free, pk=sandbox_id).update(**changes))
+    return free & Q(pk=sandbox_id)
+
+
+def _is_held(holder: str, until: datetime | None) -> bool:
+    return until is not None and until >= timezone.now() and not is_dead(holder)
 
 
 def keep_claim(sandbox_id: str) -> None:
@@ -108,10 +133,15 @@ def keep_claim(sandbox_id: str) -> None:
     rows.update(claimed_until=timezone.now() + timedelta(seconds=CLAIM_S))
 
 
-def is_abandoned(sandbox_id: str) -> bool:
-    """Has the process that is starting this sandbox died?"""
+def is_held(sandbox_id: str) -> bool:
+    """Is somebody who lives starting or stopping it?"""
     row = Sandbox.objects.filter(pk=sandbox_id).values_list("claimed_by", "claimed_until").first()
-    return row is not None and (is_dead(row[0]) or row[1] is None or row[1] < timezone.now())
+    return row is not None and _is_held(*row)
+
+
+def is_desired(sandbox_id: str) -> bool:
+    """Should it run?"""
+    return Sandbox.objects.filter(pk=sandbox_id, desired=Desired.RUNNING).exists()
 
 
 def delivered(given: tuple[Granted, ...]) -> None:
@@ -130,6 +160,7 @@ def started(sandbox_id: str, driver_state: dict[str, Any], layers: tuple[str, ..
         layers=list(layers),
         sealed_api_key=secrets.seal(key),
         configuration_hash=digest,
+        boot_id=boot_id(),
         starts=F("starts") + 1,
         started_at=timezone.now(),
         probed_at=timezone.now(),
@@ -170,10 +201,15 @@ def files_removed(sandbox_id: str) -> None:
     )  # fmt: skip
 
 
-def asked(agent_id: str) -> None:
+def asked(agent_id: str, **also: Any) -> None:
     """Somebody asked to prepare the agent's sandbox; its row is made if need be."""
     row = _row(Agent.objects.get(pk=agent_id))
-    Sandbox.objects.filter(pk=row.pk).update(asked_at=timezone.now(), progress="")
+    Sandbox.objects.filter(pk=row.pk).update(asked_at=timezone.now(), progress="", **also)
+
+
+def asked_to_run(agent_id: str) -> None:
+    """Somebody asked to prepare it, and wants it to run from now on."""
+    asked(agent_id, desired=Desired.RUNNING, used_at=timezone.now(), attempts=0, next_attempt_at=None)
 
 
 def note_progress(agent_id: str, sentence: str) -> None:
@@ -197,6 +233,29 @@ def not_prepared(agent_id: str, reason: str) -> None:
     idle = rows.exclude(state=State.RUNNING).filter(claimed_until=None)
     idle.update(state=State.FAILED, reason=secrets.redact(reason)[:500])
     rows.update(asked_at=None)
+
+
+def ask_again(sandbox_id: str, attempts: int, next_attempt_at: datetime) -> bool:
+    """Logos is about to start it by itself; False when somebody else is, or when it need not be any more."""
+    rows = Sandbox.objects.filter(_free(sandbox_id), attempts=attempts, desired=Desired.RUNNING)
+    idle = rows.filter(state__in=(State.STOPPED, State.FAILED))
+    return bool(idle.update(attempts=attempts + 1, next_attempt_at=next_attempt_at))
+
+
+def rest(sandbox_id: str, used_at: datetime | None, reason: str) -> bool:
+    """It need not run any more, unless somebody has wanted it since ``used_at``."""
+    rows = Sandbox.objects.filter(_free(sandbox_id), used_at=used_at).exclude(state=State.RUNNING)
+    return bool(rows.update(desired=Desired.STOPPED, reason=reason[:500], attempts=0, next_attempt_at=None))
+
+
+def is_steady(sandbox_id: str) -> None:
+    """It has run for a while: what went wrong before is over."""
+    Sandbox.objects.filter(pk=sandbox_id, state=State.RUNNING).update(attempts=0, next_attempt_at=None)
+
+
+def give_claim_back(sandbox_id: str) -> None:
+    """This process claimed it and changed nothing."""
+    Sandbox.objects.filter(pk=sandbox_id, claimed_by=process_name()).update(claimed_until=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +282,10 @@ def recorded(agent_id: str) -> Recorded | None:
     return Recorded(row.pk, row.driver, row.driver_state, row.number, row.state, is_deleted, has_files, has_run)
 
 
-def lost(sandbox_id: str, driver_state: dict[str, Any]) -> None:
-    """It ended by itself; nothing changes if it was started anew in the meantime."""
-    Sandbox.objects.filter(pk=sandbox_id, state=State.RUNNING, driver_state=driver_state).update(
-        state=State.STOPPED, reason="The sandbox ended by itself."
-    )
+def lost(sandbox_id: str, driver_state: dict[str, Any], reason: str = "The sandbox ended by itself.") -> bool:
+    """It ended unasked; False when it was started anew, stopped, or noted as lost in the meantime."""
+    rows = Sandbox.objects.filter(pk=sandbox_id, state=State.RUNNING, driver_state=driver_state, claimed_until=None)
+    began = rows.values_list("boot_id", flat=True).first() or boot_id()
+    if began != boot_id():
+        return bool(rows.update(state=State.STOPPED, reason="The machine was started anew."))
+    return bool(rows.update(state=State.STOPPED, reason=reason, crashes=F("crashes") + 1))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from agents.errors import LogosError
-from sandboxes import drivers, records
+from sandboxes import drivers, records, tasks
 from sandboxes.driver import Attachment, SandboxError
 from sandboxes.hermes import gateway
 from sandboxes.hermes.client import HermesClient
@@ -146,7 +146,8 @@ class Residents:
             await resident.attachment.wait_gone()
         resident.gone.set()
         self._lanes.forget(resident.running.sandbox_id)
-        await self._db(records.lost, resident.running.sandbox_id, dict(resident.running.driver_state))
+        if await self._db(records.lost, resident.running.sandbox_id, dict(resident.running.driver_state)):
+            await self._db(tasks.tend_later, agent_id)
 
     async def _leave(self, agent_id: str) -> None:
         resident = self._by_agent.pop(agent_id, None)

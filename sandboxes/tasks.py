@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django_q.tasks import async_task
 
 from agents.errors import LogosError
-from sandboxes import copying, drivers, lifecycle, records, removal
+from sandboxes import copying, drivers, lifecycle, reconciling, records, removal
 from sandboxes.models import State
 
 logger = logging.getLogger(__name__)
@@ -35,14 +35,14 @@ def provision(agent_id: str) -> str:
     return running.sandbox_id
 
 
-async def _prepare(agent_id: str) -> lifecycle.Running:
+async def _prepare(agent_id: str, *, if_desired: bool = False) -> lifecycle.Running:
     told: list[asyncio.Task[None]] = []
 
     def tell(sentence: str) -> None:
         told.append(asyncio.ensure_future(lifecycle.in_thread(records.note_progress, agent_id, sentence)))
 
     try:
-        return await lifecycle.ensure_running(agent_id, tell)
+        return await lifecycle.ensure_running(agent_id, tell, if_desired=if_desired)
     finally:
         await asyncio.gather(*told, return_exceptions=True)
 
@@ -120,6 +120,35 @@ def _remove(known: records.Recorded) -> str:
     records.files_removed(known.sandbox_id)
     logger.info("The files of %s are removed", known.sandbox_id)
     return "The files are removed." if was_there else "There were no files."
+
+
+def tend_later(agent_id: str) -> None:
+    """Ask for the agent's sandbox to be brought to what it should be, soon; returns at once."""
+    async_task("sandboxes.tasks.tend", agent_id, group=agent_id, save=False)
+
+
+def tend(agent_id: str) -> str:
+    """Bring one agent's sandbox to what it should be."""
+    return reconciling.reconcile(agent_id)
+
+
+def reconcile_later() -> None:
+    """Ask for all sandboxes to be brought to what they should be, soon; returns at once."""
+    async_task("sandboxes.tasks.reconcile", group="sandboxes", save=False)
+
+
+def reconcile() -> str:
+    """Every minute: bring all sandboxes to what they should be, and end what nobody knows."""
+    return "; ".join(filter(None, (reconciling.reconcile(), reconciling.sweep())))
+
+
+def start_again(agent_id: str) -> str:
+    """Start the agent's sandbox, unless somebody has stopped it meanwhile. The row says why when it fails."""
+    try:
+        return async_to_sync(_prepare)(agent_id, if_desired=True).sandbox_id
+    except LogosError as error:
+        logger.warning("The sandbox of %s was not started again: %s", agent_id, error.message)
+        return error.message
 
 
 def stop_later(agent_id: str) -> None:

@@ -26,6 +26,7 @@ from sandboxes.driver import (
     SandboxError,
     SandboxHandle,
     SandboxSpec,
+    Survivor,
 )
 
 Service = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -88,6 +89,7 @@ def _listen(port: int) -> socket.socket:
 class FakeDriver(SandboxDriver):
     name = "fake"
     isolates: frozenset[str] = frozenset()
+    age_s = 3600.0
 
     def __init__(self, services: Mapping[int, Service] | None = None) -> None:
         self.services: dict[int, Service] = dict(services or {})
@@ -121,6 +123,10 @@ class FakeDriver(SandboxDriver):
     async def find(self, root: Path) -> SandboxHandle | None:
         found = [sandbox for sandbox in _running.values() if sandbox.spec.root == root]
         return SandboxHandle(state={"number": found[0].number}) if found else None
+
+    async def survivors(self, agents: Path) -> list[Survivor]:
+        ours = [sandbox for sandbox in _running.values() if sandbox.spec.root.parent == agents]
+        return [Survivor(box.spec.root.name, {"number": box.number}, self.age_s) for box in ours]
 
     async def doctor(self) -> list[Check]:
         return [Check("isolation", False, "the fake driver isolates nothing; it is for tests", mandatory=False)]

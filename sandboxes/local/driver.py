@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandboxes.driver import Check, SandboxDriver, SandboxError, SandboxHandle, SandboxSpec
-from sandboxes.local import attachment, doctor, machine, prepare, processes, tree
-from sandboxes.local.keeper import STATE_NAME
+from sandboxes.driver import Check, SandboxDriver, SandboxError, SandboxHandle, SandboxSpec, Survivor
+from sandboxes.local import attachment, doctor, machine, prepare, processes, survivors, tree
 from sandboxes.local.starting import start_keeper
 
 GRACE_S = 5.0  # what runs inside has this long to end by itself when asked
@@ -64,10 +62,13 @@ class LocalDriver(SandboxDriver):
         return bool(state.get("engine") == str(tree.engine_directory(root)))
 
     async def find(self, root: Path) -> SandboxHandle | None:
-        state = _written_state(tree.engine_directory(root))
+        state = survivors.written_state(tree.engine_directory(root))
         if state is None or not self.is_of(state, root) or await self.poll(state) is not None:
             return None
         return SandboxHandle(state=state, layers=tuple(state["layers"]))
+
+    async def survivors(self, agents: Path) -> list[Survivor]:
+        return await asyncio.to_thread(survivors.below, agents)
 
     async def doctor(self) -> list[Check]:
         return await doctor.examine(self)
@@ -102,18 +103,9 @@ def _check_user(spec: SandboxSpec) -> None:
         )
 
 
-def _written_state(engine: Path) -> dict[str, Any] | None:
-    """What the last keeper wrote of itself; None if it wrote nothing that can be read."""
-    try:
-        state = json.loads((engine / STATE_NAME).read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return state if isinstance(state, dict) and {"keeper", "init", "layers"} <= state.keys() else None
-
-
 async def _end_leftovers(engine: Path) -> None:
     """After a keeper was killed, its sandbox may need another moment; two must never share a home."""
-    if state := _written_state(engine):
+    if state := survivors.written_state(engine):
         await _end(state["init"])
 
 

@@ -28,7 +28,8 @@ MESSAGES_PER_TURN = 32  # read from one client before the others have their turn
 
 
 def main() -> None:
-    """Arguments: the descriptor of the plan (JSON, see ``launch.Plan``), the descriptor of the starter's socket."""
+    """Arguments: the descriptor of the plan (JSON, see ``launch.Plan``), the descriptor of the starter's socket, and
+    the engine directory, so that a list of processes tells whose keeper this is."""
     with os.fdopen(int(sys.argv[1]), "rb") as file:
         file.seek(0)
         plan: launch.Plan = json.load(file)

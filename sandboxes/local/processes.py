@@ -41,6 +41,12 @@ def is_running(known: dict[str, Any]) -> bool:
     return found is not None and found[0] not in "ZX" and found[1] == known["started"] and boot_id() == known["boot"]
 
 
+def age_s(known: dict[str, Any]) -> float:
+    """How long ago the process started."""
+    with open("/proc/uptime") as file:
+        return float(file.read().split()[0]) - known["started"] / os.sysconf("SC_CLK_TCK")
+
+
 def open_pidfd(known: dict[str, Any]) -> int | None:
     """A descriptor that becomes readable when the process ends; None if it already has."""
     try:

@@ -66,7 +66,7 @@ def _spawn(spec: SandboxSpec, lock: int, bubblewrap: Bubblewrap, starter: socket
         plan_descriptor = data.add(json.dumps(plan).encode())
         with _log_file(engine) as log:
             return subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _START, str(plan_descriptor), str(starter.fileno())],
+                [sys.executable, "-I", "-S", "-c", _START, str(plan_descriptor), str(starter.fileno()), str(engine)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +26,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was asked of the sandboxes, in order."""
     asked: list[str] = []
 
-    async def ensure_running(agent_id: str, progress: Callable[[str], None] = print) -> Any:
+    async def ensure_running(agent_id: str, *rest: Any, **options: Any) -> Any:
         asked.append(f"start {agent_id}")
         return SimpleNamespace(sandbox_id="sbx_1")
 

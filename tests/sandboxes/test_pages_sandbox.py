@@ -110,7 +110,7 @@ def test_the_site_may_wish_that_nothing_is_prepared(
 def test_what_is_being_done_is_told_while_it_is_done(atlas: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
 
-    async def start(agent_id: str, progress: Callable[[str], None]) -> Running:
+    async def start(agent_id: str, progress: Callable[[str], None], **options: Any) -> Running:
         wanted = await lifecycle.in_thread(records.wanted, agent_id)
         await lifecycle.in_thread(records.claim, wanted.sandbox_id, State.STARTING)
         progress("Preparing the sandbox")
@@ -132,7 +132,7 @@ def test_what_is_being_done_is_told_while_it_is_done(atlas: Agent, monkeypatch: 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_preparation_that_fails_says_why(atlas: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*rest: Any) -> Running:
+    async def fail(*rest: Any, **options: Any) -> Running:
         raise LogosError("The agent runtime is not installed.", reason="sandbox_unavailable")
 
     monkeypatch.setattr(lifecycle, "ensure_running", fail)
