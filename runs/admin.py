@@ -9,13 +9,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from agents import permissions
+from agents import acting, permissions
 from agents.admin.agents import AgentAdmin
 from agents.admin_acting import bulk, who
 from agents.admin_base import RecordAdmin, link, pretty
 from agents.admin_filters import TypedFilter, VisibleRelatedFilter
 from agents.admin_panels import SHOWN, Panel, row_link, rows_link
-from runs import approvals, dispatch, exporting
+from runs import approvals, dispatch, exporting, withheld
 from runs.models import Approval, Conversation, EngineBeat, Message, Run, RunEvent
 from runs.templatetags.run_format import ago, duration, money, pill
 from sandboxes.admin import CALLS_OF_RUN
@@ -195,7 +195,7 @@ class RunAdmin(RecordAdmin):
 
     @admin.display(description="stamp")
     def stamp_shown(self, run: Run) -> SafeString:
-        return pretty(run.stamp)
+        return pretty(withheld.told(acting.actor(), run.stamp))
 
 
 @admin.register(RunEvent)

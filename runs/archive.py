@@ -8,6 +8,7 @@ from typing import Any
 from agents.exporting import Part, Rows, values
 from agents.models import User
 from runs.models import Approval, Conversation, Message, Run, RunEvent
+from runs.withheld import Reader
 
 
 def _conversations(person: User) -> Rows:
@@ -27,7 +28,9 @@ def _figures(person: User) -> Rows:
 
 
 def _stamps(person: User) -> Rows:
-    return values(Run.objects.filter(conversation__owner=person).order_by("pk"), "id", "stamp", "error_message")
+    reader = Reader(person)
+    for row in values(Run.objects.filter(conversation__owner=person).order_by("pk"), "id", "stamp", "error_message"):
+        yield {**row, "stamp": reader.stamp(row["stamp"])}
 
 
 def _events(person: User) -> Iterator[dict[str, Any]]:

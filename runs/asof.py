@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.models import User
 from agents.past.asof import NOT_OPEN, Composed, composed
+from runs import withheld
 from runs.models import Run
 
 
@@ -21,9 +22,9 @@ class Dimension:
 
 
 def dimensions(user: User, run: Run) -> list[Dimension]:
-    """The five dimensions of a run that ``user`` may see. What the STAMP recorded is part of the run; what the rows
-    were is told only to those who may read their past."""
-    stamp, was = run.stamp, composed(user, run.agent_id, run.created_at) or Composed()
+    """The five dimensions of a run that ``user`` may see. What the STAMP recorded is told as everywhere
+    (``runs.withheld``); what the rows were only to those who may read their past."""
+    stamp, was = withheld.told(user, run.stamp), composed(user, run.agent_id, run.created_at) or Composed()
     soul, model = stamp.get("soul") or {}, stamp.get("model") or {}
     runtime, rules = stamp.get("runtime") or {}, stamp.get("permissions") or {}
     tools, hosts = (stamp.get("tools") or {}).get("toolsets") or [], rules.get("hosts") or []
@@ -62,7 +63,7 @@ def _soul(name: str, revision: int) -> str:
 
 
 def _model(provider: str, model: str) -> str:
-    return f"{model} of {provider}"
+    return f"{model} of {provider}" if provider else model
 
 
 def _list(names: Any) -> str:

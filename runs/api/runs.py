@@ -11,7 +11,7 @@ from ninja import Field, Query, Router, Schema
 from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import PageQuery, Text, page
-from runs import dispatch
+from runs import dispatch, withheld
 from runs.api.conversations import accepted
 from runs.api.shapes import Accepted, EventOut, EventPage, RunOut, RunPage, RunWithStamp
 from runs.models import Run, RunEvent, Status
@@ -73,7 +73,10 @@ def list_runs(request: HttpRequest, query: Query[RunQuery]) -> dict:
 @router.get("/{run_id}", response=RunWithStamp, operation_id="get_run", summary="Read a run")
 def get_run(request: HttpRequest, run_id: Text) -> Run:
     """One run with its STAMP: what it was asked, how it ended, what it used."""
-    return permissions.fetch(asker(request), "run.view", rows().defer(None), pk=run_id)
+    user = asker(request)
+    run = permissions.fetch(user, "run.view", rows().defer(None), pk=run_id)
+    run.stamp = withheld.told(user, run.stamp)
+    return run
 
 
 @router.get(

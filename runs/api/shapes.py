@@ -124,7 +124,9 @@ class RunOut(Schema):
 class RunWithStamp(RunOut):
     """A run with the STAMP that was frozen when it started."""
 
-    stamp: dict[str, Any]
+    stamp: dict[str, Any] = Field(
+        description="Without the names of souls, models, hosts and secrets you may not see: `withheld` says which."
+    )
 
     model_config = {"json_schema_extra": {"example": {**RUN_EXAMPLE, "stamp": STAMP_EXAMPLE}}}
 

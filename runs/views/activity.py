@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 from agents import permissions
 from agents.models import Agent, User
 from agents.views.access import person, signed_in
-from runs import events, rendering, words
+from runs import events, rendering, withheld, words
 from runs.models import Run, Status
 from runs.rendering import RunFigures, RunRef
 from runs.timeline import Timeline, Tool
@@ -180,7 +180,7 @@ def _frame(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
         "title": run.message.text.split("\n", 1)[0][:117],
         "asked_by": parts.name_of(run.actor),
         "tab": tab,
-        "stamp": parts.stamp_chips(run.stamp),
+        "stamp": parts.stamp_chips(withheld.told(user, run.stamp)),
         "is_scripted": RunRef.of(run).is_scripted,
         "active_run": run if may_cancel else None,
         "may_approve": may_cancel,

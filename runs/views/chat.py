@@ -17,7 +17,7 @@ from agents import capabilities, permissions
 from agents.errors import Conflict, LogosError
 from agents.models import Agent, User
 from agents.views.access import is_htmx, leave_to, person, signed_in
-from runs import composing, dispatch
+from runs import composing, dispatch, withheld
 from runs.models import ACTIVE, Conversation, Run
 from runs.views import parts
 from sandboxes.models import Sandbox
@@ -129,6 +129,7 @@ def _page(request: HttpRequest, agent: Agent, talk: Conversation | None) -> dict
     route = parts.route_for(agent)
     may_write = talk is None or bool(permissions.allows(user, "conversation.write", talk))
     target = ["runs:chat-send", talk.pk] if talk else ["runs:chat-new-send", agent.pk]
+    stamp = withheld.told(user, _stamp(agent, route is not None))
     return {
         "agent": agent,
         "conversation": talk,
@@ -138,8 +139,8 @@ def _page(request: HttpRequest, agent: Agent, talk: Conversation | None) -> dict
         "active_run": active if may_write else None,
         "threads": parts.threads(user),
         "sandbox": Sandbox.objects.filter(agent=agent).first(),
-        "stamp": parts.stamp_chips(_stamp(agent, route is not None)),
-        "model": route.model if route else "no model yet",
+        "stamp": parts.stamp_chips(stamp),
+        "model": stamp["model"]["model"] if "model" in stamp else "no model yet",
         "is_scripted": route is not None and route.is_rehearsal,
         "run_count": talk.runs.count() if talk else 0,
         "may_write": may_write and agent.is_in_use,
@@ -180,7 +181,11 @@ def _why_not(agent: Agent) -> str:
 
 
 def _stamp(agent: Agent, has_route: bool) -> dict[str, Any]:
-    return composing.compose(agent) if has_route else {"soul": {"name": agent.soul.name}}
+    return composing.compose(agent) if has_route else _without_model(agent)
+
+
+def _without_model(agent: Agent) -> dict[str, Any]:
+    return {"agent_id": agent.pk, "soul": {"id": agent.soul_id, "name": agent.soul.name}}
 
 
 def _new_key() -> str:

@@ -12,6 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from agents import permissions
+from agents.composed import HIDDEN_MODEL, hide
 from agents.models import Agent, ModelRoute, User
 from agents.routes import default_route
 from runs import events, rendering, words
@@ -96,7 +97,7 @@ def stamp_chips(stamp: dict[str, Any]) -> list[dict[str, str]]:
         ("Soul", f"{soul.get('name', '')}, revision {soul.get('revision', '?')}", ""),
         ("Tools", ", ".join((stamp.get("tools") or {}).get("toolsets") or []) or "none", ""),
         ("Agent runtime", f"{runtime.get('name', '')} {runtime.get('version', '')}".strip(), ""),
-        ("Model", str(model.get("model", "")), f"{model.get('model', '')} of {model.get('provider', '')}"),
+        ("Model", str(model.get("model", "")), " of ".join(filter(None, (model.get("model"), model.get("provider"))))),
         ("Permissions", f"{rules.get('driver', '')} sandbox, {', '.join(hosts) or 'no hosts'}", ""),
     )
     return [{"letter": name[0], "name": name, "value": value, "more": more} for name, value, more in values]
@@ -115,11 +116,12 @@ def usable_agents(user: User) -> dict[str, Any]:
     agents = found[:SHOWN_AGENTS]
     # Not as part of the query above: the database would look for runs of every agent before it sorts them.
     working = set(Run.objects.active().filter(agent__in=agents).values_list("agent_id", flat=True))
+    hide(user, agents)
     fallback = default_route() if any(agent.route_id is None for agent in agents) else None
     for agent in agents:
         route = agent.route or fallback
         agent.is_working = agent.pk in working
-        agent.model_name = route.model if route else "no model yet"
+        agent.model_name = HIDDEN_MODEL if agent.hides_route else route.model if route else "no model yet"
     return {"agents": agents, "has_more_agents": len(found) > SHOWN_AGENTS}
 
 

@@ -74,7 +74,7 @@ def test_home_takes_few_queries(
         finished(alice, atlas)
     client = browser(alice)
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         client.get("/")
 
 

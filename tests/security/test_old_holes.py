@@ -27,6 +27,7 @@ from logos_site.env import REGISTRY
 from logos_site.up import first_link
 from runs import approvals
 from runs.models import Approval, ApprovalState, Run
+from sandboxes import lifecycle
 from sandboxes.hermes.configuration import HermesConfig, fixed_files, live_files
 from sandboxes.hermes.runtime import Runtime
 from sandboxes.hermes.spec import sandbox_spec
@@ -135,6 +136,12 @@ def test_hole_05_nobody_grants_themselves_anything_and_no_session_id_of_theirs_c
 def test_hole_06_no_viewer_starts_a_process_on_the_host(rows: Rows, monkeypatch: Any) -> None:
     started: list[Any] = []
     monkeypatch.setattr(subprocess.Popen, "__init__", lambda self, *args, **rest: started.append(args))
+    for name in ("ensure_running", "stop"):  # whatever driver would be asked
+
+        async def asked(*args: Any, _name: str = name, **rest: Any) -> None:
+            started.append(_name)
+
+        monkeypatch.setattr(lifecycle, name, asked)
     Agent.objects.filter(pk=rows[Agent].pk).update(visibility="shared")
     bait = {**body(rows), "deploy_mode": "docker", "image": "evil", "command": "touch /evil", "args": ["-x"]}
     program = Program(person("vera", Role.VIEWER))
@@ -156,6 +163,10 @@ def test_hole_07_no_user_changes_the_default_model_or_sees_what_others_do(rows: 
     for path in ("routes", f"routes/{route.pk}", f"routes/{rows[ModelRoute].pk}"):
         for method in ("POST", "PUT", "PATCH", "DELETE"):
             assert program(method, path, {"is_default": True, "model": "evil"}).status_code in (403, 404, 405, 422)
+    whole = {"context_length": 4096}
+    for each in (route, rows[ModelRoute]):
+        assert program("PATCH", f"routes/{each.pk}", whole | {"version": each.version}).status_code == 404
+        assert program("POST", f"routes/{each.pk}/default").status_code == 404
     assert {row.pk: (row.is_default, row.model) for row in ModelRoute.objects.all()} == before
     assert program.get("runs")["items"] == []
     assert "777" not in browser_of(mallory).get("/").content.decode()
@@ -183,6 +194,9 @@ def test_hole_08_only_whose_run_it_is_decides_and_only_in_time(rows: Rows) -> No
 
 def test_hole_09_no_run_is_read_or_cloned_by_its_id_alone(rows: Rows) -> None:
     run, count = rows[Run].pk, Run.objects.count()
+    Agent.objects.filter(pk=rows[Agent].pk).update(
+        visibility="shared"
+    )  # they may talk to it, and not read what she did
     for who in (person("mallory-9"), person("otto-9", Role.OPERATOR)):
         program = Program(who)
         for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/clone"), ("POST", "/cancel")):
