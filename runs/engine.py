@@ -25,6 +25,7 @@ from runs.shared import Tools
 from runs.threads import DatabaseThreads
 from sandboxes import lifecycle, reconciling, records, tasks
 from sandboxes.claimants import process_name
+from sandboxes.driver import LimitNotice
 from sandboxes.inference import rows
 from sandboxes.inference.calls import CallRecord
 from sandboxes.inference.lanes import Lanes
@@ -56,7 +57,9 @@ class Engine:
         self.meter = Meter(self._meter)
         self.router = Router(self.lanes, self.meter)
         self.writer = Writer(self._store, shared_hub)
-        self.residents = Residents(PassedListeners(drain_s=1), self.lanes, self.router.for_sandbox, self._threads.run)
+        self.residents = Residents(
+            PassedListeners(drain_s=1), self.lanes, self.router.for_sandbox, self._threads.run, self._limit_noticed
+        )
         self.tools = Tools(self.residents, self.lanes, self.writer, shared_hub, self._threads.run)
         self._runs: dict[str, Execution] = {}
         self._asked_again: dict[str, float] = {}
@@ -97,6 +100,12 @@ class Engine:
         await asyncio.to_thread(self._threads.close)
         await asyncio.to_thread(self._pen.close)
         logger.info("The engine has stopped")
+
+    def _limit_noticed(self, agent_id: str, notice: LimitNotice) -> None:
+        """The runs that go on in a sandbox record what was done about its limits."""
+        for run in self._runs.values():
+            if run.job.agent_id == agent_id:
+                run.recorder.emit("note", {"text": f"The sandbox: {notice.sentence}"})
 
     def _ring(self, run_id: str) -> None:
         """Something happened to this run. May be called from any thread."""

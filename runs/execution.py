@@ -128,7 +128,10 @@ class Execution:
             self.resident.running.sandbox_id, self.job.run_id, self.job.target, self.sink
         )
         await self._start_runtime(self.resident, self.lease)
-        self.recorder.emit("run.started", {"fingerprint": self.job.fingerprint, "attempt": self.job.attempt})
+        # Which walls stood around this run: the sandbox may have others by the time somebody asks.
+        layers = list(self.resident.running.layers)
+        started = {"fingerprint": self.job.fingerprint, "attempt": self.job.attempt, "layers": layers}
+        self.recorder.emit("run.started", started)
         return await self._follow(self.resident)
 
     async def _start_runtime(self, resident: Resident, lease: Lease) -> None:

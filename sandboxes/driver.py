@@ -33,14 +33,27 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one sandbox may use. Sizes in MiB; ``memory_mb`` is per process until cgroups arrive (issue 4)."""
+    """What one sandbox may use, with all that runs in it. Sizes in MiB. ``cpu_percent``: 100 is one processor, 0 no
+    bound; ``disk_mb``: its writable mounts together, 0 no bound; ``file_mb``: the largest single file."""
 
-    memory_mb: int = 2048
+    memory_mb: int = 4096
+    cpu_percent: int = 150
     processes: int = 400
+    disk_mb: int = 10_240
     open_files: int = 4096
     file_mb: int = 1024
     tmp_mb: int = 512
     shm_mb: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class LimitNotice:
+    """A limit was reached (``is_over``), or what was over it is below it again; ``sentence`` says what was done."""
+
+    limit: str
+    sentence: str
+    is_over: bool = True
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,14 @@ class Attachment(abc.ABC):
     @abc.abstractmethod
     async def wait_gone(self) -> None:
         """Return when the sandbox has ended."""
+
+    async def notices(self) -> AsyncIterator[LimitNotice]:
+        """What was noticed about its limits: first the last word on each that was reached before, then whatever
+        happens, until it is gone. A driver that enforces none tells none."""
+        nothing: tuple[LimitNotice, ...] = ()
+        await self.wait_gone()
+        for notice in nothing:
+            yield notice
 
     @abc.abstractmethod
     async def close(self) -> None:

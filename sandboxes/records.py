@@ -288,4 +288,4 @@ def lost(sandbox_id: str, driver_state: dict[str, Any], reason: str = "The sandb
     began = rows.values_list("boot_id", flat=True).first() or boot_id()
     if began != boot_id():
         return bool(rows.update(state=State.STOPPED, reason="The machine was started anew."))
-    return bool(rows.update(state=State.STOPPED, reason=reason, crashes=F("crashes") + 1))
+    return bool(rows.update(state=State.STOPPED, reason=reason[:500], crashes=F("crashes") + 1))

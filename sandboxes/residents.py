@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from agents.errors import LogosError
 from sandboxes import drivers, records, tasks
-from sandboxes.driver import Attachment, SandboxError
+from sandboxes.driver import Attachment, LimitNotice, SandboxError
 from sandboxes.hermes import gateway
 from sandboxes.hermes.client import HermesClient
 from sandboxes.hermes.configuration import ROUTER_PORT
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 # How often a run that needs the sandbox started anew looks whether the others have ended.
 OTHERS_S = 0.3
+# A sandbox that ends this soon after one of its limits was reached ended because of it.
+JUST_NOW_S = 10.0
 
 
 class Resident:
@@ -35,13 +38,23 @@ class Resident:
     def __init__(self, running: Running, attachment: Attachment, client: HermesClient) -> None:
         self.running, self.attachment, self.client = running, attachment, client
         self.gone = asyncio.Event()
+        self.since = time.time()
+        self.last_notice: LimitNotice | None = None
 
 
 class Residents:
     """Every sandbox of this engine, by agent. Used on one event loop."""
 
-    def __init__(self, listeners: PassedListeners, lanes: Lanes, app_for: Callable[[str], Any], db: Db) -> None:
+    def __init__(
+        self,
+        listeners: PassedListeners,
+        lanes: Lanes,
+        app_for: Callable[[str], Any],
+        db: Db,
+        noticed: Callable[[str, LimitNotice], None] = lambda agent_id, notice: None,
+    ) -> None:
         self._listeners, self._lanes, self._app_for, self._db = listeners, lanes, app_for, db
+        self._noticed = noticed
         self._by_agent: dict[str, Resident] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._watchers: set[asyncio.Task[None]] = set()
@@ -133,6 +146,7 @@ class Residents:
         client = await gateway.client_for(attachment, running.api_key).__aenter__()
         resident = self._by_agent[agent_id] = Resident(running, attachment, client)
         self._in_background(self._watch(agent_id, resident), f"watch {running.sandbox_id}")
+        self._in_background(self._heed_limits(agent_id, resident), f"limits of {running.sandbox_id}")
         return resident
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -146,8 +160,22 @@ class Residents:
             await resident.attachment.wait_gone()
         resident.gone.set()
         self._lanes.forget(resident.running.sandbox_id)
-        if await self._db(records.lost, resident.running.sandbox_id, dict(resident.running.driver_state)):
+        last = resident.last_notice
+        is_why = last and last.is_over and time.time() - last.at < JUST_NOW_S
+        reason = f"The sandbox ended by itself.{f' {last.sentence}' if last and is_why else ''}"
+        if await self._db(records.lost, resident.running.sandbox_id, dict(resident.running.driver_state), reason):
             await self._db(tasks.tend_later, agent_id)
+
+    async def _heed_limits(self, agent_id: str, resident: Resident) -> None:
+        """A limit that is reached is told to the people: on the sandbox, and in the runs that go on in it."""
+        with contextlib.suppress(SandboxError):
+            async for notice in resident.attachment.notices():
+                resident.last_notice = notice
+                logger.warning("A limit of the sandbox %s: %s", resident.running.sandbox_id, notice.sentence)
+                reason = notice.sentence if notice.is_over else ""
+                await self._db(records.note_reason, resident.running.sandbox_id, reason)
+                if notice.at >= resident.since:
+                    self._noticed(agent_id, notice)
 
     async def _leave(self, agent_id: str) -> None:
         resident = self._by_agent.pop(agent_id, None)

@@ -7,11 +7,11 @@ import errno
 import itertools
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sandboxes.driver import Attachment, Execution, SandboxError
+from sandboxes.driver import Attachment, Execution, LimitNotice, SandboxError
 from sandboxes.local import wire
 from sandboxes.local.keeper import SOCKET_NAME
 
@@ -87,6 +87,7 @@ class LocalAttachment(Attachment):
         self._hello = self._expect("hello", 0)
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._is_open = True
+        self._noticed: asyncio.Queue[LimitNotice | None] = asyncio.Queue()
         self._loop.add_reader(connection, self._read)
 
     async def hello(self) -> dict[str, Any]:
@@ -145,6 +146,12 @@ class LocalAttachment(Attachment):
     async def wait_gone(self) -> None:
         await asyncio.shield(self._gone)
 
+    async def notices(self) -> AsyncIterator[LimitNotice]:
+        for known in (await self.hello()).get("limits", ()):
+            yield _notice(known)
+        while (notice := await self._noticed.get()) is not None:
+            yield notice
+
     async def close(self) -> None:
         self._disconnect(gone=False)
 
@@ -201,6 +208,9 @@ class LocalAttachment(Attachment):
             if message is None:
                 self._disconnect(gone=True)
                 return
+            if message.get("op") == "limit":
+                self._noticed.put_nowait(_notice(message))
+                continue
             waiting = self._waiting.pop((message.get("op", ""), message.get("id", 0)), None)
             if waiting is not None and not waiting.done():
                 waiting.set_result((message, descriptors))
@@ -219,12 +229,17 @@ class LocalAttachment(Attachment):
             if not waiting.done():
                 waiting.set_exception(disconnected())
         self._waiting.clear()
+        self._noticed.put_nowait(None)
         if not self._gone.done():
             if gone:
                 self._gone.set_result(None)
             else:
                 self._gone.set_exception(disconnected("this attachment was closed"))
                 self._gone.exception()
+
+
+def _notice(message: Mapping[str, Any]) -> LimitNotice:
+    return LimitNotice(message["limit"], message["sentence"], bool(message["over"]), float(message["at"]))
 
 
 async def _descriptors_of(answer: asyncio.Future[tuple[dict[str, Any], list[int]]]) -> tuple[dict[str, Any], list[int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sandboxes.driver import Check, SandboxDriver, SandboxError, SandboxHandle, SandboxSpec, Survivor
-from sandboxes.local import attachment, doctor, machine, prepare, processes, survivors, tree
+from sandboxes.local import attachment, doctor, groups, machine, prepare, processes, survivors, tree
 from sandboxes.local.starting import start_keeper
 
 GRACE_S = 5.0  # what runs inside has this long to end by itself when asked
@@ -25,6 +25,9 @@ class LocalDriver(SandboxDriver):
     isolates = frozenset({"filesystem", "network", "process", "credentials"})
     keeps_files_on_host = True
 
+    def __init__(self, *, use_groups: bool = True) -> None:
+        self._use_groups = use_groups  # control groups, where this machine offers any
+
     async def start(self, spec: SandboxSpec) -> SandboxHandle:
         bubblewrap = machine.require_all()
         tree.check(spec)
@@ -33,7 +36,7 @@ class LocalDriver(SandboxDriver):
         try:
             await _end_leftovers(tree.engine_directory(spec.root))
             prepare.make_sources(spec)
-            state = await start_keeper(spec, lock, bubblewrap)
+            state = await start_keeper(spec, lock, bubblewrap, self._use_groups)
         finally:
             os.close(lock)  # the keeper has its own copy
         return SandboxHandle(state=state, layers=tuple(state["layers"]))
@@ -50,6 +53,7 @@ class LocalDriver(SandboxDriver):
                 processes.kill(state["keeper"])
         await _end(state["init"])
         await _end(state["keeper"])
+        await asyncio.to_thread(groups.remove, state.get("groups", []))
 
     async def attach(self, state: Mapping[str, Any]) -> attachment.LocalAttachment:
         connection = await attachment.connect(Path(state["engine"]))

@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from sandboxes.local import kernel, launch, processes, wire
+from sandboxes.local import groups, kernel, launch, processes, wire
+from sandboxes.local.guard import Guard
 
 SOCKET_NAME = "keeper.sock"
 STATE_NAME = "state.json"
@@ -49,7 +50,7 @@ def main() -> None:
         wire.Outbox(starter).put({"op": "failed", "words": problem.words[-8000:], "status": problem.status})
         sys.exit(1)
     state = _state(plan, sandbox)
-    keeper = Keeper(sandbox, _listening_socket(), state, plan["lock"])
+    keeper = Keeper(sandbox, _listening_socket(), state, plan)
     if not _hand_over(starter, state):
         keeper.end("the starter gave up")
     starter.close()
@@ -72,6 +73,7 @@ def _state(plan: launch.Plan, sandbox: launch.Sandbox) -> dict[str, Any]:
         "keeper": processes.identity(os.getpid()),
         "init": processes.identity(sandbox.init),
         "layers": sandbox.layers,
+        "groups": [str(group.directory) for group in sandbox.groups],
     }
     with open(os.open(STATE_NAME, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(state, file)
@@ -114,9 +116,15 @@ class Client:
 
 
 class Keeper:
-    def __init__(self, sandbox: launch.Sandbox, listener: socket.socket, state: dict[str, Any], lock: int) -> None:
+    def __init__(
+        self, sandbox: launch.Sandbox, listener: socket.socket, state: dict[str, Any], plan: launch.Plan
+    ) -> None:
         self._sandbox = sandbox
-        self._lock = lock
+        self._lock = plan["lock"]
+        self._notices, theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._noticed: dict[str, dict[str, Any]] = {}  # the last word on each limit that was reached
+        self._unread = b""
+        self._guard_thread = Guard(sandbox.init, plan["limits"], sandbox.groups, plan["writable"], theirs)
         self._state = state
         self._listener = listener
         self._control = sandbox.control
@@ -130,6 +138,7 @@ class Keeper:
     def serve(self) -> None:
         log("started", init=self._sandbox.init, layers=self._sandbox.layers)
         self._control.setblocking(False)
+        self._guard_thread.start()
         while True:
             for descriptor, events in self._poll():
                 self._attend(descriptor, events)
@@ -141,6 +150,7 @@ class Keeper:
         readable = select.POLLIN
         poller.register(self._sandbox.init_pidfd, readable)
         poller.register(self._listener, readable)
+        poller.register(self._notices, readable)
         if self._sandbox.errors is not None:
             poller.register(self._sandbox.errors, readable)
         poller.register(self._control, readable | (select.POLLOUT if len(self._to_pid1) else 0))
@@ -158,6 +168,8 @@ class Keeper:
             self._accept()
         elif descriptor == self._sandbox.errors:
             self._copy_errors()
+        elif descriptor == self._notices:
+            self._pass_notices_on()
         elif descriptor == self._control.fileno():
             self._attend_pid1()
         elif (client := self._clients.get(descriptor)) is not None:
@@ -174,6 +186,15 @@ class Keeper:
         elif self._sandbox.error_budget > 0:
             self._sandbox.error_budget -= len(data)
             log("pid1", words=data.decode(errors="replace"))
+
+    def _pass_notices_on(self) -> None:
+        """What the guard noticed, to everybody who is connected now; who comes later hears it with the hello."""
+        *lines, self._unread = (self._unread + os.read(self._notices, 64 * 1024)).split(b"\n")
+        for notice in map(json.loads, lines):
+            log("limit", **notice)
+            self._noticed[notice["limit"]] = notice
+            for client in list(self._clients.values()):
+                self._tell(client, {"op": "limit", **notice})
 
     # Clients
 
@@ -192,6 +213,7 @@ class Keeper:
             "op": "hello",
             **{name: self._state[name] for name in ("version", "keeper", "init", "layers")},
             "ports": list(self._sandbox.listeners),
+            "limits": list(self._noticed.values()),
         }
         self._tell(client, hello)
 
@@ -325,6 +347,9 @@ class Keeper:
             self.end(f"PID 1 does not make sense: {type(problem).__name__}: {problem}")
 
     def _route(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        if message["op"] == "guarded":
+            self._guard_thread.runtime = message["pid"]
+            return
         client, client_id = self._asked.pop(message["id"])
         if message["op"] == "exit":
             client.commands.pop(client_id, None)
@@ -344,6 +369,7 @@ class Keeper:
         is_gone = bool(poller.poll(10_000))
         if is_gone:
             launch.reap_all()
+            groups.remove(self._state["groups"])
         log("ended", reason=reason, clean=is_gone)
         try:
             os.unlink(SOCKET_NAME)

@@ -13,10 +13,11 @@ import time
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypedDict
 
-from sandboxes.local import wire
+from sandboxes.local import groups, wire
 
 START_TIMEOUT_S = 20.0  # a cold disk and a busy machine; a warm start takes a twentieth of a second
 _STDERR = 2
+NICE = 5  # without a control group for processor time: the host's own work comes first
 
 # What a namespace is called among the layers; all of these must differ from ours. The cgroup one is a bonus.
 _REQUIRED_NAMESPACES = {"user": "userns", "mnt": "mnt", "pid": "pid", "net": "net", "ipc": "ipc", "uts": "uts"}
@@ -34,6 +35,9 @@ class Plan(TypedDict):
     uid: int | None
     engine: str
     lock: int
+    limits: groups.Wanted
+    use_groups: bool
+    writable: list[str]  # directories of the host that count against its limit on disk
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Sandbox:
     control: socket.socket
     listeners: dict[int, int]  # port -> descriptor
     layers: list[str]
+    groups: list[groups.Group]
     errors: int | None  # what PID 1 writes to its standard error
     error_budget: int = 64 * 1024
 
@@ -66,9 +71,10 @@ def launch(plan: Plan, starter: socket.socket) -> Sandbox:
     os.set_inheritable(inner_info, True)
     options = ["--info-fd", str(inner_info), "--args", str(plan["arguments"])]
     argv = [plan["bwrap"], *options, "--", *plan["command"], str(inner_control.fileno())]
+    made = groups.make(plan["engine"], plan["limits"]) if plan["use_groups"] else []
     bwrap = os.fork()
     if bwrap == 0:
-        _become_bwrap(argv, plan["uid"], inner_errors)
+        _become_bwrap(argv, plan["uid"], inner_errors, made)
     _lead_a_group(bwrap)
     inner_control.close()
     for descriptor in (inner_info, inner_errors, plan["arguments"], *plan["data"]):
@@ -77,12 +83,12 @@ def launch(plan: Plan, starter: socket.socket) -> Sandbox:
         wire.Outbox(control).put(plan["pid1"])
         message, descriptors = _await_ready(control, starter, errors)
         init = _child_pid(info)
-        layers = _layers(message, plan["uid"])
+        layers = [*_layers(message, plan["uid"]), *_limits(made)]
     except Failed as problem:
-        status = _end(bwrap)
+        status = _end(bwrap, made)
         raise Failed(problem.words + _read_all(errors), status) from problem
     except (OSError, ValueError, KeyError) as problem:
-        status = _end(bwrap)
+        status = _end(bwrap, made)
         raise Failed(_read_all(errors) or f"{type(problem).__name__}: {problem}", status) from problem
     os.set_blocking(errors, False)
     ports = plan["pid1"]["listen"]
@@ -93,6 +99,7 @@ def launch(plan: Plan, starter: socket.socket) -> Sandbox:
         control=control,
         listeners=dict(zip(ports, descriptors, strict=True)),
         layers=layers,
+        groups=made,
         errors=errors,
     )
 
@@ -105,7 +112,7 @@ def _lead_a_group(pid: int) -> None:
         pass  # it has done so itself, and may be bubblewrap already
 
 
-def _become_bwrap(argv: list[str], uid: int | None, errors: int) -> NoReturn:
+def _become_bwrap(argv: list[str], uid: int | None, errors: int, made: list[groups.Group]) -> NoReturn:
     try:
         _lead_a_group(os.getpid())
         null = os.open("/dev/null", os.O_RDWR)
@@ -113,6 +120,9 @@ def _become_bwrap(argv: list[str], uid: int | None, errors: int) -> NoReturn:
             os.dup2(source, target)
         os.chdir("/")
         os.umask(0o022)
+        groups.enter(made)
+        if not any("cpu" in group.resources for group in made):
+            os.nice(NICE)
         if uid is not None:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
@@ -163,7 +173,14 @@ def _layers(ready: dict[str, Any], uid: int | None) -> list[str]:
     return [*layers, *ready["layers"], *(["uid"] if uid is not None else [])]
 
 
-def _end(bwrap: int) -> str:
+def _limits(made: list[groups.Group]) -> list[str]:
+    """What limits each resource: a control group, or else something weaker."""
+    found = {"memory": "guard", "processes": "rlimit", "cpu": "nice", "disk": "guard"}
+    found |= {resource: f"cgroup{group.version}" for group in made for resource in group.resources}
+    return [f"{resource}:{by}" for resource, by in found.items()]
+
+
+def _end(bwrap: int, made: list[groups.Group]) -> str:
     """Kill and reap; every process of the sandbox dies with it."""
     try:
         os.killpg(bwrap, 9)
@@ -171,6 +188,7 @@ def _end(bwrap: int) -> str:
         pass
     code = os.waitstatus_to_exitcode(os.waitpid(bwrap, 0)[1])
     reap_all()
+    groups.remove([str(group.directory) for group in made])
     return f"exit {code}" if code >= 0 else f"signal {-code}"
 
 

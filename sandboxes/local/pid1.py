@@ -217,6 +217,9 @@ class Server:
         if exec_id not in self._commands.values():
             os._exit(0)
         self._guarded.add(exec_id)
+        # The keeper's guard spares it: when a limit is reached, what it started goes first.
+        pid = next(pid for pid, known in self._commands.items() if known == exec_id)
+        self._answer({"op": "guarded", "id": exec_id, "pid": pid})
 
     def _reap(self) -> None:
         while True:

@@ -23,12 +23,12 @@ _PROJECT = Path(__file__).resolve().parents[2]
 _START = f"import sys; sys.path.insert(0, {str(_PROJECT)!r}); from sandboxes.local.keeper import main; main()"
 
 
-async def start_keeper(spec: SandboxSpec, lock: int, bubblewrap: Bubblewrap) -> dict[str, Any]:
+async def start_keeper(spec: SandboxSpec, lock: int, bubblewrap: Bubblewrap, use_groups: bool) -> dict[str, Any]:
     """The state that finds the sandbox again. SandboxError, translated, if it does not come up."""
     host, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     host.setblocking(False)
     with host:
-        process = _spawn(spec, lock, bubblewrap, theirs)
+        process = _spawn(spec, lock, bubblewrap, theirs, use_groups)
         try:
             async with asyncio.timeout(REPORT_TIMEOUT_S):
                 report = await _receive(host)
@@ -45,7 +45,9 @@ async def start_keeper(spec: SandboxSpec, lock: int, bubblewrap: Bubblewrap) -> 
         return state
 
 
-def _spawn(spec: SandboxSpec, lock: int, bubblewrap: Bubblewrap, starter: socket.socket) -> subprocess.Popen[bytes]:
+def _spawn(
+    spec: SandboxSpec, lock: int, bubblewrap: Bubblewrap, starter: socket.socket, use_groups: bool
+) -> subprocess.Popen[bytes]:
     engine = tree.engine_directory(spec.root)
     with starter, _data_descriptors() as data:
         arguments = [
@@ -62,6 +64,14 @@ def _spawn(spec: SandboxSpec, lock: int, bubblewrap: Bubblewrap, starter: socket
             "uid": spec.uid,
             "engine": str(engine),
             "lock": lock,
+            "limits": {
+                "memory_mb": spec.limits.memory_mb,
+                "processes": spec.limits.processes,
+                "cpu_percent": spec.limits.cpu_percent,
+                "disk_mb": spec.limits.disk_mb,
+            },
+            "use_groups": use_groups,
+            "writable": [str(mount.source) for mount in spec.mounts if mount.writable],
         }
         plan_descriptor = data.add(json.dumps(plan).encode())
         with _log_file(engine) as log:

@@ -120,7 +120,7 @@ def test_limits_reach_pid_1_in_bytes() -> None:
     limits = bwrap.pid1_configuration(SPEC)["rlimits"]
 
     assert limits["RLIMIT_NPROC"] == 50
-    assert limits["RLIMIT_DATA"] == 2048 << 20
+    assert limits["RLIMIT_DATA"] == 4096 << 20
     assert limits["RLIMIT_CORE"] == 0
 
 

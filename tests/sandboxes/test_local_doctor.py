@@ -157,8 +157,11 @@ def test_what_runs_as_pid_1_needs_nothing_but_python_3_9(module: str) -> None:
     assert {name.split(".")[0] for name in imports_of(module) - ours} <= sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("module", ["keeper", "launch", "processes", "wire", "kernel"])
+KEEPERS = ["keeper", "launch", "processes", "wire", "kernel", "groups", "guard", "usage"]
+
+
+@pytest.mark.parametrize("module", KEEPERS)
 def test_the_keeper_needs_nothing_but_the_standard_library(module: str) -> None:
-    ours = {f"sandboxes.local.{name}" for name in ("keeper", "launch", "processes", "wire", "kernel")}
+    ours = {f"sandboxes.local.{name}" for name in KEEPERS}
 
     assert {name.split(".")[0] for name in imports_of(module) - ours} <= sys.stdlib_module_names

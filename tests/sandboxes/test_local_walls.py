@@ -239,7 +239,7 @@ async def test_limits_are_hard(attempt: Attempt) -> None:
     import resource as r
     print(r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_NPROC)[1], r.getrlimit(r.RLIMIT_DATA)[1] >> 20)
     """
-    assert await attempt(source) == "(0, 0) 400 2048"
+    assert await attempt(source) == "(0, 0) 400 4096"
 
 
 async def test_tmp_is_limited(inside: Inside) -> None:
