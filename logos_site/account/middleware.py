@@ -15,8 +15,10 @@ from logos_site.account import sessions
 
 Answer = Callable[[HttpRequest], HttpResponse]
 
-# Where somebody who still needs a second factor may go: setting it up, and out. The API refuses by itself.
+# Where somebody who still needs a second factor may go: setting it up, and out. The API refuses by itself, all but the
+# pages that describe it.
 OPEN_WITHOUT = ("/account/second-factor/", "/accounts/reauthenticate/", "/accounts/logout/", "/healthz", "/readyz")
+API_PAGES = ("/api/docs", "/api/openapi.json")
 
 
 class SecondFactorGate:
@@ -26,7 +28,8 @@ class SecondFactorGate:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if settings.LOGOS_SECOND_FACTOR_ROLES and not request.path.startswith((*OPEN_WITHOUT, "/api/")):
+        is_api = request.path.startswith("/api/") and request.path not in API_PAGES
+        if settings.LOGOS_SECOND_FACTOR_ROLES and not is_api and not request.path.startswith(OPEN_WITHOUT):
             user = request.user
             if isinstance(user, User) and second_factor.is_missing(user):
                 return leave_to(request, reverse("mfa_index"))

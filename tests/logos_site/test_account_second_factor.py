@@ -122,7 +122,7 @@ def users_need_it(settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("users_need_it")
-@pytest.mark.parametrize("path", ["/", "/runs/", "/account/", "/account/tokens/", "/admin/"])
+@pytest.mark.parametrize("path", ["/", "/runs/", "/account/", "/account/tokens/", "/admin/", "/api/docs"])
 def test_whoever_needs_it_is_sent_to_set_it_up_first(ada: User, path: str) -> None:
     client = signed_in(ada)
 
