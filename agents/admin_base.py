@@ -263,6 +263,11 @@ class SharedAdmin(RowAdmin):
         shares = not is_gone and permissions.allows(request.user, action, obj)
         return ("sharing", "why", *past) if shares else ("why", *past)
 
+    # The lists show the word alone; the choice's whole sentence is for the form.
+    @admin.display(description="visibility", ordering="visibility")
+    def seen_by(self, obj: Any) -> str:
+        return str(obj.visibility)
+
     @admin.display(description="Sharing")
     def sharing(self, obj: Model) -> SafeString:
         return link("runs:share", "Who has access", permissions.noun(type(obj)), obj.pk)

@@ -92,7 +92,7 @@ class AgentAdmin(SharedAdmin):
     page_name = "agents:agent-detail"
     form = AgentForm
     inlines = (*AGENT_PARTS, *AGENT_GRANTS)
-    list_display = ("name", "owner", "soul", "model_name", "visibility", "is_alive", "chat")
+    list_display = ("name", "owner", "soul", "model_name", "seen_by", "is_alive", "chat")
     list_select_related = ("owner", "soul", "route__provider")
     list_filter = (
         "visibility",

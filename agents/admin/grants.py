@@ -38,6 +38,12 @@ class LevelField(forms.ModelChoiceField):
 class GrantForm(forms.ModelForm):
     """One grant, with the rules of ``agents.sharing``."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # In the table the label is the column's heading, which no screen reader ties to the field.
+        for field in self.fields.values():
+            field.widget.attrs.setdefault("aria-label", str(field.label))
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         person, permission = cleaned.get("user"), cleaned.get("permission")

@@ -34,7 +34,7 @@ class PolicyAdmin(SharedAdmin):
 
     form = PolicyForm
     inlines = POLICY_GRANTS
-    list_display = ("name", "owner", "visibility", "host_count", "updated_at")
+    list_display = ("name", "owner", "seen_by", "host_count", "updated_at")
     list_select_related = ("owner",)
     list_filter = ("visibility",)
     search_fields = ("name", "description")

@@ -97,7 +97,7 @@ class ModelRouteAdmin(SharedAdmin):
     inlines = ROUTE_GRANTS
     fields = ("provider", "model", "is_default", "context_length", "price_input", "price_output", "owner", "visibility")
     readonly_fields = ("is_default",)
-    list_display = ("model", "provider", "is_default", "context_length", "price_input", "price_output", "visibility")
+    list_display = ("model", "provider", "is_default", "context_length", "price_input", "price_output", "seen_by")
     list_select_related = ("provider", "owner")
     list_filter = ("is_default", "visibility", ("provider", VisibleRelatedFilter))
     search_fields = ("model", "provider__name")

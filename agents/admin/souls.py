@@ -95,11 +95,15 @@ class SoulAdmin(SharedAdmin):
     inlines = SOUL_GRANTS
     fields = FIELDS
     readonly_fields = ("slug", "revision", "origin")
-    list_display = ("name", "owner", "category", "status", "revision", "visibility", "updated_at")
+    list_display = ("name", "owner", "category", "stage", "revision", "seen_by", "updated_at")
     list_select_related = ("owner",)
     list_filter = ("status", "visibility", ("category", admin.AllValuesFieldListFilter))
     search_fields = ("name", "slug", "description", "tags", "owner__username")
     ordering = ("name", "pk")
+
+    @admin.display(description="status", ordering="status")
+    def stage(self, soul: Soul) -> str:
+        return soul.status
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         rows = super().get_queryset(request)

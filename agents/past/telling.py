@@ -13,7 +13,12 @@ from agents.past.timeline import Entry
 from agents.standing import lowered
 
 DOORS = {"page": "page", "api": "API", "console": "console", "command": "command", "task": "task"}
-_WORDS = {"sitesettings": "site settings", "route": "model route", "approval": "question of a run"}
+_WORDS = {
+    "sitesettings": "site settings",
+    "route": "model route",
+    "approval": "question of a run",
+    "onetimelink": "link",
+}
 _ABOUT_THEMSELVES = frozenset(
     {"signed_in", "signed_out", "sign_in_failed", "sign_in_locked", "session_ended", "password_changed"}
 )
@@ -44,6 +49,8 @@ _OF_IT = {
     "transferred": "gave another owner to",
     "key_replaced": "replaced the key of",
     "key_removed": "removed the key of",
+    "invited": "invited somebody with the",
+    "invitation_withdrawn": "withdrew the",
     "refused": "was refused on",
 }
 _WARNINGS = frozenset({"sign_in_failed", "sign_in_locked", "refused", "token_refused"})

@@ -156,8 +156,16 @@
     if (event.target.closest("#notices .notice")) event.target.closest(".notice").remove();
   });
 
+  // What does not fit is told whole to whoever points at it.
+  document.addEventListener("pointerover", (event) => {
+    const cut = event.target.closest?.(".clip, .what");
+    if (cut && !cut.title && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent.trim();
+  });
+
   // On a phone the tabs of a page are wider than it: the one that is open has to be in sight.
   document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "nearest", block: "nearest" });
+  // A form that came back: to the first field that was refused.
+  if (!document.querySelector("[data-conflict]")) document.querySelector("form [aria-invalid=true]")?.focus();
   setInterval(tick, 1000);
   setInterval(freshen, 20000);
   document.addEventListener("visibilitychange", freshen);

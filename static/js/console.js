@@ -72,5 +72,18 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// What does not fit is told whole to whoever points at it.
+document.addEventListener("pointerover", (event) => {
+  const cut = event.target.closest?.(".nowrap, .head h1 > *");
+  if (cut && !cut.title && cut.scrollWidth > cut.clientWidth) cut.title = cut.textContent.trim();
+});
+
+// Django's script makes the filters of two lists beside each other without a label.
+window.addEventListener("load", () => setTimeout(() => {
+  for (const field of document.querySelectorAll("input[id$=_input]:not([aria-label]), input[id$=_selected_input]:not([aria-label])")) {
+    field.setAttribute("aria-label", field.id.endsWith("_selected_input") ? "Filter what is chosen" : "Filter what there is");
+  }
+}));
+
 themeSwitch();
 chosenRows();
