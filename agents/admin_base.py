@@ -27,6 +27,7 @@ from agents import permissions
 from agents.admin_filters import VisibleRelatedFilter as VisibleRelatedFilter  # others import it from here
 from agents.admin_paging import CappedPaginator
 from agents.admin_panels import Panel
+from agents.admin_versions import WRITTEN_FROM, VersionedForm
 from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
 from agents.past.kinds import may_read
 
@@ -227,7 +228,13 @@ class RowAdmin(NarrowChoices, ConsoleAdmin):
 class SharedAdmin(RowAdmin):
     """A root object that people share: its owner is who made it, and only admins give it to another."""
 
+    form: type[forms.ModelForm] = VersionedForm
     raw_id_fields = ("owner",)
+
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
+        """Which version a form was filled from, for whoever may save it."""
+        shown = [name for name in super().get_fields(request, obj) if name != WRITTEN_FROM]
+        return [*shown, WRITTEN_FROM] if self.has_change_permission(request, obj) else shown
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         fixed = (*super().get_readonly_fields(request, obj), *(self._pages(request, obj) if obj else ()))

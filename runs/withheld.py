@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from agents import permissions
-from agents.catalogue import CATALOGUE
 from agents.composed import HIDDEN_MODEL, HIDDEN_SOUL
 from agents.models import Agent, ModelRoute, Policy, Role, Soul, User
+from agents.reaching import CAPABILITY
 
 HIDDEN_HOSTS = "hosts you may not see"
 
@@ -37,8 +37,7 @@ class Reader:
         if model and not self._sees(ModelRoute, model.get("route_id", ""), agent_id):
             model |= {"route_id": "", "provider": "", "model": HIDDEN_MODEL}
             left_out.append("model")
-        if hosts := self._hidden_hosts(stamp, agent_id):
-            rules["hosts"] = [*(host for host in rules["hosts"] if host not in hosts), HIDDEN_HOSTS]
+        if self._leaves_out_rules(rules, agent_id):
             left_out.append("hosts")
         if rules.get("secrets") and not self._may("agent.edit", agent_id):
             rules["secrets"] = []
@@ -66,20 +65,34 @@ class Reader:
             self._known[key] = permissions.visible(self._user, Agent.objects.filter(pk=agent_id), action).exists()
         return bool(self._known[key])
 
-    def _hidden_hosts(self, stamp: dict[str, Any], agent_id: str) -> set[str]:
-        """Hosts of policies they may not see. Those of policies that are gone are known to who edits the agent."""
-        hosts = set((stamp.get("permissions") or {}).get("hosts") or ())
-        for label in (stamp.get("tools") or {}).get("capabilities") or ():
-            entry = CATALOGUE.get(label.partition("@")[0])
-            hosts -= set(entry.hosts) if entry else set()
-        if not hosts:
-            return set()
-        if (key := ("hosts", agent_id)) not in self._known:
-            rows = Policy.objects.filter(agents=agent_id)
-            seen = list(permissions.visible(self._user, rows))
-            self._known[key] = ({host for policy in seen for host in policy.hosts}, len(seen) == rows.count())
-        shown, sees_all = self._known[key]
-        return set() if sees_all and self._may("agent.edit", agent_id) else hosts - shown
+    def _leaves_out_rules(self, part: dict[str, Any], agent_id: str) -> bool:
+        """Take what stands in policies they may not see out of ``part``; was there any?"""
+        rules, hosts = part.get("rules") or [], part.get("hosts") or []
+        if not rules:  # an older record does not say where a host stands
+            kept, seen = [], hosts if self._may("agent.edit", agent_id) else []
+        else:
+            kept = [rule for rule in rules if self._sees_source(str(rule.get("in", "")), agent_id)]
+            seen = [host for host in hosts if host in summary_of(kept)]
+        if (kept, seen) == (rules, hosts):
+            return False
+        part["hosts"] = seen if seen == hosts else [*seen, HIDDEN_HOSTS]
+        if "rules" in part:
+            part["rules"] = kept
+        return True
+
+    def _sees_source(self, source: str, agent_id: str) -> bool:
+        return source.startswith(CAPABILITY) or self._sees(Policy, source, agent_id)
+
+
+def summary_of(rules: list[dict[str, Any]]) -> set[str]:
+    """The hosts of recorded rules, as a STAMP sums them up."""
+    return {
+        f"{host}:{port}" if port and port != 443 else host
+        for rule in rules
+        if rule.get("effect") != "deny"
+        for host in rule.get("hosts") or ()
+        for port in rule.get("ports") or (0,)
+    }
 
 
 def told(user: User | None, stamp: dict[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from agents.admin.agent_parts import AGENT_PARTS
 from agents.admin.grants import AGENT_GRANTS
 from agents.admin_acting import bulk, who
 from agents.admin_base import SharedAdmin, VisibleRelatedFilter, link
+from agents.admin_versions import VersionedForm
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, User
 from agents.toolsets import TOOLSETS, check_choice
 
 
-class AgentForm(forms.ModelForm):
+class AgentForm(VersionedForm):
     """The rules of ``agents.composition`` as messages beside the fields."""
 
     # Set per request by the admin.

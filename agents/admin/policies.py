@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from django import forms
 from django.contrib import admin
 
 from agents.admin.grants import POLICY_GRANTS
 from agents.admin_base import SharedAdmin
+from agents.admin_versions import VersionedForm
 from agents.models import Policy
 from agents.policies import RuleLines
 
 
-class PolicyForm(forms.ModelForm):
+class PolicyForm(VersionedForm):
     """A policy's rules as lines."""
 
     rules = RuleLines(

@@ -33,7 +33,7 @@ class ToolsetsField(forms.MultipleChoiceField):
 
 
 class SoulForm(forms.ModelForm):
-    """Refuses what cannot be a soul, and a text written from an older revision than the stored one."""
+    """Refuses what cannot be a soul, and what was written from an older version than the stored one."""
 
     # Set per request by the admin.
     asker: User
@@ -55,7 +55,7 @@ class SoulForm(forms.ModelForm):
             # Blanks around the text are the author's; Django would cut them.
             self.fields["text"].strip = False  # type: ignore[attr-defined]
         if self.instance.pk and not self.instance._state.adding:
-            self.fields["written_from"].initial = self.instance.revision
+            self.fields["written_from"].initial = self.instance.version
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -69,8 +69,10 @@ class SoulForm(forms.ModelForm):
                 soul_library.check_status(self.asker, self.instance, cleaned["status"])
             except LogosError as error:
                 self.add_error("status", f"{error.message} {error.action}")
-        if not self.instance._state.adding and cleaned.get("written_from") not in (None, self.instance.revision):
-            self.add_error("text", f"Somebody saved revision {self.instance.revision} in the meantime. Load it first.")
+        if not self.instance._state.adding and cleaned.get("written_from") not in (None, self.instance.version):
+            self.add_error(
+                "text", f"Somebody saved it in the meantime, at revision {self.instance.revision}. Load it first."
+            )
         return cleaned
 
     def parts(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from runs import dispatch, withheld
 from runs.models import Run
 from tests.api_client import Program, end
 from tests.conftest import person
+from tests.rules import rules
 
 HIDDEN = ("Soul-777", "host-777.example", "model-777", "Lab-777", "KEY_777")
 
@@ -29,7 +30,7 @@ def run(bob: User, alice: User, atlas: Agent) -> Run:
     atlas.route = add_route(lab, "model-777", alice)
     atlas.save()
     ModelRoute.objects.filter(pk=atlas.route.pk).update(visibility="private", is_default=False)
-    atlas.policies.set([Policy.objects.create(name="Hosts", owner=alice, hosts=["host-777.example"])])
+    atlas.policies.set([Policy.objects.create(name="Hosts", owner=alice, rules=rules("host-777.example"))])
     agent_secrets.put(alice, atlas, "KEY_777", "a value of some length", always_given=True)
     made = dispatch.start(bob, "hello", agent=atlas).run
     end(made, "Reply.")

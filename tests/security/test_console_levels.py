@@ -10,6 +10,7 @@ from agents.models import Agent, ModelRoute, Policy, Role, Soul, User
 from agents.toolsets import ToolsetLists
 from tests.conftest import person
 from tests.console import Console, complaints
+from tests.rules import rules
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def otto(db: None) -> User:
 @pytest.fixture
 def roots(alice: User, atlas: Agent, soul: Soul, route: ModelRoute, otto: User) -> list[Model]:
     """Alice's, private, with the level edit for Otto."""
-    policy = Policy.objects.create(name="Hosts", owner=alice, hosts=["pypi.org"])
+    policy = Policy.objects.create(name="Hosts", owner=alice, rules=rules("pypi.org"))
     found: list[Model] = [atlas, soul, route, policy]
     for row in found:
         type(row)._default_manager.filter(pk=row.pk).update(visibility="private")

@@ -6,9 +6,11 @@ import pytest
 
 from agents import composition, invitations, people, permissions, registration, service_accounts, sharing, tokens
 from agents.errors import LogosError
-from agents.models import Agent, ApiToken, Role, Soul, User
+from agents.models import Agent, ApiToken, ModelRoute, Policy, Role, Soul, User
 from tests.agents.test_people_rules import at_once
 from tests.conftest import PASSWORD, person
+from tests.console import Console, complaints, initial_values
+from tests.rules import rules
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,3 +104,33 @@ def test_an_invitation_used_while_its_maker_is_suspended_comes_before_or_not_at_
 
     assert not isinstance(found[0], LogosError)
     assert User.objects.filter(username="eve-2").exists() is not isinstance(found[1], LogosError)
+
+
+def test_who_saves_second_in_the_console_loses_nothing_and_undoes_nothing(
+    ada: User, alice: User, atlas: Agent, soul: Soul, route: ModelRoute
+) -> None:
+    policy = Policy.objects.create(name="Hosts", owner=alice, rules=rules("pypi.org"))
+    console = Console(ada)
+    for row, theirs, mine in (
+        (atlas, {"description": "Theirs."}, {"name": "mine"}),
+        (policy, {"description": "Theirs."}, {"name": "Mine"}),
+        (route, {"context_length": "4096"}, {"price_input": "2"}),
+        (soul, {"description": "Theirs."}, {"name": "Mine"}),
+    ):
+        before = {name: value for name, value in initial_values(console.open(row)).items() if value is not None}
+        assert console.save(row, **theirs).status_code == 302
+
+        page = console.client.post(console.address(type(row), "change", row.pk), {**before, **mine})
+
+        assert "Somebody saved" in complaints(page), row
+        row.refresh_from_db()
+        [(field, value)] = mine.items()
+        assert str(getattr(row, field)) != value
+        assert f'value="{value}"' in page.content.decode(), "the draft is kept"
+
+    before = initial_values(console.open(atlas)) | {"name": "mine", "written_from": "1"}
+    page = console.client.post(console.address(Agent, "change", atlas.pk), before)
+    again = {**before, "written_from": page.context["adminform"].form.data["written_from"]}
+    assert console.client.post(console.address(Agent, "change", atlas.pk), again).status_code == 302
+    atlas.refresh_from_db()
+    assert atlas.name == "mine", "whoever has seen it may overwrite it"
