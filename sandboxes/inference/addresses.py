@@ -7,12 +7,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from agents.errors import Invalid
 
-_PASTED = ("/chat/completions", "/completions", "/models", "/embeddings")
+_PASTED = ("/chat/completions", "/completions", "/messages", "/models", "/embeddings")
 
 
 @lru_cache(maxsize=256)
 def endpoint(base_url: str, name: str) -> str:
-    """``name`` ("models", "chat/completions") below ``base_url``. An address without a path gets "/v1", as
+    """``name`` ("models", "chat/completions", "messages") below ``base_url``. An address without a path gets "/v1", as
     Ollama and LM Studio print theirs without; an endpoint pasted whole is cut back to its base.
     Raises Invalid for anything that is not an http(s) address."""
     try:

@@ -16,7 +16,7 @@ class RouteTarget:
     ``options`` are a provider kind's own (the rehearsal model has ``delay_s``)."""
 
     route_id: str
-    kind: str  # "rehearsal" | "openai-compatible"
+    kind: str  # a ProviderKind: "rehearsal" | "openai-compatible" | "anthropic"
     model: str
     base_url: str = ""
     api_key: str = ""
@@ -26,6 +26,7 @@ class RouteTarget:
     first_byte_timeout_s: float = 120.0
     idle_timeout_s: float = 90.0
     options: tuple[tuple[str, Any], ...] = ()
+    fallbacks: tuple[RouteTarget, ...] = ()  # asked in this order when the provider fails; they have none themselves
 
     def __repr__(self) -> str:
         return f"RouteTarget({self.route_id!r}, {self.kind!r}, {self.model!r}, {self.base_url!r})"

@@ -16,7 +16,7 @@ OWN = ""  # the key of the run's own conversation
 
 # Sub-agents of hermes-agent start their system prompt so. Only a hint: it decides whether the first
 # conversation seen after a restart of Logos may be taken for the run's own.
-_CHILD_PROMPT = "You are a focused subagent"
+CHILD_PROMPT = "You are a focused subagent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ def read_request(document: dict[str, Any]) -> Reading:
     return Reading(
         streaming=bool(document.get("stream")),
         has_tools=bool(document.get("tools")),
-        system=_digest(system),
-        opening=_digest(opening),
-        is_child=system.startswith(_CHILD_PROMPT),
+        system=digest(system),
+        opening=digest(opening),
+        is_child=system.startswith(CHILD_PROMPT),
         call_ids=frozenset(call_ids | names.keys()),
         results=tuple(results),
         names=names,
@@ -131,5 +131,5 @@ class Conversations:
         return conversation
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -49,12 +49,6 @@ class Failure:
         """The sentence, and what the provider said if it said anything: for the record and the person."""
         return f"{self.sentence} It said: {self.words}" if self.words else self.sentence
 
-    def body(self) -> bytes:
-        """The answer in OpenAI's error shape."""
-        if self.verbatim:
-            return self.verbatim
-        return error_body(self.sentence, self.code, action=self.action)
-
     def without(self, secret: str) -> Failure:
         """The same with ``secret`` blotted out: some providers quote the key they refuse."""
         if len(secret) < 6:  # shorter ones are placeholders ("none", "-") that would blot out ordinary words

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.errors import Code
-from sandboxes.inference.answers import StreamTap
 from sandboxes.inference.calls import CallRecord, RouteTarget
 from sandboxes.inference.failures import (
     CUT_OFF,
@@ -27,6 +25,7 @@ from sandboxes.inference.patience import Cause, GaveUp, Patience
 from sandboxes.inference.requests import ModelRequest
 from sandboxes.inference.upstreams import Answer, Upstream
 from sandboxes.inference.usage import cost_of
+from sandboxes.inference.wires import Tap, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ _MAX_ERROR = 256 * 1024
 _CLIENT_LEFT = 499
 
 # Of a provider's headers the runtime gets these and no other: no cookies, no credentials, no lengths.
-_PASSED_ON = ("retry-after", "x-request-id", "openai-processing-ms")
+_PASSED_ON = ("retry-after", "x-request-id", "request-id", "openai-processing-ms")
 _SSE = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 _JSON = (b"content-type", b"application/json")
 
@@ -52,7 +51,8 @@ class Call:
     lease: Lease
     target: RouteTarget  # the lease's when the call began; a lease may change its target meanwhile
     request: ModelRequest
-    tap: StreamTap
+    wire: Wire
+    tap: Tap
     began: float  # event loop time
     late: bool
     first_token_at: float | None = None
@@ -61,9 +61,30 @@ class Call:
     wire_status: int = 0  # overrides status in the record: 499
 
 
-async def carry(call: Call, upstream: Upstream, receive: Receive, send: Send) -> None:
-    """Answer the runtime; ``record_of`` tells afterwards what came of it, also if this was cancelled. An answer that breaks off after it has begun is left
-    unfinished, which the server turns into a closed connection: the runtime must not take it for whole."""
+# Another provider may do better at these; at a request that is wrong or too long none will.
+_ANOTHER_MAY_HELP = frozenset(
+    {
+        Code.PROVIDER_UNREACHABLE,
+        Code.PROVIDER_TIMEOUT,
+        Code.PROVIDER_RATE_LIMIT,
+        Code.PROVIDER_BILLING,
+        Code.PROVIDER_AUTH,
+        Code.MODEL_NOT_FOUND,
+    }
+)
+
+
+def is_for_another(failure: Failure) -> bool:
+    """Whether it is worth asking another provider the same."""
+    return failure.code in _ANOTHER_MAY_HELP or (failure.code == Code.UNKNOWN and failure.status >= 500)
+
+
+async def carry(call: Call, upstream: Upstream, receive: Receive, send: Send, *, is_last: bool = True) -> bool:
+    """Answer the runtime; ``record_of`` tells afterwards what came of it, also if this was cancelled.
+
+    False when nothing was answered because another provider is to be asked (never if ``is_last``). An answer that
+    breaks off after it has begun is left unfinished, which the server turns into a closed connection: the runtime
+    must not take it for whole."""
     target = call.target
     patience = Patience(target.first_byte_timeout_s, target.idle_timeout_s)
     try:
@@ -84,7 +105,11 @@ async def carry(call: Call, upstream: Upstream, receive: Receive, send: Send) ->
         call.failure = Failure(Code.CANCELLED, "Logos stopped before the answer was complete.", "", _CLIENT_LEFT)
         raise
     if call.failure is not None and call.status == 0 and call.wire_status == 0:
+        if not is_last and is_for_another(call.failure):
+            call.status = call.failure.status
+            return False
         await _answer_failure(call, call.failure, send)
+    return True
 
 
 async def _watch(receive: Receive, patience: Patience) -> None:
@@ -125,18 +150,10 @@ async def _stream(call: Call, answer: Answer, chunk: bytes, patience: Patience, 
         patience.pause()
     rest = tap.end()
     if tap.error is not None:
-        call.failure = _told_midway(tap.error).without(call.target.api_key)
+        call.failure = call.wire.midway(tap.error).without(call.target.api_key)
     elif not tap.has_finished and not tap.is_done:
         call.failure = replace(CUT_OFF, sentence="The model provider ended its answer early.")
     await send({"type": "http.response.body", "body": rest, "more_body": False})
-
-
-def _told_midway(document: dict[str, Any]) -> Failure:
-    """The failure in an error that came as a chunk of the stream; the runtime has seen it there."""
-    error = document.get("error")
-    code = error.get("code") if isinstance(error, dict) else None
-    status = code if isinstance(code, int) and 400 <= code <= 599 else 502
-    return classify(status, json.dumps(document).encode(), {})
 
 
 async def _whole(call: Call, answer: Answer, first: bytes, patience: Patience, send: Send) -> None:
@@ -161,7 +178,8 @@ def _require_promise(answer: Answer, first: bytes, *, streaming: bool) -> None:
     if streaming and start == b"{":  # JSON where a stream was asked for: an error under a success status, mostly
         failure = classify(502, first, answer.headers)
         raise ProviderError(replace(failure, sentence="The model provider answered without a stream.", status=400))
-    if not streaming and start not in (b"{", b"["):
+    # A stream of events begins with a field's name or a comment, whatever type its header claims.
+    if start and start not in ((b"d", b"e", b"i", b"r", b":") if streaming else (b"{", b"[")):
         raise ProviderError(WRONG_ADDRESS)
 
 
@@ -200,7 +218,7 @@ async def _answer_failure(call: Call, failure: Failure, send: Send) -> None:
     headers = [_JSON, (b"x-logos-call", call.id.encode())]
     if failure.retry_after.isdigit():
         headers.append((b"retry-after", failure.retry_after.encode()))
-    await _send_whole(failure.status, headers, failure.body(), send)
+    await _send_whole(failure.status, headers, call.wire.failure_body(failure), send)
 
 
 async def _send_whole(status: int, headers: list[tuple[bytes, bytes]], body: bytes, send: Send) -> None:

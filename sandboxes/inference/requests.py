@@ -18,22 +18,18 @@ _ASK_FOR_USAGE = b'"stream_options":{"include_usage":true}'
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A chat completions request; ``payload`` is what the provider gets, ``document`` what it says."""
+    """One request; ``payload`` is what the provider gets, ``document`` what it says."""
 
     document: dict[str, Any]
     payload: bytes
     streaming: bool
+    headers: tuple[tuple[str, str], ...] = ()  # of the caller's, those a provider needs to read the rest
 
 
 def prepare(body: bytes, model: str) -> ModelRequest:
     """The request with the route's model in it, and with usage asked for if it streams and did not ask.
     Everything else keeps its bytes, where the body allows it. Raises Invalid if it is not a JSON object."""
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise Invalid("The request is not JSON.") from error
-    if not isinstance(document, dict):
-        raise Invalid("The request is not a JSON object.")
+    document = read_document(body)
     streaming = bool(document.get("stream"))
     asks = not streaming or _asks_for_usage(document)
     payload = _patched(body, document, model, asks)
@@ -42,6 +38,23 @@ def prepare(body: bytes, model: str) -> ModelRequest:
         options = document.get("stream_options")
         document["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     return ModelRequest(document, _dumped(document) if payload is None else payload, streaming)
+
+
+def read_document(body: bytes) -> dict[str, Any]:
+    """The request as a mapping. Raises Invalid if it is not a JSON object."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Invalid("The request is not JSON.") from error
+    if not isinstance(document, dict):
+        raise Invalid("The request is not a JSON object.")
+    return document
+
+
+def with_model(body: bytes, document: dict[str, Any], model: str) -> bytes:
+    """The body with another model in it; every other byte as it was, where that can be done safely."""
+    patched = _patched(body, document, model, asks=True)
+    return _dumped({**document, "model": model}) if patched is None else patched
 
 
 def _asks_for_usage(document: dict[str, Any]) -> bool:

@@ -14,17 +14,16 @@ from typing import Any
 
 import aiohttp
 
-from agents.errors import Code, Invalid
+from agents.errors import Invalid
 from agents.ids import ulid
 from sandboxes.inference.breaker import Breaker
 from sandboxes.inference.calls import CallRecord, RouteTarget
-from sandboxes.inference.failures import error_body
 from sandboxes.inference.lanes import Lanes, Lease
 from sandboxes.inference.meter import Meter
 from sandboxes.inference.rehearsal_upstream import RehearsalUpstream
-from sandboxes.inference.relay import Call, Receive, Send, carry, not_made, record_of
-from sandboxes.inference.requests import prepare
+from sandboxes.inference.relay import Call, Receive, Send, carry, is_for_another, not_made, record_of
 from sandboxes.inference.upstreams import HttpUpstream, Upstream, open_session
+from sandboxes.inference.wires import OPENAI, Wire, by_path, of_kind
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,8 @@ class Router:
         self._lanes, self._meter, self._max_body = lanes, meter, max_body
         self._breaker = Breaker()
         self._upstreams: dict[str, Upstream] = {
-            "openai-compatible": HttpUpstream(session_factory),
+            "openai-compatible": (over_http := HttpUpstream(session_factory)),
+            "anthropic": over_http,
             "rehearsal": RehearsalUpstream(),
         }
 
@@ -65,16 +65,17 @@ class Router:
 
     async def close(self) -> None:
         """Close the connections to providers; the meter is its owner's to close."""
-        for upstream in self._upstreams.values():
+        for upstream in set(self._upstreams.values()):
             await upstream.close()
 
     async def _answer(self, sandbox_id: str, scope: Scope, receive: Receive, send: Send) -> None:
         lane, _, rest = scope["path"].removeprefix("/lane/").partition("/")
         what = (scope["method"], rest) if scope["path"].startswith("/lane/") else None
-        if what == ("POST", "v1/chat/completions"):
+        wire = by_path(rest) if what is not None and what[0] == "POST" else None
+        if wire is not None:
             lease = await self._leased(sandbox_id, lane, scope, send)
             if lease is not None:
-                await self._complete(lease, scope, receive, send)
+                await self._complete(wire, lease, scope, receive, send)
         elif what == ("GET", "v1/models"):
             lease = await self._leased(sandbox_id, lane, scope, send)
             if lease is not None:
@@ -99,41 +100,61 @@ class Router:
             return None
         return lease
 
-    async def _complete(self, lease: Lease, scope: Scope, receive: Receive, send: Send) -> None:
-        began = asyncio.get_running_loop().time()
+    async def _complete(self, wire: Wire, lease: Lease, scope: Scope, receive: Receive, send: Send) -> None:
         lease.calls += 1
         lease.stamped_calls += bool(_header(scope["headers"], b"x-logos-run"))
         if lease.refusal is not None:
-            await _refuse(send, 402, lease.refusal.message, lease.refusal.reason, action=lease.refusal.action)
+            refused = lease.refusal
+            await _refuse(send, 402, refused.message, refused.reason, action=refused.action, wire=wire)
             return
         try:
             body = await _read_body(receive, self._max_body, _header(scope["headers"], b"content-length"))
         except _TooLarge:
             said = f"The request is larger than {self._max_body // (1024 * 1024)} MB."
-            await _refuse(send, 413, said, "request_too_large", close=True)
+            await _refuse(send, 413, said, "request_too_large", close=True, wire=wire)
             return
         if body is None:
             return
-        target = lease.target
+        targets = (lease.target, *lease.target.fallbacks)
+        for target in targets:
+            try:
+                if await self._ask(wire, lease, target, body, scope, receive, send, is_last=target is targets[-1]):
+                    return
+            except Invalid as error:
+                await _refuse(send, 400, error.message, "invalid_request", wire=wire)
+                return
+
+    async def _ask(
+        self,
+        wire: Wire,
+        lease: Lease,
+        target: RouteTarget,
+        body: bytes,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        is_last: bool,
+    ) -> bool:
+        """Ask one provider; whether the runtime has its answer. Raises Invalid for a request nobody could take."""
+        began = asyncio.get_running_loop().time()
         upstream = self._upstreams.get(target.kind)
-        try:
-            request = prepare(body, target.model)
-        except Invalid as error:
-            await _refuse(send, 400, error.message, "invalid_request")
-            return
         if upstream is None:
-            await _refuse(send, 400, f"Logos does not know providers of the kind “{target.kind}”.", Code.UNKNOWN)
-            return
+            raise Invalid(f"Logos does not know providers of the kind “{target.kind}”.")
+        if of_kind(target.kind) is not wire:
+            raise Invalid(f"This run's model is asked by {of_kind(target.kind).title}, not by {wire.title}.")
+        request = wire.prepare(body, target.model, scope["headers"])
         if (closed := self._breaker.refusal(target)) is not None:
-            await _refuse(send, closed.status, closed.sentence, closed.code, action=closed.action)
             self._book(lease, not_made(f"infer_{ulid()}", lease, target, request.streaming, closed))
-            return
-        call = Call(
-            f"infer_{ulid()}", lease, target, request, lease.tap.request(request.document), began, lease.is_draining
-        )
+            if is_last or not is_for_another(closed):
+                await _refuse(send, closed.status, closed.sentence, closed.code, action=closed.action, wire=wire)
+                return True
+            return False
+        tap = lease.tap.request(request.document, wire)
+        call = Call(f"infer_{ulid()}", lease, target, request, wire, tap, began, lease.is_draining)
         lease.open_calls += 1
         try:
-            await carry(call, upstream, receive, send)
+            return await carry(call, upstream, receive, send, is_last=is_last)
         finally:
             lease.open_calls -= 1
             self._breaker.note(target, call.failure)
@@ -183,8 +204,10 @@ def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
     return ""
 
 
-async def _refuse(send: Send, status: int, sentence: str, code: str, *, action: str = "", close: bool = False) -> None:
-    await _send(send, status, error_body(sentence, code, action=action), close=close)
+async def _refuse(
+    send: Send, status: int, sentence: str, code: str, *, action: str = "", close: bool = False, wire: Wire = OPENAI
+) -> None:
+    await _send(send, status, wire.error(sentence, code, status, action), close=close)
 
 
 async def _send_json(send: Send, status: int, document: dict[str, Any]) -> None:

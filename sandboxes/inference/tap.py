@@ -11,9 +11,10 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from sandboxes.inference.answers import Narrator, StreamTap
+from sandboxes.inference.answers import Narrator
 from sandboxes.inference.calls import CallSink
-from sandboxes.inference.conversations import Conversation, Conversations, Reading, read_request
+from sandboxes.inference.conversations import Conversation, Conversations, Reading
+from sandboxes.inference.wires import OPENAI, Tap, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -38,20 +39,20 @@ class RunTap:
         self.silent = False  # set once the run has ended: late calls are metered, not told
         self.mishaps = 0  # requests and sink calls that failed; never the runtime's problem
 
-    def request(self, document: dict[str, Any]) -> StreamTap:
+    def request(self, document: dict[str, Any], wire: Wire = OPENAI) -> Tap:
         """Read a request, tell the tool results it brings, and return the tap for its answer."""
         try:
-            seen = read_request(document)
+            seen = wire.read_request(document)
             conversation = self._place(seen)
         except Exception:
             self._mishap("A model request could not be read for the timeline")
-            return StreamTap(None, frozenset(), self._new_id)
+            return wire.tap(None, frozenset(), self._new_id)
         narrator = _RunNarrator(self, conversation) if conversation is not None else None
         self._tell_results(seen, conversation)
         if narrator is not None and not self._is_told(seen):
             narrator = None
         self._tools_were_offered = self._tools_were_offered or seen.has_tools
-        return StreamTap(narrator, seen.call_ids | self._requested.keys(), self._new_id)
+        return wire.tap(narrator, seen.call_ids | self._requested.keys(), self._new_id)
 
     def _is_told(self, seen: Reading) -> bool:
         # Side errands of the runtime (summaries, vision, compression, the approval judge) offer no tools and do

@@ -17,6 +17,7 @@ from sandboxes.inference.addresses import endpoint
 from sandboxes.inference.calls import RouteTarget
 from sandboxes.inference.failures import CUT_OFF, UNREACHABLE, WRONG_ADDRESS, Failure, ProviderError
 from sandboxes.inference.requests import ModelRequest
+from sandboxes.inference.wires import of_kind
 
 # A pooled connection that the provider closed meanwhile fails at once and unanswered; within this time one
 # more attempt on a fresh connection cannot repeat a paid answer.
@@ -61,21 +62,20 @@ def open_session() -> aiohttp.ClientSession:
 
 
 class HttpUpstream:
-    """OpenAI-compatible providers. The session is opened on the loop of the first call."""
+    """Providers over HTTP, in either wire. The session is opened on the loop of the first call."""
 
     def __init__(self, session_factory: Callable[[], aiohttp.ClientSession] = open_session) -> None:
         self._open_session = session_factory
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self, target: RouteTarget, request: ModelRequest) -> Answer:
-        url = _url(target.base_url)
+        url = _url(target.base_url, of_kind(target.kind).endpoint)
         headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream" if request.streaming else "application/json",
             "Accept-Encoding": "identity",  # the tap reads the bytes as they pass
         }
-        if target.api_key:
-            headers["Authorization"] = f"Bearer {target.api_key}"
+        headers |= dict(request.headers) | credentials(target.kind, target.api_key)
         if self._session is None:
             self._session = self._open_session()
         return HttpAnswer(await self._post(self._session, url, headers, request.payload))
@@ -154,17 +154,24 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, aiohttp.ClientConnectorError | aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
 
 
-_urls: dict[str, URL] = {}
+def credentials(kind: str, api_key: str) -> dict[str, str]:
+    """The header in which a provider of this kind wants its key; none without a key."""
+    if not api_key:
+        return {}
+    return {"x-api-key": api_key} if kind == "anthropic" else {"Authorization": f"Bearer {api_key}"}
 
 
-def _url(base_url: str) -> URL:
-    url = _urls.get(base_url)
+_urls: dict[tuple[str, str], URL] = {}
+
+
+def _url(base_url: str, name: str) -> URL:
+    url = _urls.get((base_url, name))
     if url is None:
         try:
-            url = URL(endpoint(base_url, "chat/completions"))
+            url = URL(endpoint(base_url, name))
         except (LogosError, ValueError) as error:
             raise ProviderError(why(aiohttp.InvalidURL(base_url)), detail=str(error)) from error
         if len(_urls) > 256:
             _urls.clear()
-        _urls[base_url] = url
+        _urls[base_url, name] = url
     return url

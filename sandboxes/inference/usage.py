@@ -19,6 +19,7 @@ class Usage:
     output_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    surcharge_tokens: Decimal = Decimal(0)  # input tokens' worth that writing to a provider's cache costs on top
 
 
 UNKNOWN = Usage()
@@ -38,6 +39,23 @@ def read_usage(told: Any) -> Usage:
     )
 
 
+def read_messages_usage(told: dict[str, Any]) -> Usage:
+    """The ``usage`` of an Anthropic answer. Its ``input_tokens`` leave out what came from or went to the cache.
+
+    Writing to the cache costs 1.25 times the price of input for five minutes, twice for an hour."""
+    counts = [_count(told, name) for name in ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")]
+    plain, written, read = counts
+    long = _count(told.get("cache_creation"), "ephemeral_1h_input_tokens") or 0
+    short = max((written or 0) - long, 0)
+    return Usage(
+        None if plain is None else sum(count or 0 for count in counts),
+        _count(told, "output_tokens"),
+        read,
+        None,
+        Decimal(short) / 4 + long,
+    )
+
+
 def cost_of(usage: Usage, target: RouteTarget) -> Decimal | None:
     """In the currency of the prices; None when a price or a count is unknown, which is not the same as free.
 
@@ -46,7 +64,9 @@ def cost_of(usage: Usage, target: RouteTarget) -> Decimal | None:
         return None
     if target.price_input is None or target.price_output is None:
         return None
-    return (usage.input_tokens * target.price_input + usage.output_tokens * target.price_output) / _MILLION
+    return (
+        (usage.input_tokens + usage.surcharge_tokens) * target.price_input + usage.output_tokens * target.price_output
+    ) / _MILLION
 
 
 def _count(told: Any, name: str) -> int | None:

@@ -10,6 +10,7 @@ import pytest
 from agents.errors import Code
 from sandboxes.inference import failures
 from sandboxes.inference.failures import Failure, ProviderError, classify, web_page
+from sandboxes.inference.wires import OPENAI
 
 JSON = {"Content-Type": "application/json"}
 HTML = {"content-type": "text/html; charset=utf-8"}
@@ -61,7 +62,7 @@ def test_a_providers_failure_has_a_code_a_sentence_and_an_action(
     assert (failure.code, failure.status) == (code, for_runtime)
     assert failure.sentence.endswith(".")
     assert failure.action.endswith(".")
-    assert json.loads(failure.body())
+    assert json.loads(OPENAI.failure_body(failure))
 
 
 # Phrases for which hermes-agent 0.19.0 tries a 400 again, compresses the transcript or shrinks images.
@@ -86,7 +87,7 @@ def test_our_own_words_for_a_lasting_failure_do_not_make_the_runtime_try_again(f
     if failure.status >= 429 or failure.verbatim:
         return
 
-    error = json.loads(failure.body())["error"]
+    error = json.loads(OPENAI.failure_body(failure))["error"]
     assert not STARTS_OVER.search(f"{error['message']} {error['code']}")
     assert len(error["message"]) >= 30  # a very short message counts as an overflow in a long session
 
@@ -94,7 +95,7 @@ def test_our_own_words_for_a_lasting_failure_do_not_make_the_runtime_try_again(f
 def test_the_key_is_blotted_out_wherever_a_provider_quotes_it() -> None:
     failure = classify(400, said("key sk-abcdef is odd"), JSON).without("sk-abcdef")
 
-    assert "sk-abcdef" not in failure.message + failure.body().decode()
+    assert "sk-abcdef" not in failure.message + OPENAI.failure_body(failure).decode()
     assert "odd" in failure.message
 
 
