@@ -16,6 +16,9 @@ from agents.policies import clean_name
 
 MAX_KEY = 1_000
 
+# The kinds one can add. The rehearsal model is built in; there is one.
+KINDS = (ProviderKind.OPENAI_COMPATIBLE.value, ProviderKind.ANTHROPIC.value)
+
 
 def clean_address(address: str) -> str:
     """The address with a scheme; Invalid when it is none."""
@@ -38,10 +41,12 @@ def clean_key(key: str) -> str:
     return key
 
 
-def create(user: User, name: str, base_url: str, key: str = "") -> Provider:
-    """A provider at an OpenAI-compatible address; who may is for admins. Conflict for a name that is taken."""
+def create(user: User, name: str, base_url: str, key: str = "", kind: str = ProviderKind.OPENAI_COMPATIBLE) -> Provider:
+    """A provider at an address, of a kind that has one; who may is for admins. Conflict for a name that is taken."""
     permissions.require(user, "provider.edit")
-    provider = Provider(kind=ProviderKind.OPENAI_COMPATIBLE)
+    if kind not in KINDS:
+        raise Invalid(f"A provider is of one of these kinds: {', '.join(KINDS)}.", field="kind")
+    provider = Provider(kind=kind)
     provider.name, provider.base_url = clean_name(name, "A provider"), clean_address(base_url)
     if key := clean_key(key):
         provider.set_key(key)

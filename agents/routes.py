@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from agents import policies
+from agents import permissions, policies
 from agents.editing import editing
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, ModelRoute, Provider, ProviderKind, User, Visibility
@@ -68,28 +68,67 @@ def create(user: User, provider: Provider, model: str, **figures: Any) -> ModelR
         if ModelRoute.objects.filter(provider=provider, model=model.strip()).exists():
             raise Conflict("This provider's model is there already.", reason="name_taken", action="Change that one.")
         route = add_route(provider, model, user)
+        fallback = figures.pop("fallback", None)
         for name in CHANGEABLE:
             setattr(route, name, _figure(name, figures.get(name)))
-        if any(getattr(route, name) is not None for name in CHANGEABLE):
+        if fallback is not None:
+            route.fallback = _fitting(user, route, fallback)
+        if fallback is not None or any(getattr(route, name) is not None for name in CHANGEABLE):
             route.save()
         return route
 
 
 def change(user: User, route_id: str, version: int, **fields: Any) -> ModelRoute:
-    """Set these of context_length, price_input and price_output (None: unknown). Another model is another route.
-    Raises NotFound, Stale when somebody saved since ``version``, Invalid."""
+    """Set these of context_length, price_input and price_output (None: unknown), and fallback (a route one may see;
+    None: nobody). Another model is another route. Raises NotFound, Stale when somebody saved since ``version``,
+    Invalid."""
     rows = ModelRoute.objects.select_related("provider")
     with editing(user, "route.edit", rows, route_id, version) as route:
-        before = [getattr(route, name) for name in CHANGEABLE]
+        before = [route.fallback_id, *(getattr(route, name) for name in CHANGEABLE)]
         for name in CHANGEABLE:
             if name in fields:
                 setattr(route, name, _figure(name, fields[name]))
-        if before != [getattr(route, name) for name in CHANGEABLE]:
+        if "fallback" in fields:
+            wanted = fields["fallback"]
+            route.fallback = None if wanted is None else _fitting(user, route, wanted)
+        if before != [route.fallback_id, *(getattr(route, name) for name in CHANGEABLE)]:
             route.save()
         return route
 
 
+def _fitting(user: User, route: ModelRoute, wanted: ModelRoute) -> ModelRoute:
+    """``wanted``, if it can stand in for ``route``; one that did already may stay though ``user`` cannot see it."""
+    if wanted.pk == route.fallback_id:
+        return wanted
+    permissions.require(user, "route.view", wanted)
+    wanted.refresh_from_db()  # the caller's copy may not know yet who stands in for it
+    check_fallback(route, wanted)
+    return wanted
+
+
+def check_fallback(route: ModelRoute, wanted: ModelRoute) -> None:
+    """Invalid with the reason why ``wanted`` cannot stand in for ``route``."""
+    if route.pk in {wanted.pk, *(each.pk for each in chain(wanted))}:
+        raise Invalid("A model cannot stand in for itself, nor for one that stands in for it.", field="fallback")
+    if wanted.wire != route.wire:
+        raise Invalid(
+            f"{wanted.model} is asked in another format, so it cannot go on with the same request.",
+            field="fallback",
+            action="Choose a model of a provider of the same kind.",
+        )
+
+
+def chain(route: ModelRoute) -> list[ModelRoute]:
+    """Who is asked after ``route``, in order; at most MOST_FALLBACKS, each once."""
+    found: list[ModelRoute] = []
+    while route.fallback is not None and len(found) < MOST_FALLBACKS and route.fallback not in found:
+        route = route.fallback
+        found.append(route)
+    return found
+
+
 CHANGEABLE = ("context_length", "price_input", "price_output")
+MOST_FALLBACKS = 3
 MAX_CONTEXT = 100_000_000
 MAX_PRICE = Decimal(999_999)
 
@@ -117,6 +156,10 @@ def remove_route(route: ModelRoute, user: User | None = None) -> None:
         raise Conflict("The last model route cannot be deleted.", action="Add another route first.")
     if route.is_default:
         raise Conflict("The default route cannot be deleted.", action="Make another route the default first.")
+    if (waiting := ModelRoute.objects.filter(fallback=route)).exists():
+        seen = permissions.visible(user, waiting) if user else waiting
+        names = ", ".join(seen.order_by("model").values_list("model", flat=True)[:5]) or "a model you do not see"
+        raise Conflict(f"This route stands in for {names}.", action="Give those another fallback first.")
     if using.exists():
         names = policies.named_agents(user, using) if user else ", ".join(using.values_list("name", flat=True)[:5])
         raise Conflict(f"This route is used by {names}.", action="Give those agents another model first.")

@@ -5,7 +5,7 @@ Sync functions with plain values; the engine calls each in one hop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +13,8 @@ from django.conf import settings
 from django.db.models import F, Q
 from django.utils import timezone
 
-from agents import agent_secrets, secrets
+from agents import agent_secrets, routes, secrets
 from agents.models import ModelRoute, User
-from agents.routes import route_of
 from runs import approvals, history
 from runs.models import ACTIVE, Approval, ApprovalState, EngineBeat, Message, Run, Status
 from sandboxes.claimants import is_dead
@@ -131,11 +130,16 @@ def load(run_id: str) -> Work:
 def _route(run: Run) -> ModelRoute:
     frozen = run.stamp.get("model", {}).get("route_id", "")
     route = ModelRoute.objects.select_related("provider").filter(pk=frozen).first()
-    return route or route_of(run.agent)
+    return route or routes.route_of(run.agent)
 
 
 def target_of(route: ModelRoute) -> RouteTarget:
-    """Where calls on this route go, as a value that holds the opened key."""
+    """Where calls on this route go, and where when its provider fails, as a value that holds the opened keys."""
+    others = [each for each in routes.chain(route) if each.wire == route.wire]
+    return replace(_target(route), fallbacks=tuple(map(_target, others)))
+
+
+def _target(route: ModelRoute) -> RouteTarget:
     patience_s = settings.LOGOS_FIRST_BYTE_TIMEOUT_S
     return RouteTarget(
         route_id=route.pk,

@@ -22,15 +22,15 @@ class Offered:
     is_added: bool
 
 
-def check(base_url: str, key: str) -> Sequence[ModelInfo]:
+def check(base_url: str, key: str, kind: str = ProviderKind.OPENAI_COMPATIBLE) -> Sequence[ModelInfo]:
     """The models at an address that is not stored yet. Raises LogosError with the reason when it has none to tell."""
-    return async_to_sync(list_models)(base_url, key)
+    return async_to_sync(list_models)(base_url, key, kind=kind)
 
 
 def offered(provider: Provider) -> list[Offered]:
     """The models of ``provider``, those that are routes marked. Raises LogosError when it cannot be asked."""
     if provider.kind == ProviderKind.REHEARSAL:
         raise Invalid("The rehearsal model is built in: there is nothing to ask.")
-    found = check(provider.base_url, secrets.unseal(provider.sealed_key) if provider.has_key else "")
+    found = check(provider.base_url, secrets.unseal(provider.sealed_key) if provider.has_key else "", provider.kind)
     added = set(provider.routes.values_list("model", flat=True))
     return [Offered(model.id, model.context_length, model.id in added) for model in found]

@@ -14,7 +14,7 @@ from agents import routes
 from agents.addresses import AddressField
 from agents.admin.grants import ROUTE_GRANTS
 from agents.admin_base import RowAdmin, SharedAdmin, VisibleRelatedFilter
-from agents.errors import Conflict
+from agents.errors import Conflict, Invalid
 from agents.models import ModelRoute, Provider, ProviderKind
 
 
@@ -35,8 +35,9 @@ class ProviderForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if cleaned.get("kind") == ProviderKind.OPENAI_COMPATIBLE and not cleaned.get("base_url"):
-            self.add_error("base_url", "An OpenAI-compatible provider needs an address.")
+        kind = cleaned.get("kind")
+        if kind and kind != ProviderKind.REHEARSAL and not cleaned.get("base_url"):
+            self.add_error("base_url", "This kind of provider needs an address.")
         if cleaned.get("kind") == ProviderKind.REHEARSAL and (cleaned.get("base_url") or cleaned.get("key")):
             self.add_error("kind", "The rehearsal model is built in: it has neither an address nor a key.")
         return cleaned
@@ -85,6 +86,20 @@ def reason_to_stay(route: ModelRoute) -> str:
     return ""
 
 
+class RouteForm(forms.ModelForm):
+    """Refuses a fallback that could not stand in, by the rule of the pages."""
+
+    def clean_fallback(self) -> ModelRoute | None:
+        wanted: ModelRoute | None = self.cleaned_data["fallback"]
+        if wanted is None or wanted.pk == self.instance.fallback_id:
+            return wanted
+        try:
+            routes.check_fallback(self.instance, wanted)
+        except Invalid as error:
+            raise forms.ValidationError(error.message) from error
+        return wanted
+
+
 @admin.register(ModelRoute)
 class ModelRouteAdmin(SharedAdmin):
     """There is always one default; the last route stays."""
@@ -94,8 +109,19 @@ class ModelRouteAdmin(SharedAdmin):
     change_action = "route.edit"
     delete_action = "route.manage"
 
+    form = RouteForm
     inlines = ROUTE_GRANTS
-    fields = ("provider", "model", "is_default", "context_length", "price_input", "price_output", "owner", "visibility")
+    fields = (
+        "provider",
+        "model",
+        "is_default",
+        "context_length",
+        "price_input",
+        "price_output",
+        "fallback",
+        "owner",
+        "visibility",
+    )
     readonly_fields = ("is_default",)
     list_display = ("model", "provider", "is_default", "context_length", "price_input", "price_output", "seen_by")
     list_select_related = ("provider", "owner")
@@ -107,7 +133,7 @@ class ModelRouteAdmin(SharedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         # Another provider or model is another route: runs already name this one.
         fixed = super().get_readonly_fields(request, obj)
-        return fixed if obj is None else (*fixed, "provider", "model")
+        return (*fixed, "fallback") if obj is None else (*fixed, "provider", "model")
 
     def save_model(self, request: HttpRequest, obj: ModelRoute, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

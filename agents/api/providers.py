@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
@@ -53,7 +53,8 @@ class ProviderIn(Schema):
     """A new provider."""
 
     name: Text = Field(description="1 to 80 characters; no other provider has it.")
-    base_url: Text = Field(max_length=300, description="An OpenAI-compatible address, with or without /v1.")
+    kind: Literal["openai-compatible", "anthropic"] = Field("openai-compatible", description="How it is asked.")
+    base_url: Text = Field(max_length=300, description="Its address, with or without /v1.")
     key: Text = Field("", max_length=providers.MAX_KEY, description="Stored sealed; no answer has it.")
 
     model_config = {
@@ -85,7 +86,7 @@ def list_providers(request: HttpRequest, query: Query[PageQuery]) -> dict:
 @router.post("", response={201: ProviderOut}, operation_id="create_provider", summary="Add a provider")
 def create_provider(request: HttpRequest, body: ProviderIn) -> Provider:
     """A new provider; for admins. Its models are added as routes."""
-    return providers.create(asker(request), body.name, body.base_url, body.key)
+    return providers.create(asker(request), body.name, body.base_url, body.key, body.kind)
 
 
 @router.get("/{provider_id}", response=ProviderOut, operation_id="get_provider", summary="Read a provider")

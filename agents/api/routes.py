@@ -11,7 +11,7 @@ from ninja import Field, Query, Router, Schema
 from agents import permissions, routes
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, Money, PageQuery, Text, Version, given, page
-from agents.models import ModelRoute, Provider, ProviderKind
+from agents.models import ModelRoute, Provider, ProviderKind, User
 
 router = Router(tags=["Model routes"])
 
@@ -46,6 +46,20 @@ class RouteOut(Schema):
     model_config = {"json_schema_extra": {"example": EXAMPLE}}
 
 
+class RouteDetail(RouteOut):
+    """A route and, for who may change it, the one that is asked when its provider fails."""
+
+    fallback_id: str | None
+
+    model_config = {"json_schema_extra": {"example": {**EXAMPLE, "fallback_id": None}}}
+
+    @staticmethod
+    def resolve_fallback_id(route: ModelRoute, context: dict[str, Any]) -> str | None:
+        if route.fallback_id and permissions.allows(asker(context["request"]), "route.edit", route):
+            return route.fallback_id
+        return None
+
+
 class RoutePage(Schema):
     """Model routes, the newest first."""
 
@@ -61,6 +75,9 @@ PRICE = Field(
 )
 
 
+FALLBACK = Field(None, description="Asked when the provider fails: a route you may see, asked in the same format.")
+
+
 class RouteIn(Schema):
     """A model of a provider; the same provider and model is one route."""
 
@@ -69,6 +86,7 @@ class RouteIn(Schema):
     context_length: int | None = CONTEXT
     price_input: Decimal | None = PRICE
     price_output: Decimal | None = PRICE
+    fallback_id: Text | None = FALLBACK
 
     model_config = {
         "json_schema_extra": {
@@ -90,6 +108,7 @@ class RoutePatch(Schema):
     context_length: int | None = CONTEXT
     price_input: Decimal | None = PRICE
     price_output: Decimal | None = PRICE
+    fallback_id: Text | None = FALLBACK
 
     model_config = {"json_schema_extra": {"example": {"version": 4, "price_input": "0.20"}}}
 
@@ -105,25 +124,35 @@ def list_routes(request: HttpRequest, query: Query[PageQuery]) -> dict:
     return page(permissions.visible(asker(request), rows()), query)
 
 
-@router.post("", response={201: RouteOut}, operation_id="create_route", summary="Add a model route")
+@router.post("", response={201: RouteDetail}, operation_id="create_route", summary="Add a model route")
 def create_route(request: HttpRequest, body: RouteIn) -> ModelRoute:
     """A model that agents can use; the first one ever is the default. 409 `name_taken` when it is there already."""
     user = asker(request)
     permissions.require(user, "route.create")
     provider = permissions.fetch(user, "provider.view", Provider.objects.all(), pk=body.provider_id)
-    return routes.create(user, provider, **body.dict(exclude={"provider_id"}))
+    return routes.create(user, provider, **_with_fallback(user, body.dict(exclude={"provider_id"})))
 
 
-@router.get("/{route_id}", response=RouteOut, operation_id="get_route", summary="Read a model route")
+@router.get("/{route_id}", response=RouteDetail, operation_id="get_route", summary="Read a model route")
 def get_route(request: HttpRequest, route_id: Text) -> ModelRoute:
     """One route by its id."""
     return permissions.fetch(asker(request), "route.view", rows(), pk=route_id)
 
 
-@router.patch("/{route_id}", response=RouteOut, operation_id="change_route", summary="Change a model route")
+@router.patch("/{route_id}", response=RouteDetail, operation_id="change_route", summary="Change a model route")
 def change_route(request: HttpRequest, route_id: Text, body: RoutePatch) -> ModelRoute:
-    """Set context length and prices. 409 `stale` when somebody saved since the `version` you read."""
-    return routes.change(asker(request), route_id, body.version, **given(body, routes.CHANGEABLE))
+    """Set context length, prices and fallback. 409 `stale` when somebody saved since the `version` you read."""
+    user = asker(request)
+    fields = _with_fallback(user, given(body, (*routes.CHANGEABLE, "fallback_id")))
+    return routes.change(user, route_id, body.version, **fields)
+
+
+def _with_fallback(user: User, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the row that ``fallback_id`` names in its place."""
+    if "fallback_id" in fields:
+        named = fields.pop("fallback_id")
+        fields["fallback"] = named and permissions.fetch(user, "route.view", rows(), pk=named)
+    return fields
 
 
 @router.post("/{route_id}/default", response=RouteOut, operation_id="make_default_route", summary="Make it the default")

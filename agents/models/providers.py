@@ -18,6 +18,7 @@ class ProviderKind(models.TextChoices):
 
     REHEARSAL = "rehearsal", "Rehearsal model (built in, scripted, no key)"
     OPENAI_COMPATIBLE = "openai-compatible", "OpenAI-compatible address"
+    ANTHROPIC = "anthropic", "Anthropic (Messages)"
 
 
 class Provider(Versioned):
@@ -73,6 +74,16 @@ class ModelRoute(Shareable):
         help_text="USD per million output tokens; empty means unknown, which is not free.",
     )
 
+    # Who is asked when this one's provider fails; it may have a fallback of its own (``agents.routes.chain``).
+    fallback = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="stands_in_for",
+        help_text="Asked when the provider of this model fails before its first word; of a provider of the same kind.",
+    )
+
     history = Changes()
 
     class Meta:
@@ -87,6 +98,11 @@ class ModelRoute(Shareable):
 
     def __str__(self) -> str:
         return f"{self.model} · {self.provider}"
+
+    @property
+    def wire(self) -> str:
+        """The format in which its provider is asked: routes of one wire can stand in for each other."""
+        return "anthropic" if self.provider.kind == ProviderKind.ANTHROPIC else "openai"
 
     @property
     def is_rehearsal(self) -> bool:

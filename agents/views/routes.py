@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,8 +14,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agents import permissions, routes
 from agents.editing import Stale
-from agents.errors import Conflict, LogosError
-from agents.models import Agent, ModelRoute, Provider, User
+from agents.errors import Conflict, Invalid, LogosError
+from agents.models import Agent, ModelRoute, Provider, ProviderKind, User
 from agents.views import conflicts, deciding, listing
 from agents.views.access import person, signed_in
 from agents.views.forms import complain
@@ -42,6 +42,13 @@ class Figures(forms.Form):
         label="Output price", required=False, min_value=0, max_value=routes.MAX_PRICE, decimal_places=6,
         help_text="USD per million tokens; empty means unknown, which is not free.",
     )  # fmt: skip
+    fallback = forms.ModelChoiceField(
+        ModelRoute.objects.none(),
+        label="When the provider fails, ask",
+        required=False,
+        empty_label="Nobody: the run fails",
+        help_text="Before its first word: it cannot be reached, is overloaded, wants to be paid or refuses the key.",
+    )
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
 
     use_required_attribute = False
@@ -52,11 +59,27 @@ class Figures(forms.Form):
             self.fields[name].widget.attrs.update({"step": "any", "inputmode": "decimal"})
 
     @classmethod
-    def of(cls, route: ModelRoute) -> Figures:
+    def bound(cls, user: User, route: ModelRoute, data: Any) -> Figures:
+        """The form with what was sent, and the fallbacks this person may choose."""
+        form = cls(data)
+        form.offer(user, route)
+        return form
+
+    def offer(self, user: User, route: ModelRoute) -> None:
+        """Those that can stand in for ``route``; what does already is among them, seen or not."""
+        seen = permissions.visible(user, ModelRoute.objects.exclude(pk=route.pk)).order_by().values("pk")
+        rows = ModelRoute.objects.filter(Q(pk__in=seen) | Q(pk=route.fallback_id)).select_related("provider")
+        alike = Q(provider__kind=ProviderKind.ANTHROPIC)
+        self.fields["fallback"].queryset = rows.filter(alike if route.wire == "anthropic" else ~alike)  # type: ignore[attr-defined]
+
+    @classmethod
+    def of(cls, user: User, route: ModelRoute) -> Figures:
         """The form with what is stored."""
         initial = {name: getattr(route, name) for name in routes.CHANGEABLE}
         prices = {name: _plain(initial[name]) for name in ("price_input", "price_output")}
-        return cls(initial={**initial, **prices, "version": route.version})
+        form = cls(initial={**initial, **prices, "fallback": route.fallback_id, "version": route.version})
+        form.offer(user, route)
+        return form
 
 
 class NewRoute(Figures):
@@ -65,6 +88,7 @@ class NewRoute(Figures):
     provider = forms.ModelChoiceField(Provider.objects.all(), empty_label=None)
     model = forms.CharField(max_length=200, help_text="As the provider names it.")
     version = None  # type: ignore[assignment]  # how Django is told to leave a field out
+    fallback = None  # type: ignore[assignment]  # chosen once it is there
 
     field_order = ("provider", "model", "context_length", "price_input", "price_output")
 
@@ -95,8 +119,8 @@ def route_detail(request: HttpRequest, route_id: str) -> HttpResponse:
     user = person(request)
     route = permissions.fetch(user, "route.view", ModelRoute.objects.select_related("provider", "owner"), pk=route_id)
     if request.method != "POST":
-        return _detail(request, route, Figures.of(route))
-    form = Figures(request.POST)
+        return _detail(request, route, Figures.of(user, route))
+    form = Figures.bound(user, route, request.POST)
     if not form.is_valid():
         permissions.require(user, "route.edit", route)
         return _detail(request, route, form, status=400)
@@ -105,7 +129,10 @@ def route_detail(request: HttpRequest, route_id: str) -> HttpResponse:
         routes.change(user, route_id, fields.pop("version"), **fields)
     except Stale as stale:
         first = conflicts.for_form(stale, form, user, _texts)
-        return _detail(request, stale.row, Figures(first.data), status=409, conflict=first)
+        return _detail(request, stale.row, Figures.bound(user, stale.row, first.data), status=409, conflict=first)
+    except Invalid as error:
+        complain(form, error)
+        return _detail(request, route, form, status=400)
     messages.success(request, f"{route.model} is saved.")
     return redirect("agents:route-detail", route_id)
 
@@ -206,7 +233,8 @@ def _count_users(user: User, shown: list[ModelRoute]) -> None:
 
 def _texts(row: Any) -> dict[str, str]:
     """What the form posts for a stored route."""
-    return {name: str(_plain(getattr(row, name)) or "") for name in routes.CHANGEABLE}
+    texts = {name: str(_plain(getattr(row, name)) or "") for name in routes.CHANGEABLE}
+    return {**texts, "fallback": row.fallback_id or ""}
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Ask an OpenAI-compatible provider which models it has."""
+"""Ask a provider which models it has."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from agents.errors import Invalid
+from sandboxes.inference import messages
 from sandboxes.inference.addresses import endpoint
 from sandboxes.inference.failures import (
     TIMED_OUT,
@@ -20,6 +21,7 @@ from sandboxes.inference.failures import (
     looks_like_html,
     web_page,
 )
+from sandboxes.inference.upstreams import credentials
 
 _CONTEXT_KEYS = ("context_length", "max_model_len", "max_context_length", "loaded_context_length", "context_window")
 
@@ -33,7 +35,12 @@ class ModelInfo:
 
 
 async def list_models(
-    base_url: str, api_key: str = "", timeout_s: float = 10.0, *, transport: httpx.AsyncBaseTransport | None = None
+    base_url: str,
+    api_key: str = "",
+    timeout_s: float = 10.0,
+    *,
+    kind: str = "openai-compatible",
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> list[ModelInfo]:
     """The provider's models, sorted by id. ``base_url`` with or without "/v1".
 
@@ -42,7 +49,10 @@ async def list_models(
     url = endpoint(base_url, "models")
     if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
         raise Invalid("The API key has a character that keys do not have; copy it again.", field="api_key")
-    headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {api_key}"} if api_key else {})
+    headers = {"Accept": "application/json", **credentials(kind, api_key)}
+    if kind == "anthropic":
+        headers["anthropic-version"] = messages.VERSION
+        url += "?limit=1000"
     try:
         async with httpx.AsyncClient(timeout=timeout_s, transport=transport, trust_env=False) as client:
             response = await client.get(url, headers=headers)

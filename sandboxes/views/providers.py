@@ -36,7 +36,7 @@ class ProviderForm(forms.Form):
     """A provider's name, address and key. The key is never written back into a page."""
 
     name = forms.CharField(max_length=80)
-    base_url = AddressField(label="Address", max_length=300, help_text="OpenAI-compatible, with or without /v1.")
+    base_url = AddressField(label="Address", max_length=300, help_text="With or without /v1.")
     key = forms.CharField(
         required=False,
         max_length=providers.MAX_KEY,
@@ -52,6 +52,16 @@ class ProviderForm(forms.Form):
     def of(cls, provider: Provider) -> ProviderForm:
         """The form with what is stored, but for the key."""
         return cls(initial={"name": provider.name, "base_url": provider.base_url, "version": provider.version})
+
+
+class NewProvider(ProviderForm):
+    """A provider that is not there yet, and how it is asked."""
+
+    kind = forms.ChoiceField(
+        choices=[(kind, ProviderKind(kind).label) for kind in providers.KINDS],
+        initial=providers.KINDS[0],
+        help_text="Most providers, and servers of your own, are OpenAI-compatible.",
+    )
 
 
 @require_safe
@@ -77,13 +87,13 @@ def provider_new(request: HttpRequest) -> HttpResponse:
     """Add a provider: it is asked for its models before anything is stored."""
     user = person(request)
     permissions.require(user, "provider.edit")
-    form = ProviderForm(request.POST or None)
+    form = NewProvider(request.POST or None)
     if form.is_valid():
         given = form.cleaned_data
         try:
             if not given["unchecked"]:
-                provider_models.check(given["base_url"], given["key"].strip())
-            provider = providers.create(user, given["name"], given["base_url"], given["key"])
+                provider_models.check(given["base_url"], given["key"].strip(), given["kind"])
+            provider = providers.create(user, given["name"], given["base_url"], given["key"], given["kind"])
         except LogosError as error:
             complain(form, error, api_key="key")
         else:
@@ -140,7 +150,7 @@ def _change(request: HttpRequest, provider: Provider, form: ProviderForm) -> Non
         if is_elsewhere:
             fields["base_url"] = given["base_url"]
         if key and not given["unchecked"]:
-            provider_models.check(given["base_url"], key)
+            provider_models.check(given["base_url"], key, provider.kind)
     providers.change(person(request), provider.pk, given["version"], **fields)
 
 

@@ -22,7 +22,7 @@ KEY = "sk-from-somewhere-safe"
 def asked(monkeypatch: pytest.MonkeyPatch, ada: User) -> list[tuple[str, str]]:
     asked: list[tuple[str, str]] = []
 
-    def check(base_url: str, key: str) -> list[ModelInfo]:
+    def check(base_url: str, key: str, kind: str) -> list[ModelInfo]:
         asked.append((base_url, key))
         if key == "sk-wrong":
             raise ProviderError(Failure(Code.PROVIDER_AUTH, "The model provider refused the key.", "Replace it.", 401))

@@ -27,7 +27,7 @@ class House:
         self.asked: list[tuple[str, str]] = []
         self.error: ProviderError | None = None
 
-    def __call__(self, base_url: str, key: str) -> list[ModelInfo]:
+    def __call__(self, base_url: str, key: str, kind: str) -> list[ModelInfo]:
         self.asked.append((base_url, key))
         if self.error is not None:
             raise self.error
@@ -59,7 +59,9 @@ def text(answer) -> str:
 
 
 def test_a_provider_is_asked_before_it_is_stored(browser: Browser, ada: User, house: House) -> None:
-    answer = browser(ada).post("/providers/new/", {"name": "Lab", "base_url": "lab.example/v1", "key": f" {KEY} "})
+    answer = browser(ada).post(
+        "/providers/new/", {"name": "Lab", "kind": "openai-compatible", "base_url": "lab.example/v1", "key": f" {KEY} "}
+    )
 
     provider = Provider.objects.get()
     assert house.asked == [("https://lab.example/v1", KEY)]
@@ -69,7 +71,7 @@ def test_a_provider_is_asked_before_it_is_stored(browser: Browser, ada: User, ho
 
 def test_one_that_refuses_the_key_is_not_stored_unless_one_insists(browser: Browser, ada: User, house: House) -> None:
     house.error = REFUSED
-    data = {"name": "Lab", "base_url": "https://lab.example/v1", "key": KEY}
+    data = {"name": "Lab", "kind": "openai-compatible", "base_url": "https://lab.example/v1", "key": KEY}
     client = browser(ada)
 
     answer = client.post("/providers/new/", data)

@@ -47,7 +47,7 @@ class Command(LogosCommand):
         permissions.require(user, "route.create")
         wanted = Q(pk=options["provider"]) | Q(name=options["provider"])
         provider = permissions.fetch(user, "provider.view", Provider.objects.filter(wanted))
-        self.stdout.write(routes.create(user, provider, options["model"], **_figures(options)).pk)
+        self.stdout.write(routes.create(user, provider, options["model"], **_figures(user, options)).pk)
 
     def do_list(self, options: dict[str, Any]) -> None:
         seen = permissions.visible(reader(options["user"]), rows()).order_by("provider__name", "model")
@@ -65,7 +65,7 @@ class Command(LogosCommand):
     def do_edit(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
         route = _named(user, options["route"], "route.edit")
-        routes.change(user, route.pk, route.version, **_figures(options))
+        routes.change(user, route.pk, route.version, **_figures(user, options))
         self.say(f"{route.model} is saved.")
 
     def do_default(self, options: dict[str, Any]) -> None:
@@ -84,12 +84,18 @@ def _add_figures(parser: CommandParser) -> None:
     parser.add_argument("--context", metavar="TOKENS", help='"unknown" when it is not known')
     parser.add_argument("--input", metavar="USD", help='per million input tokens; "unknown" is not free')
     parser.add_argument("--output", metavar="USD", help='per million output tokens; "unknown" is not free')
+    parser.add_argument("--fallback", metavar="ROUTE", help='asked when the provider fails; "none" for nobody')
 
 
-def _figures(options: dict[str, Any]) -> dict[str, Any]:
-    """The figures that were given, by the names of their columns."""
+def _figures(user: User, options: dict[str, Any]) -> dict[str, Any]:
+    """What was given, by the names of its columns."""
     named = {"context": "context_length", "input": "price_input", "output": "price_output"}
-    return {name: _figure(option, options[option]) for option, name in named.items() if options[option] is not None}
+    fields: dict[str, Any] = {
+        name: _figure(option, options[option]) for option, name in named.items() if options[option] is not None
+    }
+    if (fallback := options["fallback"]) is not None:
+        fields["fallback"] = None if fallback == "none" else _named(user, fallback, "route.view")
+    return fields
 
 
 def _figure(option: str, text: str) -> int | Decimal | None:

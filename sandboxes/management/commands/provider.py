@@ -28,7 +28,10 @@ class Command(LogosCommand):
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="add|list|edit|models|delete")
         add = verbs.add_parser("add", help="add a provider, asked for its models first; prints its id")
         add.add_argument("name", metavar="NAME")
-        add.add_argument("address", metavar="ADDRESS", help="OpenAI-compatible, with or without /v1")
+        add.add_argument("address", metavar="ADDRESS", help="with or without /v1")
+        add.add_argument(
+            "--kind", choices=providers.KINDS, default=providers.KINDS[0], help="how it is asked (%(default)s)"
+        )
         _add_key(add)
         add_person(add)
         listing = verbs.add_parser("list", help="list providers")
@@ -54,9 +57,9 @@ class Command(LogosCommand):
         permissions.require(user, "provider.edit")
         address = providers.clean_address(options["address"])
         if not options["unchecked"]:
-            found = provider_models.check(address, providers.clean_key(key))
+            found = provider_models.check(address, providers.clean_key(key), options["kind"])
             self.say(f"It answers and has {len(found)} {'model' if len(found) == 1 else 'models'}.")
-        self.stdout.write(providers.create(user, options["name"], address, key).pk)
+        self.stdout.write(providers.create(user, options["name"], address, key, options["kind"]).pk)
 
     def do_list(self, options: dict[str, Any]) -> None:
         user = reader(options["user"])
@@ -79,7 +82,7 @@ class Command(LogosCommand):
         given = {name: value for name, value in fields.items() if value is not None}
         if key and not options["unchecked"]:
             address = providers.clean_address(options["address"] or provider.base_url)
-            provider_models.check(address, providers.clean_key(key))
+            provider_models.check(address, providers.clean_key(key), provider.kind)
         providers.change(user, provider.pk, provider.version, **given)
         self.say(f"{provider.name} is saved.")
 

@@ -96,3 +96,21 @@ async def test_an_address_that_is_none_is_refused_before_anything_is_sent() -> N
 async def test_a_key_that_cannot_be_sent_is_refused_in_words() -> None:
     with pytest.raises(Invalid):
         await list_models("http://127.0.0.1:1", "two\nlines")
+
+
+async def test_anthropic_is_asked_in_its_own_way() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"data": [{"type": "model", "id": "claude-x", "display_name": "X"}]})
+
+    found = await list_models(
+        "https://api.anthropic.com", "sk-ant-1", kind="anthropic", transport=httpx.MockTransport(answer)
+    )
+
+    assert [model.id for model in found] == ["claude-x"]
+    assert seen[0].url == "https://api.anthropic.com/v1/models?limit=1000"
+    assert seen[0].headers["x-api-key"] == "sk-ant-1"
+    assert seen[0].headers["anthropic-version"]
+    assert "authorization" not in seen[0].headers
