@@ -35,6 +35,7 @@ from sandboxes.hermes import events as runtime_events
 from sandboxes.hermes.client import RunStatus, Turn
 from sandboxes.hermes.events import RuntimeEvent
 from sandboxes.inference.lanes import Lease
+from sandboxes.inference.wires import of_kind
 from sandboxes.lifecycle import root_of
 from sandboxes.residents import Resident
 
@@ -154,7 +155,10 @@ class Execution:
             raise Stopped
         history = [Turn("user" if turn.from_person else "assistant", turn.text) for turn in self.job.history]
         try:
-            return await resident.client.start_run(self.job.text, lane=lease.lane, session_id=session, history=history)
+            wire = of_kind(lease.target.kind).name
+            return await resident.client.start_run(
+                self.job.text, lane=lease.lane, wire=wire, session_id=session, history=history
+            )
         except LogosError as error:
             if error.reason != "runtime_busy":
                 raise

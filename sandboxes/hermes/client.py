@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 import aiohttp
 
 from sandboxes.driver import SandboxError
+from sandboxes.hermes.configuration import alias
 from sandboxes.hermes.dialling import Dial, DialConnector
 from sandboxes.hermes.errors import HermesError, reason_for
 from sandboxes.hermes.events import FINAL, NO_USAGE, RuntimeEvent, StreamEnded, Usage, number, parse_event, parse_usage
@@ -133,15 +134,17 @@ class HermesClient:
         text: str,
         *,
         lane: int | Literal["none"],
+        wire: str = "openai",
         session_id: str,
         history: Sequence[Turn] = (),
         instructions: str = "",
     ) -> str:
         """Start a run and return the runtime's id for it.
 
-        ``lane`` decides which inference route its model calls take; on "none" the router refuses them all.
+        ``lane`` decides which inference route its model calls take; on "none" the router refuses them all. ``wire``
+        is the format of the calls, which must be that of the route's provider.
         ``session_id`` must be fresh: with a used one the runtime goes on with the soul it stored there."""
-        body: dict[str, Any] = {"input": text, "model": f"lane-{lane}", "session_id": session_id}
+        body: dict[str, Any] = {"input": text, "model": alias(lane, wire), "session_id": session_id}
         if history:
             body["conversation_history"] = [{"role": turn.role, "content": turn.content} for turn in history]
         if instructions:

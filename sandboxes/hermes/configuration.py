@@ -23,6 +23,8 @@ GATEWAY_PORT = 8642
 LANES = 64
 NO_LANE: Final = "none"  # where calls go that name no lane; the router refuses them, so nothing is booked wrongly
 
+_MESSAGES = "logos-messages"
+
 ENVIRONMENT_HINT = (
     "You work in a Logos sandbox. Your files belong in /workspace; they stay between conversations. "
     "There is no network. /tmp is emptied when the sandbox stops."
@@ -64,16 +66,31 @@ def lane_url(lane: int | str, port: int = ROUTER_PORT) -> str:
     return f"http://{INFERENCE_HOST}:{port}/lane/{lane}/v1"
 
 
+def alias(lane: int | str, wire: str = "openai") -> str:
+    """The name under which the runtime knows this lane, asked in this format."""
+    return f"lane-{lane}-messages" if wire == "anthropic" else f"lane-{lane}"
+
+
 def managed_yaml(config: HermesConfig) -> str:
     """The managed layer, for /etc/hermes/config.yaml."""
     # A route takes over provider and key from "model"; naming them here would send the text of a variable
     # instead of its value. Routes are read once, at the start, so all lanes exist from the beginning.
-    routes = {
-        f"lane-{lane}": {"model": config.model, "base_url": lane_url(lane, config.router_port)}
-        for lane in range(1, config.lanes + 1)
-    }
+    routes: dict[str, Any] = {}
+    for lane in range(1, config.lanes + 1):
+        where = {"model": config.model, "base_url": lane_url(lane, config.router_port)}
+        routes[alias(lane)] = where
+        routes[alias(lane, "anthropic")] = {**where, "provider": f"custom:{_MESSAGES}"}
     return _dump(
         {
+            # How the runtime is told to ask in Anthropic's format: a provider that does, at lanes like all others.
+            "custom_providers": [
+                {
+                    "name": _MESSAGES,
+                    "base_url": lane_url(NO_LANE, config.router_port),
+                    "api_key": "unused",
+                    "api_mode": "anthropic_messages",
+                }
+            ],
             "model": {
                 "provider": "custom",
                 "base_url": lane_url(NO_LANE, config.router_port),

@@ -24,9 +24,10 @@ from sandboxes.hermes import installation, interpreters
 from sandboxes.hermes.interpreters import Interpreter
 
 VERSION = "0.19.0"
-PACKAGES = (f"hermes-agent[mcp]=={VERSION}", "aiohttp==3.14.1")
+PACKAGES = (f"hermes-agent[anthropic,mcp]=={VERSION}", "aiohttp==3.14.1")
 LOCK = Path(__file__).with_name("runtime.lock")
-NAME = f"hermes-{VERSION}"
+# Other packages are another environment: sandboxes that run keep the one they have mounted.
+NAME = f"hermes-{VERSION}-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]}"
 STAMP = "logos-runtime.json"
 
 VENV_INSIDE = "/run/hermes/venv"

@@ -1,24 +1,28 @@
-"""The scripted OpenAI-compatible provider of the inference tests, on a thread of its own for tests that block."""
+"""The scripted providers of the inference tests, on a thread of their own for tests that block."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
-from tests.sandboxes.inference.upstream import Provider, running_provider
+from tests.sandboxes.inference.upstream import running_provider
 
 
 @contextlib.contextmanager
-def provider_in_thread() -> Iterator[Provider]:
+def provider_in_thread(
+    running: Callable[[], AbstractAsyncContextManager[Any]] = running_provider,
+) -> Iterator[Any]:
     """A provider that answers on a real socket until the end of the block."""
     loop = asyncio.new_event_loop()
-    ready: list[Provider] = []
+    ready: list[Any] = []
     started, ended = threading.Event(), asyncio.Event()
 
     async def serve() -> None:
-        async with running_provider() as provider:
+        async with running() as provider:
             ready.append(provider)
             started.set()
             await ended.wait()

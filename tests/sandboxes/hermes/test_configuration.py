@@ -30,7 +30,8 @@ def merged(config: HermesConfig) -> dict[str, Any]:
 def test_a_lane_is_a_path_on_the_routers_name_and_every_lane_has_a_route() -> None:
     routes = merged(HermesConfig("demo", lanes=64))["platforms"]["api_server"]["extra"]["model_routes"]
 
-    assert len(routes) == 64
+    assert len(routes) == 128, "each in two formats"
+    assert routes["lane-64-messages"] == {**routes["lane-64"], "provider": "custom:logos-messages"}
     assert routes["lane-1"] == {"model": "demo", "base_url": "http://inference.logos.internal:8081/lane/1/v1"}
     assert routes["lane-64"]["base_url"] == lane_url(64)
 

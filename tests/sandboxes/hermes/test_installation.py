@@ -68,7 +68,7 @@ def test_an_installation_is_found_again_and_not_repeated(home: Path) -> None:
     installed = runtime.install(home, lines.append)
 
     assert installed == runtime.find(home) == runtime.require(home)
-    assert installed.venv == home / "runtime/hermes-0.19.0"
+    assert installed.venv == home / "runtime" / runtime.NAME
     assert [(mount.target, mount.writable) for mount in installed.mounts] == [("/run/hermes/venv", False)]
     assert lines[-1] == "The agent runtime hermes-agent 0.19.0 is installed"
     assert len(commands(home)) == 2
@@ -119,14 +119,14 @@ def test_a_damaged_installation_is_not_found_and_is_repaired(home: Path, damage:
 
 def test_an_interpreter_that_went_away_means_a_new_installation(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runtime.install(home)
-    stamp = home / "runtime/hermes-0.19.0" / runtime.STAMP
+    stamp = home / "runtime" / runtime.NAME / runtime.STAMP
     stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "python": "/usr/bin/python3.0"}))
 
     assert runtime.find(home) is None
 
 
 def test_what_was_cut_off_half_way_is_swept_away(home: Path) -> None:
-    partial = home / "runtime/hermes-0.19.0.partial"
+    partial = home / "runtime" / f"{runtime.NAME}.partial"
     (partial / "lib").mkdir(parents=True)
     (partial / "lib/old.py").write_text("old")
 

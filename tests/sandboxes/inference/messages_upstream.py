@@ -122,6 +122,8 @@ class Anthropic(Provider):
             return web.Response(text="<html>Bad Gateway", content_type="text/html", status=502)
         if model == "hang":
             return await self._hang(request, None)
+        if model == "works":
+            STREAMS[model] = _working(document)
         if not document.get("stream"):
             return web.json_response(WHOLE)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "request-id": "req_1"})
@@ -134,6 +136,16 @@ class Anthropic(Provider):
         if model == "cut":
             request.transport.close()  # type: ignore[union-attr]
         return response
+
+
+def _working(document: dict[str, Any]) -> list[bytes]:
+    """Thinks, asks for one command, and repeats what it printed."""
+    last = document["messages"][-1]["content"]
+    results = [part for part in last if isinstance(part, dict) and part.get("type") == "tool_result"]
+    if results:
+        return [start(), *text(0, "It printed: ", str(results[0]["content"])), *end()]
+    asked = tool(1, "toolu_work", "terminal", '{"command": ', '"echo from-$(uname -n)"}')
+    return [start(), *THOUGHT, *asked, *end("tool_use")]
 
 
 @asynccontextmanager
