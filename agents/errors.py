@@ -55,8 +55,8 @@ class LogosError(Exception):
 class NotFound(LogosError):
     """Not there, or not yours: the two look alike on purpose, so that nobody can probe for names."""
 
-    def __init__(self, what: str = "This") -> None:
-        super().__init__(f"{what} was not found.", reason="not_found")
+    def __init__(self, what: str = "This", *, action: str = "") -> None:
+        super().__init__(f"{what} was not found.", reason="not_found", action=action)
 
 
 class Invalid(LogosError):

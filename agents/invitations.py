@@ -67,11 +67,15 @@ def withdraw(actor: User, link_id: int) -> None:
         link.delete()
 
 
+# The same for a link that was guessed: it says nothing of any other.
+OVER = "It was used already, or its time is over. Ask whoever gave it to you for a new one."
+
+
 def opened(secret: str, purpose: str) -> OneTimeLink:
     """The link of this secret, while it works; NotFound otherwise."""
     link = _open(purpose).filter(digest=OneTimeLink.digest_of(secret)).select_related("person").first()
     if link is None or (link.person is not None and not link.person.is_active):
-        raise NotFound("This link")
+        raise NotFound("This link", action=OVER)
     return link
 
 
@@ -163,5 +167,5 @@ def _open(purpose: str) -> QuerySet[OneTimeLink]:
 def _taken(link: OneTimeLink) -> OneTimeLink:
     """The link is ours; whoever comes a moment later finds it used."""
     if not _open(link.purpose).filter(pk=link.pk).update(used_at=timezone.now()):
-        raise NotFound("This link")
+        raise NotFound("This link", action=OVER)
     return link
