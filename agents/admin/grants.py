@@ -42,7 +42,8 @@ class GrantForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         # In the table the label is the column's heading, which no screen reader ties to the field.
         for field in self.fields.values():
-            field.widget.attrs.setdefault("aria-label", str(field.label))
+            widget: Any = getattr(field.widget, "widget", field.widget)
+            widget.attrs.setdefault("aria-label", str(field.label))
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
