@@ -14,6 +14,7 @@ from agents import routes
 from agents.addresses import AddressField
 from agents.admin.grants import ROUTE_GRANTS
 from agents.admin_base import RowAdmin, SharedAdmin, VisibleRelatedFilter
+from agents.admin_versions import VersionedForm
 from agents.errors import Conflict, Invalid
 from agents.models import ModelRoute, Provider, ProviderKind
 
@@ -86,11 +87,11 @@ def reason_to_stay(route: ModelRoute) -> str:
     return ""
 
 
-class RouteForm(forms.ModelForm):
+class RouteForm(VersionedForm):
     """Refuses a fallback that could not stand in, by the rule of the pages."""
 
     def clean_fallback(self) -> ModelRoute | None:
-        wanted: ModelRoute | None = self.cleaned_data["fallback"]
+        wanted: ModelRoute | None = self.cleaned_data.get("fallback")
         if wanted is None or wanted.pk == self.instance.fallback_id:
             return wanted
         try:
