@@ -102,6 +102,7 @@ ACTIONS: dict[str, Action] = {
         Action("sandbox.view", "See an agent's sandbox and its state", "view", EVERYONE),
         Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),
         Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE, True),
+        Action("egress.view", "See everything an agent's sandbox asked the network for", "manage", EVERYONE, True),
         Action("token.create", "Make API tokens of one's own", "", EVERYONE),
         Action("service.create", "Make service accounts that hold tokens for programs", "", MEMBERS),
         Action("audit.view", "See the audit of everything one may see", "", OPERATORS),
@@ -147,13 +148,15 @@ GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
     Policy: (PolicyUserGrant, PolicyGroupGrant),
 }
 
-# Models without actions of their own are seen by whoever may see what they are part of. Model calls are the
-# exception: those of a shared agent tell what everybody asked of it, so they have actions for who manages it.
+# Models without actions of their own are seen by whoever may see what they are part of. Model calls and what was
+# asked of the network are the exceptions: those of a shared agent tell what everybody asked of it, so they have
+# actions for who manages it.
 _FAMILIES = {"message": "conversation", "approval": "run"}
 
 _NOUNS = {
     "modelroute": "route",
     "inferencecall": "call",
+    "egressdecision": "egress",
     "agentcapability": "capability",
     "agentsecret": "secret",
     "agentdocument": "document",

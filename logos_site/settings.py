@@ -271,6 +271,7 @@ LOGOS_TOKEN_MAX_DAYS = env.number("LOGOS_TOKEN_MAX_DAYS", 365, "An API token is 
 # --- what Logos allows ----------------------------------------------------------------------------
 LOGOS_MAX_MESSAGE_CHARS = env.number("LOGOS_MAX_MESSAGE_CHARS", 100_000, "Longest message a person may send.")
 LOGOS_RUN_TIMEOUT_S = env.number("LOGOS_RUN_TIMEOUT_S", 3600, "A run is failed after this many seconds.")
+LOGOS_EGRESS_DAYS = env.number("LOGOS_EGRESS_DAYS", 30, "What agents reached and were refused is kept this many days.")
 LOGOS_APPROVAL_TIMEOUT_S = env.number(
     "LOGOS_APPROVAL_TIMEOUT_S", 300, "A dangerous command nobody allows is denied after this."
 )

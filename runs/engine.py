@@ -26,6 +26,9 @@ from runs.threads import DatabaseThreads
 from sandboxes import lifecycle, reconciling, records, tasks
 from sandboxes.claimants import process_name
 from sandboxes.driver import LimitNotice
+from sandboxes.egress.proxy import Decision
+from sandboxes.egress.rows import SWEPT, sweep
+from sandboxes.egress.serving import Egress
 from sandboxes.inference import rows
 from sandboxes.inference.calls import CallRecord
 from sandboxes.inference.lanes import Lanes
@@ -45,6 +48,9 @@ UNREAD_PAUSE_S = 1.0
 # Files of a deleted agent that are still there after this long are asked to be removed once more.
 REMOVAL_PAUSE_S = 600
 
+# Old decisions are looked for this often.
+SWEEP_PAUSE_S = 600
+
 
 class Engine:
     """Start it on a running event loop; stop it before the loop ends. Runs in progress survive a stop."""
@@ -57,11 +63,18 @@ class Engine:
         self.meter = Meter(self._meter)
         self.router = Router(self.lanes, self.meter)
         self.writer = Writer(self._store, shared_hub)
+        self.egress = Egress(self._threads.run, self._pen.run, self.lanes, self._reached)
         self.residents = Residents(
-            PassedListeners(drain_s=1), self.lanes, self.router.for_sandbox, self._threads.run, self._limit_noticed
+            PassedListeners(drain_s=1),
+            self.lanes,
+            self.router.for_sandbox,
+            self._threads.run,
+            self.egress,
+            self._limit_noticed,
         )
         self.tools = Tools(self.residents, self.lanes, self.writer, shared_hub, self._threads.run)
         self._runs: dict[str, Execution] = {}
+        self._sweep_at = 0.0
         self._asked_again: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
@@ -95,6 +108,7 @@ class Engine:
         await self.residents.close()
         await self.writer.close()
         await self.meter.close(timeout_s=2)
+        await self.egress.close()
         await self.router.close()
         await self._threads.run(work.rest, self.owner)
         await asyncio.to_thread(self._threads.close)
@@ -123,6 +137,10 @@ class Engine:
 
     async def _meter(self, records: list[CallRecord]) -> None:
         await self._pen.run(rows.store, records)
+
+    def _reached(self, run_id: str, decision: Decision) -> None:
+        if run_id in self._runs:
+            self._runs[run_id].reached.add(decision)
 
     async def _dispatch(self) -> None:
         """Claim what is queued, look after what runs; woken at once by this process, by polling for others."""
@@ -247,6 +265,13 @@ class Engine:
                 self._asked_again[agent_id] = now + REMOVAL_PAUSE_S
                 await self._threads.run(tasks.remove_files_later, agent_id)
 
+    async def _forget_old(self) -> None:
+        """Egress decisions go when they are old; soon again while there are more."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._sweep_at:
+            full = await self._pen.run(sweep) >= SWEPT
+            self._sweep_at = now + (0 if full else SWEEP_PAUSE_S)
+
     async def _beat(self) -> None:
         while True:
             try:
@@ -254,6 +279,7 @@ class Engine:
                 await self._take_over()
                 await self.residents.adopt()
                 await self._retire()
+                await self._forget_old()
             except Exception:
                 logger.exception("The engine's leases could not be renewed")
             await asyncio.sleep(work.BEAT_S)

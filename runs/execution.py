@@ -25,6 +25,7 @@ from runs.asking import Asking
 from runs.ending import Ending, known_figures
 from runs.merge import Merger
 from runs.models import Status
+from runs.reached import Reached
 from runs.recorder import Recorder
 from runs.settling import Outcome
 from runs.shared import Tools
@@ -71,6 +72,7 @@ class Execution:
         self.merger = Merger(time.monotonic, router_drives=bool(job.runtime_run_id), known=known)
         self.recorder = Recorder(job.run_id, seq, tools.writer, tools.hub, job.known_values)
         self.sink = RunSink(self.recorder, self.merger, known_figures(known))
+        self.reached = Reached(self.recorder)
         self.ending = Ending(job.run_id, self.recorder, self.sink, tools)
         self.asking = Asking(job.run_id, self.recorder, tools.db, known)
         self.news = asyncio.Event()
@@ -96,6 +98,7 @@ class Execution:
                 watcher.cancel()
                 if self.lease:
                     self.tools.lanes.release(self.lease)
+            self.reached.flush()
             await self.ending.commit(outcome)
 
     async def _outcome(self) -> Outcome:

@@ -9,7 +9,7 @@ from runs import purposes
 from runs.events import Event
 from runs.models import Run
 from runs.templatetags.run_format import duration, money, plural, tokens, word_for
-from runs.timeline import ENDS, Call, Note, Question, Text, Thinking, Timeline, Tool
+from runs.timeline import ENDS, Call, Egress, Note, Question, Text, Thinking, Timeline, Tool
 from runs.words import STATES
 
 __all__ = ["Teller", "duration", "printed"]
@@ -55,6 +55,8 @@ class Teller:
                 return f"· {plain(data['sentence'])}"
             case "note":
                 return f"· {plain(data['text'])}"
+            case "egress" if data["decision"] == "denied":
+                return f"· refused {plain(data['host'])}:{data['port']}: {plain(data['reason'])}"
             case "tool.started":
                 tool, args = data["tool"], data.get("args") or {}
                 self._tools[data["call_id"]] = plain(tool)
@@ -115,6 +117,9 @@ def _item_lines(item: object) -> list[str]:
         return [f"? {plain(item.command)}: {item.choice or 'not decided'}"]
     if isinstance(item, Call):
         return [f"· {plain(item.model)} failed: {plain(item.error_message)}"] if item.error_code else []
+    if isinstance(item, Egress):
+        times = f", {item.count} times" if item.count > 1 else ""
+        return [f"· {'reached' if item.allowed else 'refused'} {plain(item.host)}:{item.port}{times}"]
     if isinstance(item, Tool):
         took = duration(item.duration_ms)
         head = f"→ {plain(item.tool)} {plain(item.detail)}".rstrip()

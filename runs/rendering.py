@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from runs import words
 from runs.events import Event
 from runs.models import ACTIVE, Run, Status
-from runs.timeline import Call, Item, Text, Thinking, Timeline
+from runs.timeline import Call, Egress, Item, Text, Thinking, Timeline
 
 VIEWS = ("chat", "run")
 
@@ -91,7 +91,8 @@ def item_html(run: RunRef, item: Item, view: str, csrf_token: str = "") -> str:
 
     ``csrf_token`` is given by pages, so that the forms inside work without scripts too.
     """
-    if view == "chat" and isinstance(item, Call):
+    # A chat shows what was refused, because somebody can do something about it.
+    if view == "chat" and (isinstance(item, Call) or (isinstance(item, Egress) and item.allowed)):
         return ""
     context: dict[str, Any] = {"run": run, "item": item, "view": view, "csrf_token": csrf_token}
     context["shown_chars"] = SHOWN_OUTPUT_CHARS[view]

@@ -123,6 +123,23 @@ class Call(Item):
 
 
 @dataclass(slots=True)
+class Egress(Item):
+    """A host that was asked for, once or often by the same program; ``reason`` is that of the last time."""
+
+    kind: ClassVar[str] = "egress"
+    host: str = ""
+    port: int = 0
+    binary: str = ""
+    allowed: bool = False
+    reason: str = ""
+    count: int = 0
+
+    @property
+    def program(self) -> str:
+        return self.binary.rpartition("/")[2]
+
+
+@dataclass(slots=True)
 class End(Item):
     """How it ended: completed, failed, cancelled or interrupted, with the sentence and the way forward."""
 
@@ -143,6 +160,7 @@ class Timeline:
         self.seq = 0
         self.started_at: datetime | None = None
         self._by_id: dict[str, Item] = {}
+        self._reached: dict[tuple[str, int, str, bool], Egress] = {}
         for event in events:
             self.apply(event)
 
@@ -283,6 +301,18 @@ class Timeline:
         began = event.at - timedelta(milliseconds=data.get("duration_ms") or 0)
         return [self._add(Call(f"call-{event.seq}", event.seq, began, **known))]
 
+    def _on_egress(self, event: Event) -> list[Item]:
+        data = event.data
+        allowed = data["decision"] == "allowed"
+        about = (data["host"], data["port"], data.get("binary", ""), allowed)
+        item = self._reached.get(about)
+        if item is None:
+            item = self._reached[about] = Egress(f"egress-{event.seq}", event.seq, event.at, *about)
+            self._add(item)
+        item.count += data.get("count", 1)
+        item.reason = data.get("reason", "")
+        return [item]
+
     def _on_note(self, event: Event) -> list[Item]:
         changed = self._settle()
         return [*changed, self._add(Note(f"note-{event.seq}", event.seq, event.at, sentence=event.data["text"]))]
@@ -316,10 +346,10 @@ class Timeline:
     # -------------------------------------------------------------------------------------------
 
     def _add(self, item: Item) -> Item:
-        # A model call is reported when it has ended, while its text may still be growing: it is drawn
-        # before the live item, so that text is never cut in two by a figure.
+        # A model call is reported when it has ended, while its text may still be growing, and what is reached
+        # comes when it comes: both are drawn before the live item, so that text is never cut in two by a figure.
         live = self.items and isinstance(self.items[-1], Text | Thinking) and self.items[-1].live
-        if isinstance(item, Call) and live:
+        if isinstance(item, Call | Egress) and live:
             self.items.insert(len(self.items) - 1, item)
         else:
             self.items.append(item)

@@ -10,10 +10,12 @@ class SandboxesConfig(AppConfig):
     def ready(self) -> None:
         from agents import erasing, rotation
         from sandboxes import on_agents, schedules
+        from sandboxes.egress import on_rules
         from sandboxes.erasing import erase
         from sandboxes.models import Sandbox
 
         on_agents.connect()
         post_migrate.connect(schedules.make, sender=self)
+        on_rules.connect()
         erasing.PARTS.append(erase)
         rotation.SEALED.append(rotation.Sealed(Sandbox, "sealed_api_key"))

@@ -108,6 +108,14 @@ class Check:
     mandatory: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Who opened a connection inside: the program's path there and the SHA-256 of its file; "" what cannot be told."""
+
+    path: str = ""
+    sha256: str = ""
+
+
 class Attachment(abc.ABC):
     """A live connection to one running sandbox, usable from one asyncio loop. Closing it ends nothing inside.
 
@@ -135,6 +143,11 @@ class Attachment(abc.ABC):
     async def listeners(self) -> dict[int, socket.socket]:
         """The listening sockets bound inside, by port. One holder at a time: raises SandboxError
         (reason="sandbox_busy") while another attachment has them. Given back by ``close``."""
+
+    async def program(self, peer: tuple[str, int], own: tuple[str, int]) -> Program:
+        """Which program inside opened the connection from ``peer`` to the listener's ``own`` address. A driver that
+        cannot tell for certain says so; rules that name programs then allow nothing."""
+        return Program()
 
     @abc.abstractmethod
     async def wait_gone(self) -> None:

@@ -102,3 +102,38 @@ class InferenceCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model} {self.status} ({self.run_id})"
+
+
+class EgressDecision(models.Model):
+    """One connection an agent's sandbox asked for, and what became of it. ``run_id`` is "" when several runs went on
+    at once, or none: a connection names no run. ``duration_ms`` is None while it goes on."""
+
+    permission = Rows(root="agent")
+
+    id = models.CharField(primary_key=True, max_length=40, editable=False)
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="egress_decisions")
+    run_id = models.CharField(max_length=40, blank=True)
+    binary = models.CharField(max_length=300, blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    method = models.CharField(max_length=20, blank=True)
+    host = models.CharField(max_length=253, blank=True)
+    port = models.PositiveIntegerField()
+    address = models.CharField(max_length=45, blank=True)
+    allowed = models.BooleanField()
+    rule = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=400, blank=True)
+    sent = models.PositiveBigIntegerField(default=0)
+    received = models.PositiveBigIntegerField(default=0)
+    duration_ms = models.FloatField(null=True)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["agent", "id"], name="egress_of_agent"),
+            models.Index(fields=["run_id", "id"], name="egress_of_run"),
+            models.Index(fields=["rule", "at"], name="egress_by_rule"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port} {'allowed' if self.allowed else 'denied'}"

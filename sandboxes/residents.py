@@ -1,4 +1,5 @@
-"""The sandboxes an engine is connected to: one attachment, one served router listener and one client for each.
+"""The sandboxes an engine is connected to: one attachment, one served router listener, one egress
+proxy and one client for each.
 
 Closing ends nothing inside: runs in progress go on, model calls made meanwhile wait in the listener's
 backlog until an engine serves it again.
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
@@ -17,9 +19,11 @@ from typing import Any
 from agents.errors import LogosError
 from sandboxes import drivers, records, tasks
 from sandboxes.driver import Attachment, LimitNotice, SandboxError
+from sandboxes.egress.proxy import EgressProxy
+from sandboxes.egress.serving import Egress
 from sandboxes.hermes import gateway
 from sandboxes.hermes.client import HermesClient
-from sandboxes.hermes.configuration import ROUTER_PORT
+from sandboxes.hermes.configuration import EGRESS_PORT, ROUTER_PORT
 from sandboxes.inference.lanes import Lanes
 from sandboxes.inference.serve import PassedListeners
 from sandboxes.lifecycle import Db, Progress, Running, answers, ensure_running, needs_new_start, wanted_of
@@ -37,6 +41,7 @@ class Resident:
 
     def __init__(self, running: Running, attachment: Attachment, client: HermesClient) -> None:
         self.running, self.attachment, self.client = running, attachment, client
+        self.proxy: EgressProxy | None = None
         self.gone = asyncio.Event()
         self.since = time.time()
         self.last_notice: LimitNotice | None = None
@@ -51,10 +56,11 @@ class Residents:
         lanes: Lanes,
         app_for: Callable[[str], Any],
         db: Db,
+        egress: Egress,
         noticed: Callable[[str, LimitNotice], None] = lambda agent_id, notice: None,
     ) -> None:
         self._listeners, self._lanes, self._app_for, self._db = listeners, lanes, app_for, db
-        self._noticed = noticed
+        self._egress, self._noticed = egress, noticed
         self._by_agent: dict[str, Resident] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._watchers: set[asyncio.Task[None]] = set()
@@ -140,14 +146,24 @@ class Residents:
         try:
             sockets = await attachment.listeners()
             await self._listeners.add(running.sandbox_id, sockets[ROUTER_PORT], self._app_for(running.sandbox_id))
+            proxy = await self._egress_of(agent_id, running, attachment, sockets.get(EGRESS_PORT))
         except BaseException:
             await attachment.close()
             raise
         client = await gateway.client_for(attachment, running.api_key).__aenter__()
         resident = self._by_agent[agent_id] = Resident(running, attachment, client)
+        resident.proxy = proxy
         self._in_background(self._watch(agent_id, resident), f"watch {running.sandbox_id}")
         self._in_background(self._heed_limits(agent_id, resident), f"limits of {running.sandbox_id}")
         return resident
+
+    async def _egress_of(
+        self, agent_id: str, running: Running, attachment: Attachment, listener: socket.socket | None
+    ) -> EgressProxy | None:
+        if listener is None:  # started before there was a proxy: its next run starts it anew
+            logger.info("The sandbox has no way out yet: it was started by an earlier version of Logos")
+            return None
+        return await self._egress.serve(agent_id, running.sandbox_id, attachment, listener)
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         # A context of its own: what is logged later is not about the run that happened to come first.
@@ -159,6 +175,8 @@ class Residents:
         with contextlib.suppress(SandboxError):
             await resident.attachment.wait_gone()
         resident.gone.set()
+        if resident.proxy is not None:
+            await resident.proxy.close()
         self._lanes.forget(resident.running.sandbox_id)
         last = resident.last_notice
         is_why = last and last.is_over and time.time() - last.at < JUST_NOW_S
@@ -183,5 +201,7 @@ class Residents:
             return
         resident.gone.set()
         await self._listeners.remove(resident.running.sandbox_id)
+        if resident.proxy is not None:
+            await resident.proxy.close()
         await resident.client.close()
         await resident.attachment.close()

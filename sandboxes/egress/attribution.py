@@ -10,12 +10,17 @@ Python), it is no wall between the programs of one user.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import contextvars
+import hashlib
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+
+from sandboxes.driver import Program
 
 _LOCAL, _REMOTE, _STATE, _INODE = 1, 2, 3, 9
 _ESTABLISHED = "01"
@@ -23,29 +28,68 @@ _ESTABLISHED = "01"
 WRITABLE = ("/workspace/", "/home/", "/hermes/", "/tmp/", "/dev/", "/proc/", "/run/user/", "/var/tmp/")  # noqa: S108
 
 
-def binary_of(init_pid: int, peer: tuple[str, int], own: tuple[str, int]) -> str:
-    """The path inside the sandbox of the one program that holds the connection from ``peer`` to ``own`` (addresses
-    as the proxy's accepted socket gives them). "" when it cannot be told for certain. Reads /proc, about 5 ms."""
-    with contextlib.suppress(OSError, ValueError):
-        inode = _inode(init_pid, peer, own)
-        if inode:
-            programs = {_program(pid) for pid in _holders(init_pid, inode)}
-            if len(programs) == 1:
-                path = programs.pop()
-                return path if _is_trusted(path) else ""
-    return ""
+Address = tuple[str, int]
+Pair = tuple[Address, Address]
+
+_MAX_HASHED = 512 << 20
 
 
-def _inode(init_pid: int, peer: tuple[str, int], own: tuple[str, int]) -> str:
-    """The socket's inode in the sandbox's network namespace, "" when there is no such connection."""
-    wanted = (_as_proc(peer), _as_proc(own))
+class Attributor:
+    """Tells the programs of one sandbox. Connections that ask while others are being told share the next look."""
+
+    def __init__(self, init_pid: int) -> None:
+        self._init_pid = init_pid
+        self._waiting: list[tuple[Pair, asyncio.Future[Program]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def program(self, peer: Address, own: Address) -> Program:
+        """The one program that holds the connection from ``peer`` to ``own``, as it is after this call began."""
+        future: asyncio.Future[Program] = asyncio.get_running_loop().create_future()
+        self._waiting.append(((peer, own), future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look(), name="attribution", context=contextvars.Context())
+        return await future
+
+    async def _look(self) -> None:
+        while self._waiting:
+            asked, self._waiting = self._waiting, []
+            found = await asyncio.to_thread(programs_of, self._init_pid, [pair for pair, _ in asked])
+            for (_, future), program in zip(asked, found, strict=True):
+                if not future.done():
+                    future.set_result(program)
+
+
+def programs_of(init_pid: int, pairs: Sequence[Pair]) -> list[Program]:
+    """For each connection (addresses as the proxy's accepted socket gives them) the one program that holds it.
+    An empty Program where it cannot be told for certain. One look through /proc, a few milliseconds; never raises."""
+    try:
+        inodes = _inodes(init_pid, set(pairs))
+        holders = _holders(init_pid, set(inodes.values()))
+    except (OSError, ValueError):
+        return [Program()] * len(pairs)
+    return [_the_one(holders.get(inodes.get(pair, ""), ())) for pair in pairs]
+
+
+def _the_one(pids: Collection[int]) -> Program:
+    with contextlib.suppress(OSError):
+        paths = {_program(pid) for pid in pids}
+        if len(paths) == 1 and _is_trusted(path := paths.pop()):
+            return Program(path, _digest_of(min(pids)))
+    return Program()
+
+
+def _inodes(init_pid: int, pairs: Collection[Pair]) -> dict[Pair, str]:
+    """The sockets' inodes in the sandbox's network namespace; what is not connected is left out."""
+    wanted = {(_as_proc(peer), _as_proc(own)): (peer, own) for peer, own in pairs}
+    found = {}
     with Path(f"/proc/{init_pid}/net/tcp").open() as table:
         next(table)
         for line in table:
             fields = line.split()
-            if (fields[_LOCAL], fields[_REMOTE]) == wanted and fields[_STATE] == _ESTABLISHED:
-                return "" if fields[_INODE] == "0" else fields[_INODE]
-    return ""
+            pair = wanted.get((fields[_LOCAL], fields[_REMOTE]))
+            if pair is not None and fields[_STATE] == _ESTABLISHED and fields[_INODE] != "0":
+                found[pair] = fields[_INODE]
+    return found
 
 
 def _as_proc(address: tuple[str, int]) -> str:
@@ -54,16 +98,19 @@ def _as_proc(address: tuple[str, int]) -> str:
     return f"{number:08X}:{address[1]:04X}"
 
 
-def _holders(init_pid: int, inode: str) -> Iterator[int]:
-    """The processes of the sandbox that have the socket open."""
-    link = f"socket:[{inode}]"
+def _holders(init_pid: int, inodes: Collection[str]) -> dict[str, set[int]]:
+    """The processes of the sandbox that have each of the sockets open."""
+    links = {f"socket:[{inode}]": inode for inode in inodes}
+    found: dict[str, set[int]] = {}
+    if not links:
+        return found
     for pid in _processes_of(init_pid):
         with contextlib.suppress(OSError):
-            for descriptor in os.scandir(f"/proc/{pid}/fd"):
+            for descriptor in os.listdir(directory := f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
-                    if os.readlink(descriptor.path) == link:
-                        yield pid
-                        break
+                    if inode := links.get(os.readlink(f"{directory}/{descriptor}")):
+                        found.setdefault(inode, set()).add(pid)
+    return found
 
 
 def _processes_of(init_pid: int) -> Iterator[int]:
@@ -81,6 +128,25 @@ def _processes_of(init_pid: int) -> Iterator[int]:
 
 def _program(pid: int) -> str:
     return os.readlink(f"/proc/{pid}/exe")
+
+
+def _digest_of(pid: int) -> str:
+    """SHA-256 of the program's file, read once for each version of it. Nothing the agent can write is trusted here,
+    so the file is what it was. "" for what is gone or too large."""
+    try:
+        with open(f"/proc/{pid}/exe", "rb") as file:
+            about = os.fstat(file.fileno())
+            key = (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size)
+            if key not in _digests and about.st_size <= _MAX_HASHED:
+                if len(_digests) >= 1_000:
+                    _digests.clear()
+                _digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            return _digests.get(key, "")
+    except OSError:
+        return ""
+
+
+_digests: dict[tuple[int, int, int, int], str] = {}
 
 
 def _is_trusted(path: str) -> bool:

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents import ids
-from agents.reach import Reach
+from agents.reach import Reach, Verdict
+from sandboxes.driver import Program
 from sandboxes.egress import addresses, requests
 from sandboxes.egress.addresses import Lookup, NotPublic
 from sandboxes.egress.requests import Asked, Malformed
@@ -29,9 +30,11 @@ HEAD_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 15.0
 IDLE_TIMEOUT_S = 300.0
 LINGER_S = 1.0
+AGAIN_S = 1.0  # what goes on is decided anew this often
 CHUNK = 64 * 1024
 
-Attribute = Callable[[tuple[str, int], tuple[str, int]], Awaitable[str]]
+Attribute = Callable[[tuple[str, int], tuple[str, int]], Awaitable[Program]]
+Ask = Callable[[], Awaitable[Reach]]
 Connect = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
@@ -47,6 +50,8 @@ class Decision:
     allowed: bool
     rule: str
     reason: str
+    method: str = ""
+    sha256: str = ""
     address: str = ""
     sent: int = 0
     received: int = 0
@@ -73,7 +78,7 @@ class EgressProxy:
 
     def __init__(
         self,
-        reach: Callable[[], Reach],
+        reach: Ask,
         note: Callable[[Decision], None],
         attribute: Attribute,
         *,
@@ -114,7 +119,18 @@ class EgressProxy:
             server, address = await self._connected(asked, decision)
             decision = replace(decision, address=address)
             self._note(decision)
-            await traffic.carry(asked, reader, writer, *server)
+            carried = asyncio.ensure_future(traffic.carry(asked, reader, writer, *server))
+            denied = asyncio.ensure_future(self._until_denied(decision))
+            try:
+                await asyncio.wait({carried, denied}, return_when="FIRST_COMPLETED")
+                if not carried.done():
+                    decision = denied.result()
+                    return
+                carried.result()
+            finally:
+                for task in (carried, denied):
+                    task.cancel()
+                await asyncio.gather(carried, denied, return_exceptions=True)
         except Refusal as refusal:
             decision = refusal.decision
             await _refuse(reader, writer, refusal)
@@ -133,8 +149,8 @@ class EgressProxy:
     ) -> tuple[Asked, Decision]:
         """What is asked, allowed by a rule. Raises Refusal."""
         peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
-        binary = await self._attribute(peer, own)
-        denied = Decision(connection_id, "", 0, binary, allowed=False, rule="", reason="")
+        program = await self._attribute(peer, own)
+        denied = Decision(connection_id, "", 0, program.path, False, "", "", sha256=program.sha256)
         try:
             async with asyncio.timeout(HEAD_TIMEOUT_S):
                 asked = requests.read_head(await reader.readuntil(b"\r\n\r\n"))
@@ -142,15 +158,34 @@ class EgressProxy:
             reason = str(problem) if isinstance(problem, Malformed) else "The head of the request is too long."
             raise Refusal("400 Bad Request", replace(denied, reason=reason)) from problem
         # Asked twice: who connected may have let another program in before the request was made.
-        if binary and binary != await self._attribute(peer, own):
-            binary = ""
-        verdict = self._reach().decide(asked.host, asked.port, binary)
-        decision = Decision(
-            connection_id, asked.host, asked.port, binary, verdict.allowed, verdict.rule, verdict.reason
+        if program.path and program != await self._attribute(peer, own):
+            program = Program()
+        decision = self._by(
+            (await self._reach()).decide(asked.host, asked.port, program.path),
+            replace(
+                denied,
+                host=asked.host,
+                port=asked.port,
+                method=asked.method,
+                binary=program.path,
+                sha256=program.sha256,
+            ),
         )
-        if not verdict.allowed:
+        if not decision.allowed:
             raise Refusal("403 Forbidden", decision)
         return asked, decision
+
+    @staticmethod
+    def _by(verdict: Verdict, decision: Decision) -> Decision:
+        return replace(decision, allowed=verdict.allowed, rule=verdict.rule, reason=verdict.reason)
+
+    async def _until_denied(self, decision: Decision) -> Decision:
+        """Return once the rules have come to deny what goes on, with what they say."""
+        while True:
+            await asyncio.sleep(AGAIN_S)
+            verdict = (await self._reach()).decide(decision.host, decision.port, decision.binary)
+            if not verdict.allowed:
+                return replace(decision, allowed=False, rule=verdict.rule, reason=f"Cut: {verdict.reason}")
 
     async def _connected(
         self, asked: Asked, decision: Decision

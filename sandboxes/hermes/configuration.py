@@ -20,6 +20,7 @@ from sandboxes.hermes.toolsets import check_toolsets
 INFERENCE_HOST = "inference.logos.internal"
 ROUTER_PORT = 8081
 GATEWAY_PORT = 8642
+EGRESS_PORT = 3128
 LANES = 64
 NO_LANE: Final = "none"  # where calls go that name no lane; the router refuses them, so nothing is booked wrongly
 
@@ -27,7 +28,9 @@ _MESSAGES = "logos-messages"
 
 ENVIRONMENT_HINT = (
     "You work in a Logos sandbox. Your files belong in /workspace; they stay between conversations. "
-    "There is no network. /tmp is emptied when the sandbox stops."
+    "The network is reached through the proxy in HTTP_PROXY and HTTPS_PROXY, which lets through only the hosts that "
+    "were allowed to you and says why it refuses the others: do not try to get around it, say which host you need. "
+    "/tmp is emptied when the sandbox stops."
 )
 REPLY_HINT = "Your replies are shown on a web page that renders Markdown, tables and highlighted code."
 
@@ -59,6 +62,13 @@ class HermesConfig:
         for name in ("max_turns", "max_concurrent_runs", "approvals_timeout_s", "lanes"):
             if getattr(self, name) < 1:
                 raise Invalid(f"{name} must be at least 1.", field=name)
+
+
+def proxy_environment(port: int = EGRESS_PORT) -> dict[str, str]:
+    """What makes programs use the egress proxy, in both spellings they look for."""
+    proxy = f"http://127.0.0.1:{port}"
+    names = {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": f"localhost,127.0.0.1,{INFERENCE_HOST}"}
+    return {**names, **{name.lower(): value for name, value in names.items()}}
 
 
 def lane_url(lane: int | str, port: int = ROUTER_PORT) -> str:

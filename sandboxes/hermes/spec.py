@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandboxes.driver import Limits, Mount, SandboxSpec
-from sandboxes.hermes.configuration import HermesConfig, fixed_files, live_files
+from sandboxes.hermes.configuration import EGRESS_PORT, HermesConfig, fixed_files, live_files, proxy_environment
 from sandboxes.hermes.runtime import VENV_INSIDE, Runtime
 
 LAUNCHER = Path(__file__).with_name("launch.py")
@@ -54,8 +54,8 @@ def sandbox_spec(
         # As a text, not as a mount: the agent's user may be unable to walk to where Logos itself is installed.
         files={**fixed_files(config), LAUNCHER_INSIDE: LAUNCHER.read_text()},
         empty_dirs=(f"{HERMES_HOME}/plugins", f"{HERMES_HOME}/hooks"),
-        listen=(config.router_port,),
-        environment=dict(ENVIRONMENT),
+        listen=(config.router_port, EGRESS_PORT),
+        environment={**ENVIRONMENT, **proxy_environment()},
         limits=limits or Limits(),
         uid=uid,
     )

@@ -113,8 +113,12 @@ class Lanes:
 
     def has_runs(self, sandbox_id: str) -> bool:
         """Does a run of this process go on in the sandbox?"""
+        return bool(self.runs_of(sandbox_id))
+
+    def runs_of(self, sandbox_id: str) -> list[str]:
+        """The runs of this process that go on in the sandbox."""
         box = self._sandboxes.get(sandbox_id)
-        return box is not None and any(not lease.is_draining for lease in box.leases.values())
+        return [lease.run_id for lease in box.leases.values() if not lease.is_draining] if box else []
 
     def forget(self, sandbox_id: str) -> None:
         """The sandbox is gone, and with it whoever could call."""

@@ -1,4 +1,4 @@
-"""The meter: finished calls are put down here at once and written to the database in batches, behind the call."""
+"""The meter: what was measured is put down here at once and written to the database in batches, behind the call."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from itertools import islice
-
-from sandboxes.inference.calls import CallRecord
+from typing import Generic, TypeVar
 
 logger = logging.getLogger(__name__)
 
-Write = Callable[[list[CallRecord]], Awaitable[None]]
+T = TypeVar("T")
 
 _FIRST_PAUSE_S = 0.1
 _PAUSE_WHILE_CLOSING_S = 0.1
 
 
-class Meter:
+class Meter(Generic[T]):
     """Collects records on one event loop and hands them to ``write``, one batch at a time.
 
     A batch goes out ``interval_s`` after its first record, or at once when ``batch`` records wait. A write
@@ -28,11 +27,17 @@ class Meter:
     """
 
     def __init__(
-        self, write: Write, *, interval_s: float = 0.2, batch: int = 200, longest_pause_s: float = 5.0
+        self,
+        write: Callable[[list[T]], Awaitable[None]],
+        *,
+        what: str = "finished model calls",
+        interval_s: float = 0.2,
+        batch: int = 200,
+        longest_pause_s: float = 5.0,
     ) -> None:
-        self._write = write
+        self._write, self._what = write, what
         self._interval_s, self._batch, self._longest_pause_s = interval_s, batch, longest_pause_s
-        self._waiting: deque[CallRecord] = deque()
+        self._waiting: deque[T] = deque()
         self._full = asyncio.Event()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -42,11 +47,11 @@ class Meter:
         """Records not yet written."""
         return len(self._waiting)
 
-    def add(self, record: CallRecord) -> None:
+    def add(self, record: T) -> None:
         """Take a record; returns at once, whatever the database does."""
         self._waiting.append(record)
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._empty(), name="inference meter")
+            self._task = asyncio.get_running_loop().create_task(self._empty(), name=f"meter of {self._what}")
         if len(self._waiting) >= self._batch:
             self._full.set()
 
@@ -59,7 +64,7 @@ class Meter:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._waiting:
-            logger.error("%d finished model calls could not be written", len(self._waiting))
+            logger.error("%d %s could not be written", len(self._waiting), self._what)
         return len(self._waiting)
 
     async def _empty(self) -> None:
@@ -85,11 +90,11 @@ class Meter:
             if self._closing.is_set():
                 await asyncio.sleep(_PAUSE_WHILE_CLOSING_S)
 
-    async def _attempt(self, records: list[CallRecord]) -> bool:
+    async def _attempt(self, records: list[T]) -> bool:
         try:
             await self._write(records)
         except Exception:
-            logger.exception("%d finished model calls were not written; trying again", len(records))
+            logger.exception("%d %s were not written; trying again", len(records), self._what)
             return False
         return True
 

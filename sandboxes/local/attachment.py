@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sandboxes.driver import Attachment, Execution, LimitNotice, SandboxError
+from sandboxes.driver import Attachment, Execution, LimitNotice, Program, SandboxError
+from sandboxes.egress.attribution import Attributor
 from sandboxes.local import wire
 from sandboxes.local.keeper import SOCKET_NAME
 
@@ -88,6 +89,7 @@ class LocalAttachment(Attachment):
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._is_open = True
         self._noticed: asyncio.Queue[LimitNotice | None] = asyncio.Queue()
+        self._attributor: Attributor | None = None
         self._loop.add_reader(connection, self._read)
 
     async def hello(self) -> dict[str, Any]:
@@ -142,6 +144,11 @@ class LocalAttachment(Attachment):
         for listener in sockets:
             listener.setblocking(False)
         return dict(zip(message["ports"], sockets, strict=True))
+
+    async def program(self, peer: tuple[str, int], own: tuple[str, int]) -> Program:
+        if self._attributor is None:
+            self._attributor = Attributor((await self.hello())["init"]["pid"])
+        return await self._attributor.program(peer, own)
 
     async def wait_gone(self) -> None:
         await asyncio.shield(self._gone)

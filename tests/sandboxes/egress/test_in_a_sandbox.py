@@ -12,7 +12,6 @@ import pytest
 
 from agents.reach import Reach, parse
 from sandboxes.driver import Attachment
-from sandboxes.egress.attribution import binary_of
 from sandboxes.egress.proxy import Decision, EgressProxy
 from sandboxes.execute import run
 from sandboxes.local.driver import LocalDriver
@@ -67,10 +66,10 @@ async def box() -> AsyncIterator[Box]:
     async def connect(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
 
-    async def attribute(peer: tuple[str, int], own: tuple[str, int]) -> str:
-        return await asyncio.to_thread(binary_of, handle.state["init"]["pid"], peer, own)
+    async def reach() -> Reach:
+        return made.reach
 
-    proxy = EgressProxy(lambda: made.reach, made.notes.append, attribute, lookup=lookup, connect=connect)
+    proxy = EgressProxy(reach, made.notes.append, attachment.program, lookup=lookup, connect=connect)
     await proxy.serve((await attachment.listeners())[PORT])
     try:
         yield made

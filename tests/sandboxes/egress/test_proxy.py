@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from agents.reach import Reach, parse
+from sandboxes.driver import Program
 from sandboxes.egress import proxy
 from sandboxes.egress.proxy import Decision, EgressProxy
 
@@ -65,10 +66,13 @@ async def bench(serve: Serve, *rules: dict) -> AsyncIterator[Bench]:
         these.dialled.append((address, port))
         return await asyncio.open_connection("127.0.0.1", inner)
 
-    async def attribute(peer: tuple[str, int], own: tuple[str, int]) -> str:
-        return these.binary
+    async def attribute(peer: tuple[str, int], own: tuple[str, int]) -> Program:
+        return Program(these.binary)
 
-    running = EgressProxy(lambda: these.reach, these.notes.append, attribute, lookup=lookup, connect=connect)
+    async def reach() -> Reach:
+        return these.reach
+
+    running = EgressProxy(reach, these.notes.append, attribute, lookup=lookup, connect=connect)
     await running.serve(listener)
     try:
         yield these
@@ -226,13 +230,16 @@ async def test_a_server_that_does_not_answer_is_said_to_and_the_next_address_is_
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
 
-        async def attribute(peer: tuple[str, int], own: tuple[str, int]) -> str:
-            return CURL
+        async def attribute(peer: tuple[str, int], own: tuple[str, int]) -> Program:
+            return Program(CURL)
+
+        async def reach() -> Reach:
+            return these.reach
 
         async def lookup(host: str, port: int) -> list[str]:
             return these.addresses
 
-        other = EgressProxy(lambda: these.reach, these.notes.append, attribute, lookup=lookup, connect=fails_once)
+        other = EgressProxy(reach, these.notes.append, attribute, lookup=lookup, connect=fails_once)
         await other.serve(listener)
         these.port = listener.getsockname()[1]
         answer = await these.say(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
@@ -240,6 +247,23 @@ async def test_a_server_that_does_not_answer_is_said_to_and_the_next_address_is_
 
     assert tried == ["1.1.1.1", "8.8.8.8"]
     assert b"example.org did not answer." in answer
+
+
+async def test_an_open_tunnel_is_cut_when_the_rules_come_to_deny_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "AGAIN_S", 0.02)
+    async with bench(echo, {"hosts": ["example.org"]}) as these:
+        reader, writer = await these.open()
+        writer.write(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
+        assert b"200" in await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.1)
+        assert not [note for note in these.notes if note.is_over]
+
+        these.reach = Reach(())
+
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        (over,) = await these.over()
+        writer.close()
+    assert (over.allowed, over.reason) == (False, "Cut: No rule names example.org.")
 
 
 async def test_more_connections_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

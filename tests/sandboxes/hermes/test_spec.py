@@ -50,12 +50,15 @@ def test_everything_the_runtime_reads_as_configuration_or_code_is_read_only() ->
     assert made.empty_dirs == ("/hermes/plugins", "/hermes/hooks")
 
 
-def test_only_the_routers_port_leads_out_and_no_proxy_or_secret_is_in_the_environment() -> None:
+def test_only_the_router_and_the_egress_proxy_lead_out_and_no_secret_is_in_the_environment() -> None:
     made = spec()
 
-    assert made.listen == (8081,)
+    assert made.listen == (8081, 3128)
     names = {name.upper() for name in made.environment}
-    assert not {name for name in names if "PROXY" in name or "KEY" in name or "TOKEN" in name}
+    assert not {name for name in names if "KEY" in name or "TOKEN" in name}
+    for name in ("HTTP_PROXY", "https_proxy"):
+        assert made.environment[name] == "http://127.0.0.1:3128"
+    assert made.environment["no_proxy"] == "localhost,127.0.0.1,inference.logos.internal"
     assert made.environment["HERMES_HOME"] == "/hermes"
 
 

@@ -1,0 +1,16 @@
+"""What in the room below tells that an agent's rules may have changed."""
+
+from __future__ import annotations
+
+from django.db.models.signals import m2m_changed, post_delete, post_save
+
+from agents.models import Agent, AgentCapability, AgentSecret, Policy
+from sandboxes.egress import reaches
+
+
+def connect() -> None:
+    """Listen; called once, when the app is ready."""
+    for model in (Policy, AgentCapability, AgentSecret):
+        post_save.connect(reaches.changed, sender=model)
+        post_delete.connect(reaches.changed, sender=model)
+    m2m_changed.connect(reaches.changed, sender=Agent.policies.through)
