@@ -18,7 +18,7 @@ from agents.admin_panels import SHOWN, Panel, row_link
 from agents.admin_words import ago, seconds, state
 from agents.errors import Conflict
 from sandboxes import tasks
-from sandboxes.models import InferenceCall, Sandbox, State
+from sandboxes.models import EgressDecision, InferenceCall, Sandbox, State
 
 _KINDS = {State.RUNNING: "ok", State.STARTING: "running", State.FAILED: "failed", State.STOPPED: "unknown"}
 
@@ -172,3 +172,34 @@ class InferenceCallAdmin(RecordAdmin):
     @admin.display(description="run")
     def run_page(self, call: InferenceCall) -> SafeString:
         return link("runs:run-detail", call.run_id, call.run_id)
+
+
+@admin.register(EgressDecision)
+class EgressDecisionAdmin(RecordAdmin):
+    """Every connection a sandbox asked for, and what became of it."""
+
+    view_action = "egress.view"
+
+    fields = (
+        *("at", "agent", "run_page", "method", "host", "port", "binary", "sha256", "allowed", "rule", "reason"),
+        *("address", "sent", "received", "duration_ms"),
+    )
+    list_display = ("host", "port", "decision", "when", "agent", "run_page", "binary", "rule", "sent", "received")
+    list_select_related = ("agent",)
+    list_filter = (("at", admin.DateFieldListFilter), ("agent", VisibleRelatedFilter), "allowed")
+    link_lookups = ("run_id__exact", "agent__id__exact", "host__exact")
+    search_fields = ("=run_id", "=host", "=rule")
+    search_help_text = "The id of a run, a host, or a rule"
+    ordering = ("-id",)
+
+    @admin.display(description="decision", ordering="allowed")
+    def decision(self, row: EgressDecision) -> SafeString:
+        return state("let through", "ok") if row.allowed else state("refused", "blocked")
+
+    @admin.display(description="when", ordering="at")
+    def when(self, row: EgressDecision) -> SafeString | str:
+        return ago(row.at)
+
+    @admin.display(description="run")
+    def run_page(self, row: EgressDecision) -> SafeString | str:
+        return link("runs:run-detail", row.run_id, row.run_id) if row.run_id else ""

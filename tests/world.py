@@ -11,7 +11,7 @@ from agents import agent_secrets, audit, composition, documents, routes, souls
 from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Provider, User
 from runs import approvals, dispatch
 from runs.models import EngineBeat
-from sandboxes.models import InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.api_client import end
 
 
@@ -30,6 +30,10 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         id=f"call-{number}", sandbox=box, run_id=run.pk, route_id=route.pk, model=route.model, status=200,
         streamed=True, duration_ms=1.0,
     )  # fmt: skip
+    reached = EgressDecision.objects.create(
+        id=f"conn-{number}", agent=agent, run_id=run.pk, host=f"host-{number}.example", port=443, allowed=False,
+        at=timezone.now(),
+    )  # fmt: skip
     beat = EngineBeat.objects.create(owner=f"engine-{number}", seen_at=timezone.now())
     token, _ = ApiToken.make(owner, f"token-{number}")
     end(run, "Reply.")
@@ -39,7 +43,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     document = documents.put(owner, agent, f"notes-{number}.md", f"Text-{number}")
     rows = [agent, soul, soul.revisions.get(), route, policy, provider, run, run.events.first(), run.conversation]
     rows += [agreed, secret, document]
-    rows += [run.message, question, box, call, beat, token, event, owner]
+    rows += [run.message, question, box, call, reached, beat, token, event, owner]
     return {type(row): row for row in rows}
 
 

@@ -40,7 +40,9 @@ class CapabilityOut(Schema):
     data_flow: str
     version: int = Field(description="Send it when turning the capability on: it names the wording agreed to.")
     toolsets: list[str]
-    hosts: list[str] = Field(description="Recorded; every host is refused until the egress proxy is connected.")
+    hosts: list[str] = Field(
+        description="What its egress proxy lets through while this is on; $NAME is the host of that credential."
+    )
     needs: list[NeedOut]
     on: bool
     consented_by: PersonRef | None

@@ -34,6 +34,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
         {
             "sandboxes.Sandbox": "deployed_code",
             "sandboxes.InferenceCall": "network_node",
+            "sandboxes.EgressDecision": "public",
             "agents.ModelRoute": "route",
             "agents.Provider": "cloud",
             "agents.Policy": "policy",

@@ -30,7 +30,7 @@ from agents.models import (
 )
 from runs.models import Approval, Conversation, Message, Run
 from runs.models.conversations import Speaker
-from sandboxes.models import InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.conftest import person
 
 
@@ -61,6 +61,9 @@ class RandomWorld:
             id=f"call_{name}", sandbox=box, run_id="run_x", route_id="r", model="m", status=200, streamed=True,
             duration_ms=1,
         )  # fmt: skip
+        reached = EgressDecision.objects.create(
+            id=f"conn_{name}", agent=agent, host="a.example", port=443, allowed=True, at=timezone.now()
+        )
         owner = self.chance.choice([self.who, self.other])
         talk = Conversation.objects.create(agent=agent, owner=owner)
         message = Message.objects.create(conversation=talk, speaker=Speaker.PERSON, text="Hello")
@@ -73,7 +76,7 @@ class RandomWorld:
             AgentSecret.objects.create(agent=agent, name="A_TOKEN", sealed="x"),
             AgentDocument.objects.create(agent=agent, path="NOTES.md"),
         ]
-        self.rows += [soul, agent, route, policy, box, call, talk, message, run, approval]
+        self.rows += [soul, agent, route, policy, box, call, reached, talk, message, run, approval]
 
     def _kept(self) -> dict[str, Any]:
         return {

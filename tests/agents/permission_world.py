@@ -25,14 +25,14 @@ from agents.models import (
     Visibility,
 )
 from runs.models import Approval, Conversation, Message, Run, Speaker
-from sandboxes.models import InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.conftest import person
 
 GRANTS = [(by, level) for by in ("person", "group") for level in permissions.LEVELS]
 RELATIONS = ["owner", "shared", *(f"{by}:{level}" for by, level in GRANTS), "none"]
 ROOTS: tuple[type[Model], ...] = (Agent, Soul, ModelRoute, Policy)
 TALKS: tuple[type[Model], ...] = (Conversation, Message, Run, Approval)
-LIVES: tuple[type[Model], ...] = (Sandbox, InferenceCall, AgentCapability, AgentSecret, AgentDocument)
+LIVES: tuple[type[Model], ...] = (Sandbox, InferenceCall, EgressDecision, AgentCapability, AgentSecret, AgentDocument)
 
 
 class World:
@@ -77,6 +77,9 @@ class World:
             id=f"call_{relation}", sandbox=box, run_id="run_x", route_id="r", model="m", status=200,
             streamed=True, duration_ms=1,
         )  # fmt: skip
+        self.rows[EgressDecision][relation] = EgressDecision.objects.create(
+            id=f"conn_{relation}", agent=agent, host="a.example", port=443, allowed=True, at=timezone.now()
+        )
         for part in (
             AgentCapability(agent=agent, key="plan", agreed_version=1),
             AgentSecret(agent=agent, name="GITHUB_TOKEN", sealed="sealed"),

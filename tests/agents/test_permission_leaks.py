@@ -9,17 +9,18 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.test import Client
+from django.utils import timezone
 
 from agents import permissions
 from agents.errors import LogosError, NotFound
 from agents.models import Agent, ModelRoute, Policy, Role, Soul, User
 from runs import approvals, dispatch
 from runs.models import Approval, Conversation, Message, Run
-from sandboxes.models import InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 
 pytestmark = pytest.mark.django_db
 
-EVERYTHING = (Agent, Soul, Policy, Conversation, Message, Run, Approval, Sandbox, InferenceCall)
+EVERYTHING = (Agent, Soul, Policy, Conversation, Message, Run, Approval, Sandbox, InferenceCall, EgressDecision)
 
 
 @pytest.fixture
@@ -31,6 +32,9 @@ def run(alice: User, atlas: Agent) -> Run:
     box = Sandbox.objects.create(agent=atlas, number=1)
     InferenceCall.objects.create(
         id="call_1", sandbox=box, run_id=run.pk, route_id="r", model="m", status=200, streamed=True, duration_ms=1
+    )
+    EgressDecision.objects.create(
+        id="conn_1", agent=atlas, run_id=run.pk, host="a.example", port=443, allowed=True, at=timezone.now()
     )
     return run
 
@@ -54,7 +58,7 @@ def test_what_is_not_allowed_looks_like_what_is_not_there(run: Run, mallory: Use
 
 def test_bob_who_may_chat_reads_nothing_of_what_alice_said(run: Run, bob: User) -> None:
     assert permissions.visible(bob, Agent.objects.all()).exists()
-    for model in (Conversation, Message, Run, Approval, InferenceCall):
+    for model in (Conversation, Message, Run, Approval, InferenceCall, EgressDecision):
         assert not permissions.visible(bob, model._default_manager.all()).exists(), model
 
 

@@ -11,7 +11,7 @@ from agents import permissions
 from agents.errors import NotFound
 from agents.models import Agent, ModelRoute, Policy, Role, Soul
 from runs.models import Approval, Conversation, Message, Run
-from sandboxes.models import InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.agents.permission_world import World
 from tests.conftest import person
 
@@ -28,6 +28,7 @@ VIEW: dict[type[Model], str] = {
     Approval: "run.view",
     Sandbox: "sandbox.view",
     InferenceCall: "call.view",
+    EgressDecision: "egress.view",
 }
 
 

@@ -9,7 +9,7 @@ from django.db.models import Model
 from agents import permissions
 from agents.models import Agent, AgentCapability, AgentDocument, AgentSecret, ModelRoute, Policy, Provider, Role, Soul
 from runs.models import Approval, Conversation, Message, Run
-from sandboxes.models import InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.agents.permission_world import LIVES, RELATIONS, ROOTS, TALKS, World, answers
 from tests.conftest import person
 
@@ -44,6 +44,7 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
     AgentDocument: {"document.view": ("view", ALL), "document.edit": ("edit", WORKERS)},
     Sandbox: {"sandbox.view": ("view", ALL), "sandbox.operate": ("manage", WORKERS)},
     InferenceCall: {"call.view": ("manage", ALL)},
+    EgressDecision: {"egress.view": ("manage", ALL)},
     Conversation: {"conversation.view": ("view", ALL), "conversation.write": ("chat", WORKERS)},
     Message: {"conversation.view": ("view", ALL)},
     Run: {
@@ -54,7 +55,15 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
     },
     Approval: {"run.view": ("view", ALL), "run.approve": ("chat", WORKERS)},
 }
-SHARED = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view", Sandbox: "chat", InferenceCall: "chat"}
+SHARED = {
+    Agent: "chat",
+    Soul: "view",
+    ModelRoute: "chat",
+    Policy: "view",
+    Sandbox: "chat",
+    InferenceCall: "chat",
+    EgressDecision: "chat",
+}
 RANK = {"": 0, "view": 1, "chat": 2, "edit": 3, "manage": 4}
 
 

@@ -132,6 +132,7 @@ class House:
         self.log = home / "serve.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=15.0, trust_env=False)
+        self.command: tuple[str, ...] = ("manage.py",)
         self.secrets: list[str] = []
         self.agent_id = ""
 
@@ -155,7 +156,7 @@ class House:
         """Serve; returns when pages answer and the engine has said that it lives."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(self.port)],
+                [sys.executable, *self.command, "serve", "--host", "127.0.0.1", "--port", str(self.port)],
                 cwd=PROJECT,
                 env=environment(self.home, **self.settings),
                 stdout=log,

@@ -29,7 +29,7 @@ from agents.models import (
     User,
 )
 from runs.models import Approval, Conversation, EngineBeat, Message, Run, RunEvent
-from sandboxes.models import InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.conftest import person
 from tests.console import Console
 from tests.world import traces, world
@@ -41,6 +41,7 @@ RECORDS = [
     RunEvent,
     Approval,
     InferenceCall,
+    EgressDecision,
     SoulRevision,
     Sandbox,
     EngineBeat,
