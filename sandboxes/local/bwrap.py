@@ -28,6 +28,8 @@ _MERGED_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _ETC = ("/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted",
         "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", "/etc/fonts")  # fmt: skip
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts")
+# What no namespace divides: the names of keys that the host's user holds.
+_OF_THE_HOST = ("/proc/keys", "/proc/key-users")
 _MIB = 1 << 20
 
 
@@ -107,6 +109,7 @@ def _text(path: str, text: str) -> list[str | Data]:
 def _kernel_file_systems(spec: SandboxSpec, version: tuple[int, ...]) -> list[str | Data]:
     return [
         *("--proc", "/proc", "--dev", "/dev"),
+        *[option for path in _OF_THE_HOST if Path(path).exists() for option in _text(path, "")],
         *_sized(spec.limits.shm_mb * _MIB, version),
         *("--perms", "1777", "--tmpfs", "/dev/shm"),  # noqa: S108
         *_sized(spec.limits.tmp_mb * _MIB, version),
