@@ -39,6 +39,8 @@ EVENTS: dict[str, str] = {
     "service_made": "made a service account",
     "service_moved": "gave a service account to another keeper",
     "token_refused": "used an API token that no longer works",
+    "sandbox_kept": "set a sandbox to be kept running",
+    "sandbox_not_kept": "let a sandbox be stopped when nobody uses it",
     "granted": "gave access",
     "revoked": "took access back",
     "visibility_changed": "changed who may use it",

@@ -12,7 +12,7 @@ import contextlib
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -59,21 +59,22 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request: 404 for whatever is not there or not theirs, else the stream until the run ends."""
     found = PATH.fullmatch(scope["path"])
     if found is None or scope["method"] != "GET":
-        await _refuse(send, 404)
+        await refuse(send, 404)
         return
     run_id, view = found["page"] or found["api"], _view(scope, bool(found["api"]))
     seen = await _threads.run(_may_see, scope, run_id)
     if seen is None:
-        await _refuse(send, 401)
+        await refuse(send, 401)
     elif view is None or not seen:
-        await _refuse(send, 404)
+        await refuse(send, 404)
     else:
-        await _stream(Viewing(run_id, view, _after(scope), scope), receive, send)
+        await while_connected(_send_all(Viewing(run_id, view, _after(scope), scope), send), receive)
 
 
-async def _stream(viewing: Viewing, receive: Receive, send: Send) -> None:
+async def while_connected(story: Coroutine[Any, Any, None], receive: Receive) -> None:
+    """Send until it is done or the reader has left."""
     left = asyncio.ensure_future(_until_left(receive))
-    sending = asyncio.ensure_future(_send_all(viewing, send))
+    sending = asyncio.ensure_future(story)
     try:
         await asyncio.wait({left, sending}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -193,18 +194,21 @@ def _figures(run_id: str) -> rendering.RunFigures:
     return rendering.RunFigures.of(Run.objects.get(pk=run_id))
 
 
-def _query(scope: Scope) -> dict[str, list[str]]:
+def query_of(scope: Scope) -> dict[str, list[str]]:
+    """What stands behind the question mark."""
     return parse_qs(scope.get("query_string", b"").decode("latin-1"))
 
 
 def _view(scope: Scope, is_api: bool) -> str | None:
-    view = "json" if is_api else _query(scope).get("view", ["chat"])[0]
+    view = "json" if is_api else query_of(scope).get("view", ["chat"])[0]
     return view if view in VIEWS else None
 
 
 def _after(scope: Scope) -> int:
     """The last event the viewer has: the header wins, because a reconnecting browser repeats the address."""
-    value = dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1") or _query(scope).get("after", ["0"])[0]
+    value = (
+        dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1") or query_of(scope).get("after", ["0"])[0]
+    )
     return min(int(value), 2**31 - 1) if value.isascii() and value.isdigit() and len(value) <= 10 else 0
 
 
@@ -213,8 +217,9 @@ async def _until_left(receive: Receive) -> None:
         pass
 
 
-async def _refuse(send: Send, status: int) -> None:
-    message = {401: "Sign in, or send an API token.", 404: "Run was not found."}[status]
+async def refuse(send: Send, status: int, noun: str = "Run") -> None:
+    """Answer without a stream: 401 for a stranger, 404 for whatever is not there or not theirs."""
+    message = {401: "Sign in, or send an API token.", 404: f"{noun} was not found."}[status]
     reason = {401: "unauthenticated", 404: "not_found"}[status]
     body = json.dumps({"error": {"reason": reason, "message": message, "action": ""}}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "logos_site.settings")
 # Sets Django up: whatever touches models is imported below it.
 django_application = get_asgi_application()
 
-from channels_app import streams  # noqa: E402
+from channels_app import log_streams, streams  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -33,18 +33,19 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.close"})
     elif is_stream(scope):
-        await streams.application(scope, receive, send)
+        room = log_streams if log_streams.PATH.fullmatch(scope["path"]) else streams
+        await room.application(scope, receive, send)
     else:
         await django_application(scope, receive, send)
 
 
 def is_stream(scope: Scope) -> bool:
-    """Is this for ``channels_app.streams``? A run's events are, when a stream is asked for; without that
-    the API answers a page of them."""
+    """Is this for ``channels_app``? A run's events and a sandbox's logs are, when a stream is asked for; without
+    that the API answers a page of them."""
     if scope["path"].startswith("/stream/"):
         return True
     wants_stream = b"text/event-stream" in dict(scope["headers"]).get(b"accept", b"")
-    return wants_stream and streams.PATH.fullmatch(scope["path"]) is not None
+    return wants_stream and any(room.PATH.fullmatch(scope["path"]) for room in (streams, log_streams))
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -18,7 +18,7 @@ from agents.admin_panels import SHOWN, Panel, row_link
 from agents.admin_words import ago, seconds, state
 from agents.errors import Conflict
 from sandboxes import tasks
-from sandboxes.models import EgressDecision, InferenceCall, Sandbox, State
+from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, State
 
 _KINDS = {State.RUNNING: "ok", State.STARTING: "running", State.FAILED: "failed", State.STOPPED: "unknown"}
 
@@ -82,12 +82,23 @@ class SandboxAdmin(RecordAdmin):
     panels = (CALLS_OF_SANDBOX,)
 
     fields = (
-        *("agent", "driver", "state", "reason", "layers", "number"),
-        *("starts", "started_at", "probed_at", "created_at"),
+        *("agent", "driver", "state", "desired", "keep_running", "reason", "layers", "versions", "number"),
+        *("starts", "crashes", "attempts", "silences", "started_at", "used_at", "probed_at", "created_at"),
     )
-    list_display = ("agent", "state_shown", "driver", "walls", "starts", "began", "seen", "reason")
+    list_display = (
+        "agent",
+        "state_shown",
+        "desired",
+        "keep_running",
+        "walls",
+        "starts",
+        "crashes",
+        "began",
+        "seen",
+        "reason",
+    )
     list_select_related = ("agent",)
-    list_filter = ("state", "driver", ("agent", VisibleRelatedFilter))
+    list_filter = ("state", "desired", "keep_running", "driver", ("agent", VisibleRelatedFilter))
     search_fields = ("agent__name", "=id", "=agent__id")
     search_help_text = "The agent's name or id, or the sandbox's id"
     ordering = ("-created_at", "pk")
@@ -126,6 +137,34 @@ class SandboxAdmin(RecordAdmin):
     )  # fmt: skip
     def restart(self, request: HttpRequest, sandbox: Sandbox) -> None:
         tasks.restart_later(sandbox.agent_id)
+
+
+@admin.register(HealthSample)
+class HealthSampleAdmin(RecordAdmin):
+    """What sandboxes used and how fast they answered, one look a minute for a day."""
+
+    view_action = "sandbox.view"
+
+    fields = ("at", "sandbox", "start", "cpu_s", "memory_mb", "processes", "disk_mb", "latency_ms")
+    list_display = ("sandbox", "when", "memory", "processes", "took", "disk_mb")
+    list_select_related = ("sandbox__agent",)
+    list_filter = (("at", admin.DateFieldListFilter), ("sandbox__agent", VisibleRelatedFilter))
+    link_lookups = ("sandbox__id__exact",)
+    search_fields = ("=sandbox__id",)
+    search_help_text = "The id of a sandbox"
+    ordering = ("-at", "pk")
+
+    @admin.display(description="when", ordering="at")
+    def when(self, sample: HealthSample) -> SafeString | str:
+        return ago(sample.at)
+
+    @admin.display(description="memory", ordering="memory_mb")
+    def memory(self, sample: HealthSample) -> str:
+        return f"{sample.memory_mb:,.0f} MiB"
+
+    @admin.display(description="answered in", ordering="latency_ms")
+    def took(self, sample: HealthSample) -> str:
+        return "not at all" if sample.latency_ms is None else f"{sample.latency_ms:.1f} ms"
 
 
 @admin.register(InferenceCall)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from asgiref.sync import async_to_sync
 from django.db.models import Q
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Field, Query, Router, Schema
 
 from agents import permissions
+from agents.agent_secrets import known_values
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, Text, page
+from agents.errors import NotFound
 from agents.models import Agent
-from sandboxes import lifecycle
-from sandboxes.models import Sandbox, State
+from sandboxes import health, keeping, lifecycle, logs
+from sandboxes.models import Desired, Sandbox, State
 
 router = Router(tags=["Sandboxes"])
+
+# The same address streams when asked for an event stream (channels_app.log_streams, before Django).
+FOLLOWED = {
+    "responses": {
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    }
+}
 
 
 class AgentRef(Schema):
@@ -33,6 +43,8 @@ class SandboxOut(Schema):
     agent: AgentRef
     driver: str
     state: State
+    desired: Desired
+    keep_running: bool
     reason: str
     layers: list[str]
     starts: int
@@ -45,6 +57,8 @@ class SandboxOut(Schema):
                 "agent": {"id": "agent_01jd9z6w3v8f4k2m7q5t0x1y9c", "name": "atlas"},
                 "driver": "local",
                 "state": "running",
+                "desired": "running",
+                "keep_running": False,
                 "reason": "",
                 "layers": ["userns", "mnt", "pid", "net", "ipc", "uts", "seccomp", "landlock:7"],
                 "starts": 4,
@@ -90,6 +104,119 @@ def stop_sandbox(request: HttpRequest, sandbox_id: Text) -> Sandbox:
     agent = _operated(request, sandbox_id)
     async_to_sync(lifecycle.stop)(agent.pk)
     return _row(agent)
+
+
+class SandboxPatch(Schema):
+    """What of a sandbox can be set."""
+
+    keep_running: bool
+
+    model_config = {"json_schema_extra": {"example": {"keep_running": True}}}
+
+
+class HealthOut(Schema):
+    """How a sandbox is right now. Figures are of the last look, one a minute; null while it does not run."""
+
+    sandbox_id: str
+    phase: str
+    reason: str
+    is_well: bool
+    desired: Desired
+    keep_running: bool
+    uptime_s: float | None
+    starts: int
+    crashes: int
+    probed_at: datetime | None
+    used_at: datetime | None
+    versions: dict[str, str]
+    layers: list[str]
+    memory_mb: float | None
+    processes: int | None
+    latency_ms: float | None
+    cpu_s: float | None
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {
+                "sandbox_id": "box_01jd9zb4p2r4t6v8x0z2b4d6f8",
+                "phase": "ready",
+                "reason": "The agent runtime in it answers.",
+                "is_well": True,
+                "desired": "running",
+                "keep_running": False,
+                "uptime_s": 5121.4,
+                "starts": 4,
+                "crashes": 0,
+                "probed_at": "2026-11-20T09:15:02.655Z",
+                "used_at": "2026-11-20T09:11:40.102Z",
+                "versions": {"agent runtime": "0.19.0", "keeper": "1", "bubblewrap": "0.8.0", "kernel": "6.1.0-25"},
+                "layers": ["userns", "mnt", "pid", "net", "ipc", "uts", "seccomp", "landlock:7"],
+                "memory_mb": 143.2,
+                "processes": 4,
+                "latency_ms": 2.4,
+                "cpu_s": 31.7,
+            }
+        }
+    }
+
+
+class LogQuery(Schema):
+    """Which log, and how much of its end."""
+
+    log: Literal["runtime", "keeper"] = "runtime"
+    tail: int = Field(logs.DEFAULT_LINES, ge=1, le=logs.MOST_LINES, description="How many of the last lines.")
+
+
+class LogOut(Schema):
+    """The end of a log. ``empty`` says why there are no lines."""
+
+    log: str
+    lines: list[str]
+    empty: str
+    place: str
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {"log": "runtime", "lines": ["API server listening"], "empty": "", "place": "131-2048"}
+        }
+    }
+
+
+@router.patch("/{sandbox_id}", response=SandboxOut, operation_id="change_sandbox", summary="Keep it running, or not")
+def change_sandbox(request: HttpRequest, sandbox_id: Text, data: SandboxPatch) -> Sandbox:
+    """With `keep_running` it is not stopped when nobody uses it, and started again whenever it ends."""
+    agent = _operated(request, sandbox_id)
+    row = Sandbox.objects.select_related("agent").filter(agent=agent).first()
+    if row is None:
+        raise NotFound("Sandbox")
+    keeping.set_to(row, data.keep_running)
+    return _row(agent)
+
+
+@router.get("/{sandbox_id}/health", response=HealthOut, operation_id="get_sandbox_health", summary="How it is")
+def get_sandbox_health(request: HttpRequest, sandbox_id: Text) -> dict:
+    """Phase and reason, uptime, versions, layers, and what the last look saw."""
+    return health.as_json(get_sandbox(request, sandbox_id))
+
+
+@router.get(
+    "/{sandbox_id}/logs",
+    response=LogOut,
+    operation_id="get_sandbox_logs",
+    summary="Read or follow its logs",
+    openapi_extra=FOLLOWED,
+)
+def get_sandbox_logs(request: HttpRequest, sandbox_id: Text, query: Query[LogQuery]) -> dict:
+    """The last lines, without secrets, for whoever may operate it.
+
+    With `Accept: text/event-stream` the same address sends what is written from now on as server-sent events, or
+    what was written after the place in `after` or `Last-Event-ID`."""
+    agent = _operated(request, sandbox_id)
+    row = Sandbox.objects.select_related("agent").filter(agent=agent).first()
+    if row is None:
+        raise NotFound("Sandbox")
+    found = logs.tail(row, logs.which(query.log), query.tail, known=known_values(agent))
+    return {"log": found.log.key, "lines": list(found.lines), "empty": found.empty, "place": found.place}
 
 
 def _operated(request: HttpRequest, sandbox_or_agent_id: str) -> Agent:

@@ -98,6 +98,15 @@ class Survivor:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a running sandbox uses: processor time since it began, memory with shared pages counted in part."""
+
+    cpu_s: float
+    memory_mb: float
+    processes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One line of ``manage.py doctor``: what was looked at, whether it works, and the exact fix if not."""
 
@@ -187,6 +196,8 @@ class SandboxDriver(abc.ABC):
     """Starts, finds, watches and stops one sandbox per agent."""
 
     name: str
+    # What its running sandboxes speak; with another one they are started anew.
+    protocol = ""
     isolates: frozenset[str] = frozenset()
     # Do agents' files lie below their root on this host, so that they can be copied and removed there?
     keeps_files_on_host = False
@@ -221,6 +232,14 @@ class SandboxDriver(abc.ABC):
     async def survivors(self, agents: Path) -> list[Survivor]:
         """Every sandbox with something still running whose root lies directly in ``agents``, and no other."""
         return []
+
+    async def usage(self, state: Mapping[str, Any]) -> Usage | None:
+        """What the sandbox uses right now; None when it has ended or a driver cannot tell."""
+        return None
+
+    def versions(self) -> dict[str, str]:
+        """What a sandbox started now is made with, by name: for people who look for a difference."""
+        return {}
 
     def is_of(self, state: Mapping[str, Any], root: Path) -> bool:
         """Does this state belong to the agent in ``root``? A database restored beside its original holds the

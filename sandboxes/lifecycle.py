@@ -7,7 +7,6 @@ others wait for it. What runs already and answers is left alone.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -22,7 +21,7 @@ from django.conf import settings
 from agents.agent_secrets import Granted
 from agents.errors import Conflict, LogosError
 from agents.logcontext import about
-from sandboxes import documents, drivers, records
+from sandboxes import documents, drivers, identity, records
 from sandboxes.driver import SandboxDriver, SandboxError, SandboxSpec
 from sandboxes.hermes import gateway, runtime
 from sandboxes.hermes.configuration import HermesConfig
@@ -137,8 +136,8 @@ async def needs_new_start(agent_id: str, db: Db) -> bool:
 def _composed(wanted: Wanted) -> tuple[HermesConfig, SandboxSpec, str]:
     installed = runtime.require(Path(settings.LOGOS_HOME))
     config = HermesConfig(MODEL_LABEL, wanted.toolsets, wanted.context_length)
-    spec = _spec(wanted, installed, config)
-    return config, spec, configuration_digest(spec, wanted.secrets)
+    spec, driver = _spec(wanted, installed, config), drivers.get(wanted.driver)
+    return config, spec, identity.digest(spec, wanted.secrets, driver.name + driver.protocol)
 
 
 async def stop(agent_id: str, db: Db = in_thread, *, now: bool = False, and_stay: bool = True) -> None:
@@ -168,14 +167,6 @@ async def stop_claimed(known: records.Recorded, db: Db = in_thread, *, now: bool
         await db(records.ended, known.sandbox_id, State.FAILED, "Its end was interrupted.")
         raise
     await db(records.ended, known.sandbox_id, State.STOPPED, reason)
-
-
-def configuration_digest(spec: SandboxSpec, given: Iterable[Granted] = ()) -> str:
-    """What cannot change while a sandbox runs; a running one with another digest is started anew. A secret counts
-    with its version: its value, even hashed, could be guessed from what is stored."""
-    parts = [spec.mounts, sorted(spec.files.items()), spec.empty_dirs, spec.listen, sorted(spec.environment.items())]
-    marks = sorted(each.mark for each in given)
-    return hashlib.sha256(repr([*parts, spec.limits, spec.uid, marks]).encode()).hexdigest()
 
 
 async def _answering(wanted: Wanted, digest: str, probe: Probe) -> Running | None:
@@ -217,7 +208,8 @@ async def _start(wanted: Wanted, spec: SandboxSpec, digest: str, progress: Progr
         await db(records.ended, wanted.sandbox_id, State.STOPPED, "Its start was interrupted.")
         raise
     await db(records.delivered, wanted.secrets)
-    await db(records.started, wanted.sandbox_id, dict(handle.state), handle.layers, started.key, digest)
+    versions = {"agent runtime": started.version, **driver.versions()}
+    await db(records.started, wanted.sandbox_id, dict(handle.state), handle.layers, started.key, digest, versions)
     logger.info("The sandbox runs, its runtime answered after %.2f s", started.ready_s)
     return Running(wanted.sandbox_id, wanted.driver, handle.state, handle.layers, started.key, wanted.known_values)
 

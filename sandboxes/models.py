@@ -62,6 +62,10 @@ class Sandbox(models.Model):
     crashes = models.PositiveIntegerField(
         default=0, editable=False, help_text="How often it ended without being asked."
     )
+    silences = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Looks in a row at which the agent runtime in it did not answer."
+    )
+    versions = models.JSONField(default=dict, editable=False, help_text="What it was started with.")
     files_removed_at = models.DateTimeField(null=True, editable=False, help_text="Its agent was deleted.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -71,6 +75,28 @@ class Sandbox(models.Model):
 
     def __str__(self) -> str:
         return f"{self.agent.name} ({self.get_state_display()})"
+
+
+class HealthSample(models.Model):
+    """What one sandbox used at one moment; a day of them is kept."""
+
+    permission = Rows(root="sandbox__agent")
+
+    sandbox = models.ForeignKey(Sandbox, models.CASCADE, related_name="samples")
+    at = models.DateTimeField(db_index=True)
+    start = models.PositiveIntegerField(help_text="Which start of the sandbox it belongs to.")
+    cpu_s = models.FloatField(help_text="Processor seconds since that start.")
+    memory_mb = models.FloatField()
+    processes = models.PositiveIntegerField()
+    disk_mb = models.FloatField(null=True, help_text="Measured every ten minutes.")
+    latency_ms = models.FloatField(null=True, help_text="Empty: the agent runtime did not answer.")
+
+    class Meta:
+        ordering = ["-at"]
+        indexes = [models.Index(fields=["sandbox", "at"])]
+
+    def __str__(self) -> str:
+        return f"{self.sandbox_id} at {self.at:%H:%M}"
 
 
 class InferenceCall(models.Model):

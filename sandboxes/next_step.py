@@ -13,6 +13,9 @@ FIRST_PAUSE = timedelta(seconds=15)
 LONGEST_PAUSE = timedelta(minutes=15)
 MAX_ATTEMPTS = 6
 
+# A runtime that did not answer this often in a row will not.
+MOST_SILENCES = 3
+
 # One that runs this long after it was started again has got over what ended it.
 STEADY = timedelta(minutes=2)
 
@@ -25,6 +28,7 @@ class Step(StrEnum):
     LOST = "lost"  # it has ended and nobody noted it
     STOP = "stop"
     IDLE = "idle"  # nobody uses it: stop it
+    REVIVE = "revive"  # its agent runtime does not answer
     RENEW = "renew"  # composed otherwise by now, and nothing goes on in it
     STEADY = "steady"
     START = "start"
@@ -44,6 +48,7 @@ class Facts:
     is_alive: bool = True
     is_retired: bool = False
     is_busy: bool = False
+    is_silent: bool = False
     is_drifted: bool = False
     is_due: bool = True
     attempts: int = 0
@@ -77,6 +82,8 @@ def _of_running(facts: Facts, idle_after: timedelta | None) -> Step:
         return Step.STOP
     if _is_idle(facts, idle_after):
         return Step.IDLE
+    if facts.is_silent:
+        return Step.REVIVE
     if facts.is_drifted:
         return Step.RENEW
     return Step.STEADY if facts.attempts and facts.ran_for >= STEADY else Step.NOTHING

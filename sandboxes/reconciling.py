@@ -25,7 +25,7 @@ from sandboxes.activity import Use
 from sandboxes.driver import Survivor
 from sandboxes.local.processes import boot_id
 from sandboxes.models import Desired, Sandbox, State
-from sandboxes.next_step import MAX_ATTEMPTS, Facts, Step, next_step, pause_after
+from sandboxes.next_step import MAX_ATTEMPTS, MOST_SILENCES, Facts, Step, next_step, pause_after
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ def facts_of(row: Sandbox, use: Use, now: datetime) -> Facts:
         is_alive=row.state == State.RUNNING and _is_alive(row),
         is_retired=row.agent.is_archived or row.agent.is_deleted,
         is_busy=use.is_busy,
+        is_silent=row.silences >= MOST_SILENCES,
         is_due=row.next_attempt_at is None or row.next_attempt_at <= now,
         attempts=row.attempts,
         unused_for=now - last,
@@ -134,7 +135,15 @@ def _idle(row: Sandbox) -> bool:
 
 
 def _renew(row: Sandbox) -> bool:
-    if not _end_quietly(row, "It is started anew, because its composition has changed.", desired=""):
+    return _anew(row, "It is started anew, because its composition has changed.")
+
+
+def _revive(row: Sandbox) -> bool:
+    return _anew(row, "It is started anew, because the agent runtime in it did not answer.")
+
+
+def _anew(row: Sandbox, reason: str) -> bool:
+    if not _end_quietly(row, reason, desired=""):
         return False
     records.ask_again(row.pk, row.attempts, timezone.now() + pause_after(row.attempts))
     _start_later(row)
@@ -181,6 +190,7 @@ DO: dict[Step, Callable[[Sandbox], bool]] = {
     Step.LOST: _lost,
     Step.STOP: _stop,
     Step.IDLE: _idle,
+    Step.REVIVE: _revive,
     Step.RENEW: _renew,
     Step.STEADY: _steady,
     Step.START: _start,

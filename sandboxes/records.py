@@ -5,6 +5,7 @@ Sync functions with plain values, called from ``lifecycle`` in one hop each.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -149,7 +150,14 @@ def delivered(given: tuple[Granted, ...]) -> None:
     AgentSecret.objects.filter(pk__in=[each.id for each in given]).update(delivered_at=timezone.now())
 
 
-def started(sandbox_id: str, driver_state: dict[str, Any], layers: tuple[str, ...], key: str, digest: str) -> None:
+def started(
+    sandbox_id: str,
+    driver_state: dict[str, Any],
+    layers: tuple[str, ...],
+    key: str,
+    digest: str,
+    versions: Mapping[str, str] | None = None,
+) -> None:
     """It runs and its runtime answers; gives the claim back."""
     Sandbox.objects.filter(pk=sandbox_id).update(
         state=State.RUNNING,
@@ -161,6 +169,8 @@ def started(sandbox_id: str, driver_state: dict[str, Any], layers: tuple[str, ..
         sealed_api_key=secrets.seal(key),
         configuration_hash=digest,
         boot_id=boot_id(),
+        silences=0,
+        versions=dict(versions or {}),
         starts=F("starts") + 1,
         started_at=timezone.now(),
         probed_at=timezone.now(),
@@ -246,6 +256,15 @@ def rest(sandbox_id: str, used_at: datetime | None, reason: str) -> bool:
     """It need not run any more, unless somebody has wanted it since ``used_at``."""
     rows = Sandbox.objects.filter(_free(sandbox_id), used_at=used_at).exclude(state=State.RUNNING)
     return bool(rows.update(desired=Desired.STOPPED, reason=reason[:500], attempts=0, next_attempt_at=None))
+
+
+def keep(sandbox_id: str, keep: bool) -> bool:
+    """It is kept running from now on, or no longer; False when it was so already."""
+    rows = Sandbox.objects.filter(pk=sandbox_id, keep_running=not keep)
+    if keep:
+        now = {"desired": Desired.RUNNING, "used_at": timezone.now(), "attempts": 0, "next_attempt_at": None}
+        return bool(rows.update(keep_running=True, **now))
+    return bool(rows.update(keep_running=False, used_at=timezone.now()))
 
 
 def is_steady(sandbox_id: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.db import connections
 
-EVERY_MINUTE = {"reconcile sandboxes": "sandboxes.tasks.reconcile"}
+EVERY_MINUTE = {"reconcile sandboxes": "sandboxes.tasks.reconcile", "look at sandboxes": "sandboxes.tasks.probe"}
 
 
 def make(using: str = "default", **rest: Any) -> None:

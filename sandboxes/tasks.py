@@ -11,7 +11,7 @@ from asgiref.sync import async_to_sync
 from django_q.tasks import async_task
 
 from agents.errors import LogosError
-from sandboxes import copying, drivers, lifecycle, reconciling, records, removal
+from sandboxes import copying, drivers, lifecycle, probing, reconciling, records, removal
 from sandboxes.models import State
 
 logger = logging.getLogger(__name__)
@@ -149,6 +149,11 @@ def start_again(agent_id: str) -> str:
     except LogosError as error:
         logger.warning("The sandbox of %s was not started again: %s", agent_id, error.message)
         return error.message
+
+
+def probe() -> str:
+    """Every minute: look whether sandboxes answer and what they use."""
+    return probing.probe()
 
 
 def stop_later(agent_id: str) -> None:

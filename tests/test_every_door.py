@@ -130,6 +130,8 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "person": "mallory",
         "level": "manage",
         "visibility": "shared",
+        "keep_running": True,
+        "keep": "yes",
         "agent_id": rows[Agent].pk,
         "action": "delete_selected",
         "_selected_action": rows[Agent].pk,

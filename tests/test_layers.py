@@ -14,7 +14,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sandboxes": {"agents"},
     "runs": {"agents", "sandboxes"},
     "mcp_gateway": {"agents", "sandboxes", "runs"},
-    "channels_app": {"agents", "runs"},
+    "channels_app": {"agents", "sandboxes", "runs"},
     "logos_site": {"agents", "sandboxes", "runs", "mcp_gateway", "channels_app"},
 }
 

@@ -11,7 +11,7 @@ from agents import agent_secrets, audit, composition, documents, routes, souls
 from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Provider, User
 from runs import approvals, dispatch
 from runs.models import EngineBeat
-from sandboxes.models import EgressDecision, InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
 from tests.api_client import end
 
 
@@ -26,6 +26,9 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     run = dispatch.start(owner, f"message-{number}", agent=agent).run
     question = approvals.request(run.pk, f"rm {number}", "delete")
     box = Sandbox.objects.create(agent=agent, number=number, layers=["userns"])
+    sample = HealthSample.objects.create(
+        sandbox=box, at=timezone.now(), start=1, cpu_s=1.0, memory_mb=1.0, processes=1, latency_ms=1.0
+    )
     call = InferenceCall.objects.create(
         id=f"call-{number}", sandbox=box, run_id=run.pk, route_id=route.pk, model=route.model, status=200,
         streamed=True, duration_ms=1.0,
@@ -43,7 +46,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     document = documents.put(owner, agent, f"notes-{number}.md", f"Text-{number}")
     rows = [agent, soul, soul.revisions.get(), route, policy, provider, run, run.events.first(), run.conversation]
     rows += [agreed, secret, document]
-    rows += [run.message, question, box, call, reached, beat, token, event, owner]
+    rows += [run.message, question, box, sample, call, reached, beat, token, event, owner]
     return {type(row): row for row in rows}
 
 

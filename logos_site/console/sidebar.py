@@ -33,6 +33,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
         "Sandboxes and models",
         {
             "sandboxes.Sandbox": "deployed_code",
+            "sandboxes.HealthSample": "monitor_heart",
             "sandboxes.InferenceCall": "network_node",
             "sandboxes.EgressDecision": "public",
             "agents.ModelRoute": "route",

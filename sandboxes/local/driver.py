@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sandboxes.driver import Check, SandboxDriver, SandboxError, SandboxHandle, SandboxSpec, Survivor
-from sandboxes.local import attachment, doctor, groups, machine, prepare, processes, survivors, tree
+from sandboxes.driver import Check, SandboxDriver, SandboxError, SandboxHandle, SandboxSpec, Survivor, Usage
+from sandboxes.local import attachment, doctor, groups, machine, measuring, prepare, processes, survivors, tree, wire
 from sandboxes.local.starting import start_keeper
 
 GRACE_S = 5.0  # what runs inside has this long to end by itself when asked
@@ -22,6 +23,7 @@ class LocalDriver(SandboxDriver):
     """See ``docs/writing-a-driver.md`` for the contract and ``keeper`` for who holds what."""
 
     name = "local"
+    protocol = f" {wire.VERSION}"
     isolates = frozenset({"filesystem", "network", "process", "credentials"})
     keeps_files_on_host = True
 
@@ -73,6 +75,15 @@ class LocalDriver(SandboxDriver):
 
     async def survivors(self, agents: Path) -> list[Survivor]:
         return await asyncio.to_thread(survivors.below, agents)
+
+    async def usage(self, state: Mapping[str, Any]) -> Usage | None:
+        if not state or not processes.is_running(state["init"]):
+            return None
+        return await asyncio.to_thread(measuring.usage, state["init"]["pid"])
+
+    def versions(self) -> dict[str, str]:
+        bubblewrap = ".".join(map(str, machine.require_bubblewrap().version))
+        return {"keeper": str(wire.VERSION), "bubblewrap": bubblewrap, "kernel": platform.release()}
 
     async def doctor(self) -> list[Check]:
         return await doctor.examine(self)

@@ -1,17 +1,21 @@
-"""The sandbox on the page of its agent: its state, asked for again while something happens, and its two buttons."""
+"""The sandbox on the page of its agent, with its two buttons; and its own page: how it is, and what it wrote."""
 
 from __future__ import annotations
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from agents import permissions, preparing
+from agents.agent_secrets import known_values
 from agents.models import Agent, User
 from agents.views.access import person, signed_in
-from sandboxes import lifecycle, telling
+from sandboxes import health, keeping, lifecycle, logs, telling
+from sandboxes.models import Sandbox
 
 
 @require_safe
@@ -41,6 +45,47 @@ def sandbox_stop(request: HttpRequest, agent_id: str) -> HttpResponse:
     async_to_sync(lifecycle.stop)(agent.pk)
     messages.success(request, f"The sandbox of {agent.name} is stopped. Its files stay; the next message starts it.")
     return redirect("agents:agent-detail", agent.pk)
+
+
+@require_safe
+@signed_in
+def sandbox_detail(request: HttpRequest, sandbox_id: str) -> HttpResponse:
+    """How it is, how it was during the last day, and the end of what it wrote for whoever may operate it."""
+    user = person(request)
+    row = permissions.fetch(user, "sandbox.view", _rows(), pk=sandbox_id)
+    may_operate = bool(permissions.allows(user, "sandbox.operate", row.agent)) and not row.agent.is_deleted
+    samples = health.samples_of(row)
+    context = {
+        "row": row,
+        "agent": row.agent,
+        "may_operate": may_operate,
+        "health": health.of(row, health.last_of(row)),
+        "series": health.series(samples),
+        "has_samples": bool(samples),
+        "idle_minutes": settings.LOGOS_IDLE_STOP_MINUTES,
+    }
+    if may_operate:
+        log = logs.LOGS.get(request.GET.get("log", ""), logs.which(""))
+        context["log"] = logs.tail(row, log, known=known_values(row.agent))
+        context["logs"] = logs.LOGS.values()
+    return render(request, "sandboxes/detail.html", context)
+
+
+@require_POST
+@signed_in
+def sandbox_keep(request: HttpRequest, sandbox_id: str) -> HttpResponse:
+    """Keep it running although nobody uses it, or no longer."""
+    row = permissions.fetch(person(request), "sandbox.operate", _rows().filter(agent__deleted_at=None), pk=sandbox_id)
+    keep = request.POST.get("keep") == "yes"
+    keeping.set_to(row, keep)
+    messages.success(
+        request, "It is kept running from now on." if keep else "It is stopped when nobody uses it, like others."
+    )
+    return redirect("sandboxes:sandbox-detail", row.pk)
+
+
+def _rows() -> QuerySet[Sandbox]:
+    return Sandbox.objects.select_related("agent__owner")
 
 
 def _agent(user: User, agent_id: str, action: str) -> Agent:

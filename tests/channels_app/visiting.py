@@ -15,13 +15,15 @@ from channels_app import streams
 class Frame:
     """One server-sent event."""
 
-    id: int | None
+    id: int | str | None
     event: str
     data: Any
 
 
 class Visit:
     """One connection. ``async with`` opens it; leaving the block disconnects."""
+
+    application = staticmethod(streams.application)
 
     def __init__(self, path: str, query: str = "", method: str = "GET", **headers: str) -> None:
         self.scope = {
@@ -40,7 +42,7 @@ class Visit:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Visit:
-        self._task = asyncio.create_task(streams.application(self.scope, self._receive, self._send))
+        self._task = asyncio.create_task(self.application(self.scope, self._receive, self._send))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -56,7 +58,7 @@ class Visit:
 
     @property
     def seqs(self) -> list[int]:
-        return [frame.id for frame in self.frames if frame.id is not None]
+        return [frame.id for frame in self.frames if isinstance(frame.id, int)]
 
     async def until(self, condition: Callable[[Visit], object]) -> None:
         """Return when what has come fulfils the condition; fails after 10 s."""
@@ -89,7 +91,9 @@ class Visit:
 def _frame(part: str) -> Frame:
     fields = dict(line.split(": ", 1) for line in part.split("\n"))
     number = fields.get("id")
-    return Frame(int(number) if number else None, fields["event"], json.loads(fields["data"]))
+    return Frame(
+        (int(number) if number.isdigit() else number) if number else None, fields["event"], json.loads(fields["data"])
+    )
 
 
 async def visit(path: str, query: str = "", method: str = "GET", **headers: str) -> Visit:

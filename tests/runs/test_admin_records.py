@@ -29,7 +29,7 @@ from agents.models import (
     User,
 )
 from runs.models import Approval, Conversation, EngineBeat, Message, Run, RunEvent
-from sandboxes.models import EgressDecision, InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
 from tests.conftest import person
 from tests.console import Console
 from tests.world import traces, world
@@ -44,6 +44,7 @@ RECORDS = [
     EgressDecision,
     SoulRevision,
     Sandbox,
+    HealthSample,
     EngineBeat,
     ApiToken,
 ]

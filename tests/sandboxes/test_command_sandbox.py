@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -152,7 +153,6 @@ async def test_a_signal_is_passed_on_to_the_command() -> None:
         (("exec", "--user", "bob", "atlas", "--", "true"), "Agent was not found."),
         (("logs", "--user", "bob", "atlas"), "Agent was not found."),
         (("stop", "--user", "bob", "atlas"), "Agent was not found."),
-        (("logs", "atlas"), "There is no log yet."),
     ],
 )
 def test_a_refusal_is_one_sentence(box: Sandbox, bob: User, words: tuple[str, ...], sentence: str) -> None:
@@ -207,6 +207,33 @@ def test_logs_end_with_the_last_lines_without_secrets_or_escape_sequences(box: S
     assert ended.out.startswith("two [31mred\n")
     assert "a1b2c3d4e5f6g7h8" not in ended.out
     assert ended.out.count("\n") == 2
+
+
+def test_a_log_that_is_not_there_is_explained(box: Sandbox) -> None:
+    ended = shell.run("sandbox", "logs", "atlas")
+
+    assert (ended.code, ended.out) == (0, "")
+    assert "has not started yet" in ended.said
+
+
+def test_status_says_how_it_is(box: Sandbox) -> None:
+    Sandbox.objects.update(reason="The sandbox ended by itself.", crashes=2, versions={"kernel": "6.1"})
+
+    ended = shell.run("sandbox", "status", "atlas")
+
+    assert ended.code == 0
+    assert "The sandbox ended by itself." in ended.out
+    assert "kernel 6.1" in ended.out
+    assert json.loads(shell.run("sandbox", "status", "--json", "atlas").out)["crashes"] == 2
+
+
+def test_a_sandbox_is_kept_and_let_go(box: Sandbox) -> None:
+    Sandbox.objects.update(state=State.RUNNING)
+
+    assert shell.run("sandbox", "keep", "atlas").code == 0
+    assert Sandbox.objects.get().keep_running
+    assert shell.run("sandbox", "keep", "--off", "atlas").code == 0
+    assert not Sandbox.objects.get().keep_running
 
 
 @pytest.mark.django_db(transaction=True)

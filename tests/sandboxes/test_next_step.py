@@ -37,6 +37,8 @@ RUN, STAY = Desired.RUNNING, Desired.STOPPED
         (State.RUNNING, RUN, {"unused_for": LONG, "is_busy": True}, Step.NOTHING),
         (State.RUNNING, RUN, {"unused_for": LONG, "keep_running": True}, Step.NOTHING),
         (State.RUNNING, RUN, {"is_drifted": True}, Step.RENEW),
+        (State.RUNNING, RUN, {"is_silent": True}, Step.REVIVE),
+        (State.RUNNING, RUN, {"is_silent": True, "is_busy": True}, Step.NOTHING),
         (State.RUNNING, RUN, {"is_drifted": True, "is_busy": True}, Step.NOTHING),
         (State.RUNNING, RUN, {"is_drifted": True, "unused_for": LONG}, Step.IDLE),
         (State.RUNNING, RUN, {"attempts": 2, "ran_for": STEADY}, Step.STEADY),

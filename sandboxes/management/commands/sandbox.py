@@ -1,4 +1,4 @@
-"""List, start and stop sandboxes, run commands in them, read their logs."""
+"""List, start, keep and stop sandboxes, see how they are, run commands in them, read their logs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import asyncio
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.core.management.base import CommandParser
 
-from agents import composition, permissions, secrets
+from agents import composition, permissions
+from agents.agent_secrets import known_values
 from agents.command_line import LogosCommand, add_person, plain, reader
-from agents.errors import Invalid, LogosError
+from agents.errors import Invalid
 from agents.models import Agent
-from sandboxes import drivers, lifecycle
+from sandboxes import drivers, health, keeping, lifecycle, logs
 from sandboxes.api import SandboxOut
 from sandboxes.driver import SandboxError
 from sandboxes.models import Sandbox
@@ -28,31 +28,37 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(LogosCommand):
-    """``sandbox list|start|stop|exec|logs``."""
+    """``sandbox list|status|start|stop|keep|exec|logs``."""
 
-    help = "List, start and stop sandboxes, run commands in them, read their logs. NAME is an agent's name or id."
+    help = "List, start, keep and stop sandboxes, see how they are, run commands in them, read their logs. NAME is an agent's name or id."
     exits = (
         "exit codes: 0 done, 1 refused (one sentence on standard error says why);\n"
         "            exec: the command's own, 128 + n after signal n, 127 if it cannot be started"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|start|stop|exec|logs")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|status|start|stop|keep|exec|logs")
         listing = verbs.add_parser("list", help="list sandboxes and their states")
         listing.add_argument("--json", action="store_true")
         start = verbs.add_parser("start", help="start one and wait until the agent runtime in it answers")
         start.add_argument("--json", action="store_true")
+        status = verbs.add_parser("status", help="how it is: phase and reason, uptime, versions, what it uses")
+        status.add_argument("--json", action="store_true")
+        keep = verbs.add_parser("keep", help="keep it running although nobody uses it")
+        keep.add_argument("--off", action="store_true", help="stop it when nobody uses it, like others")
+        keep.add_argument("--json", action="store_true")
         stop = verbs.add_parser("stop", help="end everything in it; files stay")
         stop.add_argument("--now", action="store_true", help="do not wait for processes to end by themselves")
         stop.add_argument("--json", action="store_true")
         execute = verbs.add_parser("exec", help="run a command in it: exec -i NAME -- CMD…")
         execute.add_argument("-i", action="store_true", dest="interactive", help="connect standard input")
-        logs = verbs.add_parser("logs", help="what the agent runtime in it wrote")
+        logs = verbs.add_parser("logs", help="what the agent runtime in it wrote, or its keeper")
+        logs.add_argument("--log", choices=("runtime", "keeper"), default="runtime", help="which (default runtime)")
         logs.add_argument("-f", action="store_true", dest="follow", help="go on as more is written")
         logs.add_argument("-n", type=int, default=50, dest="lines", metavar="N", help="last lines (default 50)")
-        for verb in (listing, start, stop, execute, logs):
+        for verb in (listing, status, start, stop, keep, execute, logs):
             add_person(verb)
-        for verb in (start, stop, execute, logs):
+        for verb in (status, start, stop, keep, execute, logs):
             verb.add_argument("name", metavar="NAME")
         execute.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER)
 
@@ -77,6 +83,21 @@ class Command(LogosCommand):
         async_to_sync(lifecycle.stop)(agent.pk, now=options["now"])
         self._report(agent, options)
 
+    def do_status(self, options: dict[str, Any]) -> None:
+        found = health.as_json(_row(composition.find(reader(options["user"]), _named(options), "sandbox.view")))
+        if options["json"]:
+            self.print_json(found)
+            return
+        for name, value in found.items():
+            said = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+            said = ", ".join(said) if isinstance(said, list) else said
+            self.stdout.write(f"{name + ':':14} {'' if said is None else plain(str(said))}".rstrip())
+
+    def do_keep(self, options: dict[str, Any]) -> None:
+        agent = _agent(options)
+        keeping.set_to(_row(agent), not options["off"])
+        self._report(agent, options)
+
     def do_exec(self, options: dict[str, Any]) -> None:
         argv = options["command"][1:] if options["command"][:1] == ["--"] else options["command"]
         if not argv:
@@ -86,40 +107,23 @@ class Command(LogosCommand):
         self.end(asyncio.run(execute(row.driver, row.driver_state, argv, interactive=options["interactive"])))
 
     def do_logs(self, options: dict[str, Any]) -> None:
-        path = lifecycle.root_of(_row(_agent(options)).pk) / "engine" / "gateway.log"
-        try:
-            position = self._print_tail(path, options["lines"])
-        except OSError as error:
-            why = "There is no log yet." if isinstance(error, FileNotFoundError) else f"{error.strerror}."
-            raise LogosError(f"The log cannot be read. {why}", reason="not_found") from error
+        agent = _agent(options)
+        row, log = _row(agent), logs.which(options["log"])
+        found = logs.tail(row, log, options["lines"], known=known_values(agent))
+        if found.empty:
+            self.say(found.empty)
+        else:
+            self.stdout.write(plain(found.text))
+        place = found.place
         try:
             while options["follow"]:
                 time.sleep(FOLLOW_S)
-                position = self._print_from(path, position)
+                text, place = logs.since(row, log, place, known=known_values(agent))
+                if text:
+                    self.stdout.write(plain(text), ending="")
+                    self.stdout.flush()
         except KeyboardInterrupt:
             return
-
-    def _print_tail(self, path: Path, lines: int) -> int:
-        content = path.read_bytes()
-        wanted = content.splitlines(keepends=True)[-lines:] if lines > 0 else []
-        self._print_log(b"".join(wanted))
-        return len(content)
-
-    def _print_from(self, path: Path, position: int) -> int:
-        try:
-            size = path.stat().st_size
-            with path.open("rb") as file:
-                # A restarted sandbox begins its log anew.
-                file.seek(position if size >= position else 0)
-                self._print_log(file.read())
-                return file.tell()
-        except FileNotFoundError:
-            return 0
-
-    def _print_log(self, content: bytes) -> None:
-        if content:
-            self.stdout.write(secrets.redact(plain(content.decode(errors="replace"))), ending="")
-            self.stdout.flush()
 
     def _report(self, agent: Agent, options: dict[str, Any]) -> None:
         row = _row(agent)
@@ -161,9 +165,12 @@ async def execute(driver_name: str, state: dict[str, Any], argv: list[str], *, i
 
 def _agent(options: dict[str, Any]) -> Agent:
     """The agent named, or the one whose sandbox is, if the person may operate it. NotFound otherwise."""
-    name = options["name"]
-    owner_of_box = Sandbox.objects.filter(pk=name).values_list("agent_id", flat=True).first()
-    return composition.find(reader(options["user"]), owner_of_box or name, "sandbox.operate")
+    return composition.find(reader(options["user"]), _named(options), "sandbox.operate")
+
+
+def _named(options: dict[str, Any]) -> str:
+    name: str = options["name"]
+    return Sandbox.objects.filter(pk=name).values_list("agent_id", flat=True).first() or name
 
 
 def _row(agent: Agent) -> Sandbox:
