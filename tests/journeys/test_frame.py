@@ -184,7 +184,7 @@ def test_the_sheet_lists_the_keys_and_no_key_acts_behind_it(enter: Enter) -> Non
 def test_who_saves_second_sees_the_difference_and_decides(enter: Enter, cast: dict[str, Any]) -> None:
     path = f"/policies/{cast['policy'].pk}/"
     ada, olga = enter("ada", path), enter("olga", path)
-    ada.get_by_label("Hosts").fill("pypi.org\nfiles.pythonhosted.org")
+    ada.get_by_role("textbox", name="Rules").fill("pypi.org\nfiles.pythonhosted.org")
     ada.get_by_role("button", name="Save").click()
     expect(ada.get_by_text("Python is saved.")).to_be_visible()
 
@@ -195,10 +195,10 @@ def test_who_saves_second_sees_the_difference_and_decides(enter: Enter, cast: di
     expect(conflict).to_contain_text("ada saved")
     expect(conflict.locator("ins")).to_contain_text("files.pythonhosted.org")
     expect(olga.get_by_label("Description")).to_have_value("What pip needs")
-    expect(olga.get_by_label("Hosts")).to_have_value("pypi.org\nfiles.pythonhosted.org")
+    expect(olga.get_by_role("textbox", name="Rules")).to_have_value("pypi.org\nfiles.pythonhosted.org")
     olga.get_by_role("button", name="Save").click()
     expect(olga.get_by_text("Python is saved.")).to_be_visible()
-    expect(olga.get_by_label("Hosts")).to_have_value("pypi.org\nfiles.pythonhosted.org")
+    expect(olga.get_by_role("textbox", name="Rules")).to_have_value("pypi.org\nfiles.pythonhosted.org")
     expect(olga.get_by_label("Description")).to_have_value("What pip needs")
 
 
