@@ -28,7 +28,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One measure over time: its last value and highest in words, and the lines to draw."""
+    """One measure over time: its last value (empty when it is not known) and highest in words, and the lines to draw."""
 
     name: str
     unit: str
@@ -41,7 +41,8 @@ class Series:
 
     @property
     def last(self) -> str:
-        return self._said(self.known[-1]) if self.known else ""
+        value = self.points[-1].value if self.points else None
+        return "" if value is None else self._said(value)
 
     @property
     def highest(self) -> str:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from agents import permissions
 from agents.models import Agent, User
-from sandboxes.models import Sandbox, State
+from sandboxes.models import Desired, Sandbox, State
 
 # Background work that has not begun after this long is not at work; the first message will do.
 PATIENCE = timedelta(seconds=60)
@@ -40,9 +40,22 @@ def tell(row: Sandbox | None, is_archived: bool, now: datetime) -> Telling:
         if now - row.asked_at < PATIENCE:
             return Telling("queued", "Waiting for background work to begin…", is_moving=True)
         return Telling("queued", "Background work has not begun. The first message prepares it in any case.")
+    again = _by_itself(row, now)
     if row.state == State.FAILED:
-        return Telling("failed", f"{row.reason or 'It could not be prepared.'} The next message tries again.")
-    return Telling("asleep", f"{row.reason} The next message starts it.".strip())
+        then = again or "The next message tries again."
+        return Telling("failed", f"{row.reason or 'It could not be prepared.'} {then}")
+    return Telling("asleep", f"{row.reason} {again or 'The next message starts it.'}".strip())
+
+
+def _by_itself(row: Sandbox, now: datetime) -> str:
+    """What Logos will do without being asked; "" for nothing."""
+    if row.desired != Desired.RUNNING:
+        return ""
+    if row.next_attempt_at is None or row.next_attempt_at <= now:
+        return "It is started again within a minute, or by the next message."
+    seconds = (row.next_attempt_at - now).total_seconds()
+    when = f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+    return f"Logos tries again in about {when}; the next message tries at once."
 
 
 def told(user: User, agent: Agent) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ import json
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -155,6 +156,17 @@ class DriverContract:
         assert found.state == started.state
         await new_driver().stop(found.state)
         assert await new_driver().find(spec.root) is None
+
+    async def test_what_runs_is_told_of_by_its_directory_and_nothing_else(
+        self, driver: SandboxDriver, spec: SandboxSpec, tmp_path: Path
+    ) -> None:
+        handle = await driver.start(spec)
+
+        (found,) = [each for each in await driver.survivors(spec.root.parent) if each.name == spec.root.name]
+        assert found.state == handle.state
+        assert await driver.survivors(tmp_path / "another installation") == []
+        await driver.stop(found.state, now=True)
+        assert spec.root.name not in [each.name for each in await driver.survivors(spec.root.parent)]
 
     async def test_a_cancelled_start_leaves_nothing_behind(self, driver: SandboxDriver, spec: SandboxSpec) -> None:
         starting = asyncio.create_task(driver.start(spec))

@@ -50,6 +50,7 @@ def test_a_line_has_a_gap_where_nothing_is_known() -> None:
     looks = [sample(0), sample(1), sample(30), sample(31), sample(32, latency_ms=None), sample(33)]
     memory, latency = health.series(looks)[1], health.series(looks)[3]
 
+    assert health.series(looks[:5])[3].last == "", "the last look had no answer"
     assert len(memory.lines) == 2
     assert len(latency.lines) == 3
     assert latency.last == "2.0 ms"

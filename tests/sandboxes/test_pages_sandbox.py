@@ -15,7 +15,7 @@ from agents.errors import LogosError
 from agents.models import Agent, User
 from sandboxes import lifecycle, records, tasks, telling
 from sandboxes.lifecycle import Running
-from sandboxes.models import Sandbox, State
+from sandboxes.models import Desired, Sandbox, State
 
 Browser = Callable[..., Client]
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -36,6 +36,16 @@ def row(**fields: Any) -> Sandbox:
         (row(state=State.STARTING, progress="Copying files"), False, "preparing", "Copying files…", True),
         (row(state=State.RUNNING), False, "ready", "answers", False),
         (row(state=State.FAILED, reason="No bubblewrap."), False, "failed", "No bubblewrap.", False),
+        (row(desired=Desired.RUNNING), False, "asleep", "started again within a minute", False),
+        (
+            row(
+                state=State.FAILED, reason="Full.", desired=Desired.RUNNING, next_attempt_at=NOW + timedelta(minutes=4)
+            ),
+            False,
+            "failed",
+            "Full. Logos tries again in about 4 minutes",
+            False,
+        ),
         (row(state=State.RUNNING), True, "stopped", "while the agent is archived", False),
     ],
 )
