@@ -52,6 +52,11 @@ def change(user: User, policy_id: str, version: int, **fields: Any) -> Policy:
         return policy if before == (policy.name, policy.description, policy.rules) else _saved(policy)
 
 
+def may_change(user: User, policy_id: str) -> Policy:
+    """The policy, if ``user`` may edit it; NotFound otherwise."""
+    return permissions.fetch(user, "policy.edit", Policy.objects.all(), pk=policy_id)
+
+
 def remove(user: User, policy_id: str) -> None:
     """Delete a policy for which no living agent needs it; Conflict otherwise, naming the agents ``user`` may see."""
     with editing(user, "policy.manage", Policy.objects.all(), policy_id, None) as policy:

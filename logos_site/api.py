@@ -37,7 +37,7 @@ from agents.api.asking import BearerToken, BrowserSession
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
-from runs.api import approvals, asof, conversations, ledger, runs
+from runs.api import approvals, asof, conversations, egress, ledger, runs
 from sandboxes import api as sandboxes
 from sandboxes import provider_api
 
@@ -216,6 +216,7 @@ api.add_router("/tokens", tokens.router)
 api.add_router("/people", people.router)
 api.add_router("/groups", groups.router)
 api.add_router("/service-accounts", service_accounts.router)
+api.add_router("", egress.router)
 api.add_router("", ledger.router)
 api.add_router("/asof", asof.router)
 api.add_router("", audit.router)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import activity, chat, ledger, sharing, steering
+from runs.views import activity, chat, ledger, reach, sharing, steering
 from runs.views.asof import as_of
 
 app_name = "runs"
@@ -23,6 +23,9 @@ urlpatterns = [
     path("runs/<str:run_id>/steps/<int:seq>/", activity.step_output, name="step-output"),
     path("runs/<str:run_id>/cancel/", steering.cancel, name="run-cancel"),
     path("runs/<str:run_id>/clone/", steering.clone, name="run-clone"),
+    path("agents/<str:agent_id>/reach/", reach.agent_reach, name="agent-reach"),
+    path("policies/<str:policy_id>/prune/", reach.prune, name="policy-prune"),
+    path("policies/<str:policy_id>/unprune/", reach.unprune, name="policy-unprune"),
     path("asof/", as_of, name="asof"),
     path("share/<str:kind>/<str:object_id>/", sharing.share, name="share"),
     path("explain/<str:kind>/<str:object_id>/", sharing.explain, name="explain"),

@@ -39,9 +39,11 @@ class PolicyForm(forms.Form):
     use_required_attribute = False
 
     @classmethod
-    def of(cls, policy: Policy) -> PolicyForm:
-        """The form with what is stored."""
-        return cls(initial={name: getattr(policy, name) for name in ("name", "description", "rules", "version")})
+    def of(cls, policy: Policy, added: str = "") -> PolicyForm:
+        """The form with what is stored, and a line that somebody proposes."""
+        stored = {name: getattr(policy, name) for name in ("name", "description", "rules", "version")}
+        rules = "\n".join(filter(None, (rule_lines.write(policy.rules), added)))
+        return cls(initial=stored | ({"rules": rules} if added else {}))
 
 
 class NewPolicy(PolicyForm):
@@ -83,7 +85,7 @@ def policy_detail(request: HttpRequest, policy_id: str) -> HttpResponse:
     user = person(request)
     policy = permissions.fetch(user, "policy.view", Policy.objects.select_related("owner"), pk=policy_id)
     if request.method != "POST":
-        return _detail(request, policy, PolicyForm.of(policy))
+        return _detail(request, policy, PolicyForm.of(policy, _added(request)))
     form = PolicyForm(request.POST)
     if not form.is_valid():
         permissions.require(user, "policy.edit", policy)
@@ -109,7 +111,7 @@ def policy_new(request: HttpRequest) -> HttpResponse:
     """Write a policy."""
     user = person(request)
     permissions.require(user, "policy.create")
-    form = NewPolicy(request.POST or None)
+    form = NewPolicy(request.POST or None, initial={"rules": _added(request)})
     if form.is_valid():
         given = dict(form.cleaned_data)
         try:
@@ -149,6 +151,11 @@ def policy_delete(request: HttpRequest, policy_id: str) -> HttpResponse:
     return render(request, "_confirm.html", context, status=409 if error else 200)
 
 
+def _added(request: HttpRequest) -> str:
+    """The line that a proposal brings in its address, ready to be saved or thrown away."""
+    return " ".join(request.GET.get("add", "").replace("\x00", "").split())[:500]
+
+
 def _detail(request: HttpRequest, policy: Policy, form: PolicyForm, status: int = 200, **extra: Any) -> HttpResponse:
     user = person(request)
     using = permissions.visible(user, Agent.objects.alive().filter(policies=policy)).order_by("name")
@@ -162,6 +169,7 @@ def _detail(request: HttpRequest, policy: Policy, form: PolicyForm, status: int 
         "agents": using[: SHOWN_AGENTS + 1],
         "shown": SHOWN_AGENTS,
         "attempt": attempt,
+        "added": _added(request),
         "verdict": verdict,
         **extra,
     }

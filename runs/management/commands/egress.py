@@ -1,0 +1,110 @@
+"""See what agents asked the network for, follow it, and take out rules nobody needed, from a shell."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db.models import Q, QuerySet
+
+from agents import agent_pages, permissions
+from agents.command_line import LogosCommand, actor, add_person, plain, reader
+from agents.errors import Invalid
+from agents.models import Policy
+from runs import reach
+from runs.api.egress import DecisionOut
+from sandboxes.egress import usage
+from sandboxes.models import EgressDecision
+
+LOOK_S = 0.5
+COLUMNS = ("AT", "DECISION", "HOST", "PROGRAM", "RUN", "REASON")
+
+
+class Command(LogosCommand):
+    """``egress list|tail|unused|prune``."""
+
+    help = "See what agents asked the network for, and which rules nobody needs."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|tail|unused|prune")
+        listing = verbs.add_parser("list", help="the newest decisions about an agent")
+        follow = verbs.add_parser("tail", help="follow the decisions about an agent until interrupted")
+        for each in (listing, follow):
+            each.add_argument("agent", metavar="AGENT", help="name or id")
+            each.add_argument("--denied", action="store_true", help="only what was refused")
+            each.add_argument("-n", type=int, default=20, dest="limit", metavar="N", help="how many (default 20)")
+            add_person(each, "look as this person")
+        listing.add_argument("--json", action="store_true", help="print them as the API shows them")
+        idle = verbs.add_parser("unused", help="rules of a policy that no connection matched")
+        prune = verbs.add_parser("prune", help="take unused rules out of a policy; its history can put them back")
+        for each in (idle, prune):
+            each.add_argument("policy", metavar="POLICY", help="name or id")
+            each.add_argument(
+                "--days", type=int, default=usage.DEFAULT_DAYS, metavar="N", help="for so long (default 14)"
+            )
+            add_person(each)
+        prune.add_argument("rules", nargs="+", metavar="RULE", help="names of rules")
+
+    def do_list(self, options: dict[str, Any]) -> None:
+        found = list(self._decisions(options)[: _limit(options["limit"])])
+        if options["json"]:
+            self.print_json([DecisionOut.from_orm(row).model_dump(mode="json") for row in found])
+            return
+        self.print_table(COLUMNS, (_cells(row) for row in found))
+
+    def do_tail(self, options: dict[str, Any]) -> None:
+        rows = self._decisions(options)
+        found, last = list(rows[: _limit(options["limit"])]), ""
+        try:
+            while True:
+                for row in reversed(found):
+                    self.stdout.write("  ".join(_cells(row)))
+                self.stdout.flush()
+                last = found[0].pk if found else last
+                time.sleep(LOOK_S)
+                found = list(rows.filter(pk__gt=last)[:1_000])
+        except KeyboardInterrupt:
+            pass
+
+    def do_unused(self, options: dict[str, Any]) -> None:
+        policy = _policy(actor(options["user"]), options["policy"])
+        known = usage.unused(policy, options["days"])
+        if not known.is_known:
+            self.say("Records of this policy do not go back that far.")
+            return
+        self.print_table(("RULE", "HOSTS"), ((rule["name"], ", ".join(rule["hosts"])) for rule in known.unused))
+
+    def do_prune(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        policy = _policy(user, options["policy"])
+        usage.prune(user, policy.pk, policy.version, options["rules"], options["days"])
+        self.say(f"{policy.name} is shorter now.")
+
+    def _decisions(self, options: dict[str, Any]) -> QuerySet[EgressDecision]:
+        user: Any = reader(options["user"])
+        named = Q(pk=options["agent"]) | Q(name__iexact=options["agent"])
+        agent = permissions.fetch(user, "agent.view", agent_pages.rows().filter(named))
+        rows = reach.decisions(user, agent).order_by("-pk")
+        return rows.filter(allowed=False) if options["denied"] else rows
+
+
+def _policy(user: Any, named: str) -> Policy:
+    return permissions.fetch(user, "policy.edit", Policy.objects.filter(Q(pk=named) | Q(name=named)))
+
+
+def _limit(limit: int) -> int:
+    if not 1 <= limit <= 10_000:
+        raise Invalid("List between 1 and 10000 decisions.", field="n")
+    return limit
+
+
+def _cells(row: EgressDecision) -> tuple[str, ...]:
+    return (
+        row.at.strftime("%Y-%m-%d %H:%M:%S"),
+        "let through" if row.allowed else "refused",
+        f"{plain(row.host)}:{row.port}",
+        plain(row.binary) or "-",
+        row.run_id or "-",
+        plain(row.reason),
+    )
