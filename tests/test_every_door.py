@@ -127,6 +127,8 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "number": 1,
         "choice": "once",
         "name": "mine",
+        "names": ["mine"],
+        "rule": "mine",
         "person": "mallory",
         "level": "manage",
         "visibility": "shared",

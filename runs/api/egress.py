@@ -98,9 +98,9 @@ class Pruning(Schema):
 
     version: Version
     days: int = Field(usage.DEFAULT_DAYS, ge=1, le=3_650)
-    rules: list[Text] = Field(min_length=1, max_length=1_000)
+    names: list[Text] = Field(min_length=1, max_length=1_000)
 
-    model_config = {"json_schema_extra": {"example": {"version": 3, "days": 14, "rules": ["packages"]}}}
+    model_config = {"json_schema_extra": {"example": {"version": 3, "days": 14, "names": ["packages"]}}}
 
 
 @router.get(
@@ -134,4 +134,4 @@ def list_unused_rules(request: HttpRequest, policy_id: Text, query: Query[Unused
 )
 def prune_policy(request: HttpRequest, policy_id: Text, body: Pruning) -> Policy:
     """Only what is unused is taken out; the policy's history can put it back."""
-    return usage.prune(asker(request), policy_id, body.version, body.rules, body.days)
+    return usage.prune(asker(request), policy_id, body.version, body.names, body.days)

@@ -146,10 +146,10 @@ def test_unused_rules_are_taken_out_and_put_back(browser: Browser, ada: User, at
 
 def test_what_is_needed_or_new_or_unknown_stays(ada: User, atlas: Agent, policy: Policy) -> None:
     program = Program(ada)
-    body = {"version": policy.version, "rules": ["used.example"]}
+    body = {"version": policy.version, "names": ["used.example"]}
     assert "was matched" in program("POST", f"policies/{policy.pk}/prune", body).json()["error"]["message"]
-    assert program("POST", f"policies/{policy.pk}/prune", {**body, "rules": ["none"]}).status_code == 400
-    stale = {**body, "version": policy.version + 1, "rules": ["idle.example"]}
+    assert program("POST", f"policies/{policy.pk}/prune", {**body, "names": ["none"]}).status_code == 400
+    stale = {**body, "version": policy.version + 1, "names": ["idle.example"]}
     assert program("POST", f"policies/{policy.pk}/prune", stale).status_code == 409
 
     policy.rules = [*policy.rules, *rules("young.example")]
@@ -187,7 +187,7 @@ def test_it_is_narrowed_and_takes_few_queries_and_little_room(
     assert len(page) < 60_000
     only = text(client.get(f"/agents/{atlas.pk}/reach/", {"decision": "allowed", "text": "curl"}))
     assert only.count('class="state ok">let through') == 1
-    for odd in ({"since": "x"}, {"decision": "\x00"}, {"run": "\udcff"}, {"after": "x"}, {"text": "%" * 300}):
+    for odd in ({"since": "x"}, {"decision": "\x00"}, {"after": "x"}, {"text": "%" * 300}):
         assert client.get(f"/agents/{atlas.pk}/reach/", odd).status_code == 200, odd
 
 
