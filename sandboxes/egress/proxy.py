@@ -12,9 +12,9 @@ import contextvars
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from agents import ids
 from agents.reach import Reach, Verdict
@@ -72,6 +72,14 @@ async def connect_to(address: str, port: int) -> tuple[asyncio.StreamReader, asy
     return await asyncio.open_connection(address, port, limit=CHUNK)
 
 
+@dataclass(slots=True)
+class _Going:
+    """A connection that was let through and goes on."""
+
+    decision: Decision
+    is_cut: bool = False
+
+
 class EgressProxy:
     """Decides for one sandbox. ``reach`` is asked for at every connection, so that a changed policy holds at once;
     ``note`` gets every decision and must not block."""
@@ -88,6 +96,8 @@ class EgressProxy:
         self._reach, self._note, self._attribute = reach, note, attribute
         self._lookup, self._connect = lookup, connect
         self._open: set[asyncio.Task[None]] = set()
+        self._going: dict[asyncio.Task[Any], _Going] = {}
+        self._watch: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
 
     async def serve(self, listener: socket.socket) -> None:
@@ -98,6 +108,8 @@ class EgressProxy:
         """Accept no more and cut what is open; each open connection is noted."""
         if self._server is not None:
             self._server.close()
+        if self._watch is not None:
+            self._watch.cancel()
         for task in list(self._open):
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
@@ -119,18 +131,7 @@ class EgressProxy:
             server, address = await self._connected(asked, decision)
             decision = replace(decision, address=address)
             self._note(decision)
-            carried = asyncio.ensure_future(traffic.carry(asked, reader, writer, *server))
-            denied = asyncio.ensure_future(self._until_denied(decision))
-            try:
-                await asyncio.wait({carried, denied}, return_when="FIRST_COMPLETED")
-                if not carried.done():
-                    decision = denied.result()
-                    return
-                carried.result()
-            finally:
-                for task in (carried, denied):
-                    task.cancel()
-                await asyncio.gather(carried, denied, return_exceptions=True)
+            decision = await self._carried(decision, traffic.carry(asked, reader, writer, *server))
         except Refusal as refusal:
             decision = refusal.decision
             await _refuse(reader, writer, refusal)
@@ -179,13 +180,34 @@ class EgressProxy:
     def _by(verdict: Verdict, decision: Decision) -> Decision:
         return replace(decision, allowed=verdict.allowed, rule=verdict.rule, reason=verdict.reason)
 
-    async def _until_denied(self, decision: Decision) -> Decision:
-        """Return once the rules have come to deny what goes on, with what they say."""
-        while True:
+    async def _carried(self, decision: Decision, work: Coroutine[Any, Any, None]) -> Decision:
+        """Do the work until it is done, or the rules come to deny it; what was decided last."""
+        task = cast(asyncio.Task[Any], asyncio.current_task())
+        going = self._going[task] = _Going(decision)
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._decide_again(), name="egress again", context=contextvars.Context())
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not going.is_cut:
+                raise
+            task.uncancel()
+        finally:
+            del self._going[task]
+        return going.decision
+
+    async def _decide_again(self) -> None:
+        """Ask the rules about everything that goes on, every second while something does."""
+        while self._going:
             await asyncio.sleep(AGAIN_S)
-            verdict = (await self._reach()).decide(decision.host, decision.port, decision.binary)
-            if not verdict.allowed:
-                return replace(decision, allowed=False, rule=verdict.rule, reason=f"Cut: {verdict.reason}")
+            reach = await self._reach()
+            for task, going in list(self._going.items()):
+                each = going.decision
+                verdict = reach.decide(each.host, each.port, each.binary)
+                if not verdict.allowed and not going.is_cut:
+                    going.decision = replace(each, allowed=False, rule=verdict.rule, reason=f"Cut: {verdict.reason}")
+                    going.is_cut = True
+                    task.cancel()
 
     async def _connected(
         self, asked: Asked, decision: Decision
