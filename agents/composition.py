@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from agents import choosing, limits, permissions, sprites
+from agents import choosing, limits, permissions, sandbox_limits, sprites
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
 from agents.models import Agent, ModelRoute, Policy, Soul, User, Visibility
@@ -102,6 +102,7 @@ def change(
     route: ModelRoute | None = KEEP,
     policies: Iterable[Policy] | None = None,
     sprite: tuple[str, str] | None = None,
+    sandbox: Mapping[str, int | None] | None = None,
 ) -> Agent:
     """Compose ``agent`` (locked by ``agents.editing``, which asked for the permission) anew; None keeps what it has.
 
@@ -120,6 +121,9 @@ def change(
         agent.description = clean_description(description)
     if sprite is not None:
         agent.sprite_shape, agent.sprite_palette = sprites.check(*sprite)
+    if sandbox is not None and (wanted := sandbox_limits.check(user, sandbox, agent.limits)) != agent.limits:
+        permissions.require(user, "sandbox.limit", agent)
+        agent.limits = wanted
     if name is not None:
         agent.name = clean_name(name)
         if of_name(Agent.objects.alive().filter(owner=agent.owner).exclude(pk=agent.pk), agent.name).exists():

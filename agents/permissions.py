@@ -101,6 +101,7 @@ ACTIONS: dict[str, Action] = {
         Action("run.clone", "Send a run's message again in a new chat", "view", MEMBERS, True),
         Action("sandbox.view", "See an agent's sandbox and its state", "view", EVERYONE),
         Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),
+        Action("sandbox.limit", "Say what a sandbox may use", "manage", MEMBERS),
         Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE, True),
         Action("egress.view", "See everything an agent's sandbox asked the network for", "manage", EVERYONE, True),
         Action("token.create", "Make API tokens of one's own", "", EVERYONE),

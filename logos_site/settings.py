@@ -282,6 +282,21 @@ LOGOS_IDLE_TIMEOUT_S = env.number(
     "LOGOS_IDLE_TIMEOUT_S", 90, "A model provider may pause its answer no longer than this."
 )
 LOGOS_SANDBOX_DRIVER = env.text("LOGOS_SANDBOX_DRIVER", "local", "Which driver starts sandboxes.")
+LOGOS_SANDBOX_MEMORY_MB = env.number(
+    "LOGOS_SANDBOX_MEMORY_MB", 4096, "A sandbox may hold this much memory, all its processes together (MiB)."
+)
+LOGOS_SANDBOX_CPU_PERCENT = env.number(
+    "LOGOS_SANDBOX_CPU_PERCENT", 150, "A sandbox may use this much processor time; 100 is one processor."
+)
+LOGOS_SANDBOX_PROCESSES = env.number(
+    "LOGOS_SANDBOX_PROCESSES", 400, "Processes and threads in a sandbox at the same time."
+)
+LOGOS_SANDBOX_OPEN_FILES = env.number("LOGOS_SANDBOX_OPEN_FILES", 4096, "Open files in each process of a sandbox.")
+LOGOS_SANDBOX_DISK_MB = env.number(
+    "LOGOS_SANDBOX_DISK_MB", 10_240, "An agent's files may take this much: workspace, home, runtime (MiB)."
+)
+LOGOS_SANDBOX_FILE_MB = env.number("LOGOS_SANDBOX_FILE_MB", 1024, "The largest single file in a sandbox (MiB).")
+LOGOS_SANDBOX_TMP_MB = env.number("LOGOS_SANDBOX_TMP_MB", 512, "The size of /tmp in a sandbox, kept in memory (MiB).")
 LOGOS_PREPARE_AGENTS = env.flag(
     "LOGOS_PREPARE_AGENTS", True, "Prepare the sandbox of a new agent in the background at once."
 )

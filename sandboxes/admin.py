@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from agents import permissions
+from agents import permissions, sandbox_limits
 from agents.admin.agents import AgentAdmin
 from agents.admin_acting import Action, bulk
 from agents.admin_base import RecordAdmin, link
@@ -82,7 +82,7 @@ class SandboxAdmin(RecordAdmin):
     panels = (CALLS_OF_SANDBOX,)
 
     fields = (
-        *("agent", "driver", "state", "desired", "keep_running", "reason", "layers", "versions", "number"),
+        *("agent", "driver", "state", "desired", "keep_running", "reason", "layers", "limited", "versions", "number"),
         *("starts", "crashes", "attempts", "silences", "started_at", "used_at", "probed_at", "created_at"),
     )
     list_display = (
@@ -111,6 +111,11 @@ class SandboxAdmin(RecordAdmin):
     @admin.display(description="layers")
     def walls(self, sandbox: Sandbox) -> str:
         return ", ".join(sandbox.layers)
+
+    @admin.display(description="limits")
+    def limited(self, sandbox: Sandbox) -> str:
+        told = sandbox_limits.told(sandbox.agent)
+        return ", ".join(f"{each['label'].lower()} {each['value']} {each['unit']}".strip() for each in told)
 
     @admin.display(description="started", ordering="started_at")
     def began(self, sandbox: Sandbox) -> SafeString | str:

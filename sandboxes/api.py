@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from asgiref.sync import async_to_sync
 from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
-from agents import permissions
+from agents import agent_pages, composition, permissions, sandbox_limits
 from agents.agent_secrets import known_values
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, Text, page
+from agents.editing import editing
 from agents.errors import NotFound
 from agents.models import Agent
 from sandboxes import health, keeping, lifecycle, logs
 from sandboxes.models import Desired, Sandbox, State
+from sandboxes.walls import Wall, explained
 
 router = Router(tags=["Sandboxes"])
 
@@ -36,6 +38,14 @@ class AgentRef(Schema):
     name: str
 
 
+class WallOut(Schema):
+    """One wall around it. ``is_up`` false: something weaker stands there, or nothing; the sentence says what."""
+
+    name: str
+    is_up: bool
+    sentence: str
+
+
 class SandboxOut(Schema):
     """Where an agent lives. ``layers`` are the walls that are really up."""
 
@@ -47,8 +57,18 @@ class SandboxOut(Schema):
     keep_running: bool
     reason: str
     layers: list[str]
+    walls: list[WallOut]
+    limits: dict[str, int] = Field(description="What it may use from its next start on.")
     starts: int
     started_at: datetime | None
+
+    @staticmethod
+    def resolve_walls(row: Sandbox) -> list[Wall]:
+        return explained(row.layers)
+
+    @staticmethod
+    def resolve_limits(row: Sandbox) -> dict[str, int]:
+        return sandbox_limits.of(row.agent)
 
     model_config = {
         "json_schema_extra": {
@@ -60,12 +80,43 @@ class SandboxOut(Schema):
                 "desired": "running",
                 "keep_running": False,
                 "reason": "",
-                "layers": ["userns", "mnt", "pid", "net", "ipc", "uts", "seccomp", "landlock:7"],
+                "layers": ["userns", "mnt", "pid", "net", "ipc", "uts", "seccomp", "landlock:7", "memory:cgroup2"],
+                "walls": [
+                    {"name": "Memory", "is_up": True, "sentence": "Bounded for the whole sandbox by the kernel."}
+                ],
+                "limits": {"memory_mb": 4096, "cpu_percent": 150, "processes": 400, "disk_mb": 10240},
                 "starts": 4,
                 "started_at": "2026-11-20T09:15:02.655Z",
             }
         }
     }
+
+
+class LimitsOut(Schema):
+    """What a sandbox may use."""
+
+    limits: dict[str, int]
+    own: list[str] = Field(description="Which of them are the agent's own; the others are the site's.")
+    version: int = Field(description="The agent's; send it with a change.")
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {
+                "limits": {"memory_mb": 2048, "cpu_percent": 150, "processes": 400, "disk_mb": 10240},
+                "own": ["memory_mb"],
+                "version": 5,
+            }
+        }
+    }
+
+
+class LimitsPatch(Schema):
+    """Which limits to change."""
+
+    version: int | None = None
+    limits: dict[Text, int | None] = Field(description="By name; null takes the site's number.", max_length=20)
+
+    model_config = {"json_schema_extra": {"example": {"version": 4, "limits": {"memory_mb": 2048, "disk_mb": None}}}}
 
 
 class SandboxPage(Schema):
@@ -86,6 +137,24 @@ def get_sandbox(request: HttpRequest, sandbox_id: Text) -> Sandbox:
     """One sandbox, by its own id or its agent's."""
     rows = Sandbox.objects.select_related("agent").filter(Q(pk=sandbox_id) | Q(agent_id=sandbox_id))
     return permissions.fetch(asker(request), "sandbox.view", rows)
+
+
+@router.get("/{sandbox_id}/limits", response=LimitsOut, operation_id="get_limits", summary="Read its limits")
+def get_limits(request: HttpRequest, sandbox_id: Text) -> dict[str, Any]:
+    """What it may use from its next start on, by the sandbox's id or its agent's."""
+    agent = _found(request, sandbox_id, "sandbox.view")
+    return _limits(agent)
+
+
+@router.patch("/{sandbox_id}/limits", response=LimitsOut, operation_id="change_limits", summary="Change its limits")
+def change_limits(request: HttpRequest, sandbox_id: Text, body: LimitsPatch) -> dict[str, Any]:
+    """Names that are absent stay, null takes the site's number. More than the site gives is for operators and admins.
+    Holds from the next start."""
+    user = asker(request)
+    found = _found(request, sandbox_id, "sandbox.limit")
+    with editing(user, "sandbox.limit", agent_pages.rows(), found.pk, body.version) as agent:
+        composition.change(user, agent, sandbox={**agent.limits, **body.limits})
+    return _limits(agent)
 
 
 @router.post("/{sandbox_id}/start", response=SandboxOut, operation_id="start_sandbox", summary="Start it")
@@ -220,8 +289,16 @@ def get_sandbox_logs(request: HttpRequest, sandbox_id: Text, query: Query[LogQue
 
 
 def _operated(request: HttpRequest, sandbox_or_agent_id: str) -> Agent:
+    return _found(request, sandbox_or_agent_id, "sandbox.operate")
+
+
+def _found(request: HttpRequest, sandbox_or_agent_id: str, action: str) -> Agent:
     agents = Agent.objects.alive().filter(Q(pk=sandbox_or_agent_id) | Q(sandbox__pk=sandbox_or_agent_id))
-    return permissions.fetch(asker(request), "sandbox.operate", agents)
+    return permissions.fetch(asker(request), action, agents)
+
+
+def _limits(agent: Agent) -> dict[str, Any]:
+    return {"limits": sandbox_limits.of(agent), "own": sorted(agent.limits), "version": agent.version}
 
 
 def _row(agent: Agent) -> Sandbox:

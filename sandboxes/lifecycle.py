@@ -22,7 +22,7 @@ from agents.agent_secrets import Granted
 from agents.errors import Conflict, LogosError
 from agents.logcontext import about
 from sandboxes import documents, drivers, identity, records
-from sandboxes.driver import SandboxDriver, SandboxError, SandboxSpec
+from sandboxes.driver import Limits, SandboxDriver, SandboxError, SandboxSpec
 from sandboxes.hermes import gateway, runtime
 from sandboxes.hermes.configuration import HermesConfig
 from sandboxes.hermes.spec import sandbox_spec, write_live_files
@@ -245,7 +245,12 @@ async def _wait_for_other(wanted: Wanted, progress: Progress, db: Db, probe: Pro
 def _spec(wanted: Wanted, installed: runtime.Runtime, config: HermesConfig) -> SandboxSpec:
     uid = FIRST_UID + wanted.number if os.getuid() == 0 else None
     return sandbox_spec(
-        name=wanted.sandbox_id, root=root_of(wanted.sandbox_id), runtime=installed, config=config, uid=uid
+        name=wanted.sandbox_id,
+        root=root_of(wanted.sandbox_id),
+        runtime=installed,
+        config=config,
+        uid=uid,
+        limits=Limits(**wanted.limits),
     )
 
 

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
 
-from agents import agent_secrets, secrets
+from agents import agent_secrets, sandbox_limits, secrets
 from agents.agent_secrets import Granted
 from agents.errors import NotFound
 from agents.models import Agent, AgentSecret
@@ -52,6 +52,7 @@ class Wanted:
     secrets: tuple[Granted, ...] = field(repr=False, default=())
     known_values: frozenset[str] = field(repr=False, default=frozenset())
     documents: tuple[Document, ...] = field(repr=False, default=())
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 def wanted(agent_id: str) -> Wanted:
@@ -79,6 +80,7 @@ def wanted(agent_id: str) -> Wanted:
         starts=row.starts,
         secrets=agent_secrets.granted(agent),
         known_values=agent_secrets.known_values(agent),
+        limits=sandbox_limits.of(agent),
         documents=tuple(Document(*row) for row in agent.documents.values_list("path", "text", "is_restored")),
     )
 

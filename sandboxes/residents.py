@@ -73,7 +73,7 @@ class Residents:
         while await self._would_end_runs(agent_id):
             if not has_waited:
                 has_waited = True
-                progress("Waiting until the agent's other runs have ended, because its secrets have changed")
+                progress("Waiting until the agent's other runs have ended, because its secrets or limits have changed")
             await asyncio.sleep(OTHERS_S)
         async with self._locks.setdefault(agent_id, asyncio.Lock()):
             running = await ensure_running(agent_id, progress, self._db, self._answers)

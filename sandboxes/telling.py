@@ -9,9 +9,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from agents import permissions
+from agents import permissions, sandbox_limits
 from agents.models import Agent, User
 from sandboxes.models import Desired, Sandbox, State
+from sandboxes.walls import explained
 
 # Background work that has not begun after this long is not at work; the first message will do.
 PATIENCE = timedelta(seconds=60)
@@ -66,6 +67,9 @@ def told(user: User, agent: Agent) -> Mapping[str, Any]:
     return {
         "row": row,
         "said": said,
+        "walls": explained(row.layers) if row else [],
+        "limits": sandbox_limits.told(agent),
+        "may_limit": bool(permissions.allows(user, "sandbox.limit", agent)),
         "may_prepare": may_operate and not said.is_moving and said.state != "ready",
         "may_stop": may_operate and said.state == "ready",
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sandboxes.views import providers, sandboxes
+from sandboxes.views import limits, providers, sandboxes
 
 app_name = "sandboxes"
 
@@ -14,6 +14,7 @@ urlpatterns = [
     path("agents/<str:agent_id>/sandbox/stop/", sandboxes.sandbox_stop, name="sandbox-stop"),
     path("sandboxes/<str:sandbox_id>/", sandboxes.sandbox_detail, name="sandbox-detail"),
     path("sandboxes/<str:sandbox_id>/keep/", sandboxes.sandbox_keep, name="sandbox-keep"),
+    path("agents/<str:agent_id>/sandbox/limits/", limits.sandbox_limits_page, name="sandbox-limits"),
     path("providers/", providers.provider_list, name="provider-list"),
     path("providers/new/", providers.provider_new, name="provider-new"),
     path("providers/<str:provider_id>/", providers.provider_detail, name="provider-detail"),

@@ -53,6 +53,8 @@ class Agent(Shareable):
     # How it is drawn; empty leaves it to the agent's id (``agents.sprites``).
     sprite_shape = models.CharField(max_length=12, blank=True)
     sprite_palette = models.CharField(max_length=12, blank=True)
+    # What its sandbox may use otherwise than the site says (``agents.sandbox_limits``).
+    limits = models.JSONField(default=dict, blank=True)
     archived_at = models.DateTimeField(null=True, editable=False)
     deleted_at = models.DateTimeField(null=True, editable=False)
 

@@ -125,6 +125,7 @@ def _compose(user: User, agent: Agent, values: dict[str, Any], policies: QuerySe
         route=ModelRoute.objects.filter(pk=values["route"]).first(),
         policies=permissions.visible(user, policies),
         sprite=(values["sprite_shape"], values["sprite_palette"]),
+        sandbox=values.get("limits"),
     )
 
 

@@ -1,4 +1,4 @@
-"""List, start, keep and stop sandboxes, see how they are, run commands in them, read their logs."""
+"""List, start, keep, limit and stop sandboxes, see how they are, run commands in them, read their logs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 from asgiref.sync import async_to_sync
 from django.core.management.base import CommandParser
 
-from agents import composition, permissions
+from agents import composition, permissions, sandbox_limits
 from agents.agent_secrets import known_values
 from agents.command_line import LogosCommand, add_person, plain, reader
+from agents.editing import editing
 from agents.errors import Invalid
 from agents.models import Agent
 from sandboxes import drivers, health, keeping, lifecycle, logs
@@ -28,7 +29,7 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(LogosCommand):
-    """``sandbox list|status|start|stop|keep|exec|logs``."""
+    """``sandbox list|status|start|stop|keep|exec|logs|limits``."""
 
     help = "List, start, keep and stop sandboxes, see how they are, run commands in them, read their logs. NAME is an agent's name or id."
     exits = (
@@ -37,7 +38,9 @@ class Command(LogosCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|status|start|stop|keep|exec|logs")
+        verbs = parser.add_subparsers(
+            dest="verb", required=True, metavar="list|status|start|stop|keep|exec|logs|limits"
+        )
         listing = verbs.add_parser("list", help="list sandboxes and their states")
         listing.add_argument("--json", action="store_true")
         start = verbs.add_parser("start", help="start one and wait until the agent runtime in it answers")
@@ -56,9 +59,14 @@ class Command(LogosCommand):
         logs.add_argument("--log", choices=("runtime", "keeper"), default="runtime", help="which (default runtime)")
         logs.add_argument("-f", action="store_true", dest="follow", help="go on as more is written")
         logs.add_argument("-n", type=int, default=50, dest="lines", metavar="N", help="last lines (default 50)")
-        for verb in (listing, status, start, stop, keep, execute, logs):
+        limits = verbs.add_parser("limits", help="what it may use; with options, change it from its next start on")
+        for limit in sandbox_limits.LIMITS.values():
+            words = f"{limit.label}{f', {limit.unit}' if limit.unit else ''}; “site” takes the site's number"
+            limits.add_argument(f"--{limit.name.replace('_', '-')}", metavar="N", help=words.replace("%", "%%"))
+        limits.add_argument("--json", action="store_true")
+        for verb in (listing, status, start, stop, keep, execute, logs, limits):
             add_person(verb)
-        for verb in (status, start, stop, keep, execute, logs):
+        for verb in (status, start, stop, keep, execute, logs, limits):
             verb.add_argument("name", metavar="NAME")
         execute.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER)
 
@@ -105,6 +113,23 @@ class Command(LogosCommand):
         row = _row(_agent(options))
         sys.stdout.flush()
         self.end(asyncio.run(execute(row.driver, row.driver_state, argv, interactive=options["interactive"])))
+
+    def do_limits(self, options: dict[str, Any]) -> None:
+        user = reader(options["user"])
+        given = {name: options[name] for name in sandbox_limits.LIMITS if options[name] is not None}
+        agent = composition.find(user, options["name"], "sandbox.limit" if given else "sandbox.view")
+        if given:
+            wanted = {name: None if text == "site" else _number(name, text) for name, text in given.items()}
+            with editing(user, "sandbox.limit", Agent.objects.alive(), agent.pk, None) as agent:
+                composition.change(user, agent, sandbox={**agent.limits, **wanted})
+        told = sandbox_limits.told(agent)
+        if options["json"]:
+            self.print_json({each["name"]: {"value": each["value"], "is_own": each["is_own"]} for each in told})
+            return
+        self.print_table(
+            ("LIMIT", "VALUE", "UNIT", "FROM"),
+            ((e["name"], str(e["value"]), e["unit"], "the agent" if e["is_own"] else "the site") for e in told),
+        )
 
     def do_logs(self, options: dict[str, Any]) -> None:
         agent = _agent(options)
@@ -161,6 +186,12 @@ async def execute(driver_name: str, state: dict[str, Any], argv: list[str], *, i
             loop.remove_signal_handler(number)
         await attachment.close()
     return code if code >= 0 else 128 - code
+
+
+def _number(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise Invalid(f"{sandbox_limits.LIMITS[name].label} must be a whole number, or “site”.", field=name)
+    return int(text)
 
 
 def _agent(options: dict[str, Any]) -> Agent:
