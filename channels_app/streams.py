@@ -25,6 +25,7 @@ from runs.models import Run
 from runs.streaming import follow
 from runs.threads import DatabaseThreads
 from runs.timeline import ENDS, Timeline
+from runs.withheld import BLIND, Sight, sight
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Viewing:
     view: str
     after: int
     scope: Scope
+    sight: Sight = BLIND
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +70,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif view is None or not seen:
         await refuse(send, 404)
     else:
-        await while_connected(_send_all(Viewing(run_id, view, _after(scope), scope), send), receive)
+        # A chat shows no model calls: there is nothing to ask.
+        names = BLIND if view == "chat" else await _threads.run(_sight, scope, run_id)
+        await while_connected(_send_all(Viewing(run_id, view, _after(scope), scope, names), send), receive)
 
 
 async def while_connected(story: Coroutine[Any, Any, None], receive: Receive) -> None:
@@ -88,7 +92,7 @@ async def _send_all(viewing: Viewing, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     # Daphne holds the head back until there is a body: say something at once.
     await send({"type": "http.response.body", "body": b": ok\n\n", "more_body": True})
-    draw = _Json() if viewing.view == "json" else _Page(viewing)
+    draw = _Json(viewing.sight) if viewing.view == "json" else _Page(viewing)
     clock = asyncio.get_running_loop().time
     checked_at = clock()
     # A page needs the whole fold, also of what the viewer has: it starts at 0 and stays silent until then.
@@ -108,7 +112,7 @@ async def _send_all(viewing: Viewing, send: Send) -> None:
         async for batch in batches:
             body = await draw.frames(batch)
             if clock() - checked_at >= KEEP_ALIVE_S:
-                if not await _threads.run(_may_see, viewing.scope, viewing.run_id):
+                if not await _threads.run(_sees_the_same, viewing):
                     break
                 checked_at = clock()
                 body = body or b": here\n\n"
@@ -118,13 +122,17 @@ async def _send_all(viewing: Viewing, send: Send) -> None:
 
 
 class _Json:
-    """Events as they are."""
+    """Events as they are, but for names that this reader may not see."""
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
 
     def now(self, live: Live) -> bytes | None:
-        return live.as_json()
+        told = self._sight.event(live.event)
+        return live.as_json() if told is live.event else told.frame()
 
     async def frames(self, batch: list[Live]) -> bytes:
-        return b"".join(live.as_json() for live in batch)
+        return b"".join(self.now(live) or b"" for live in batch)
 
 
 class _Page:
@@ -132,6 +140,7 @@ class _Page:
 
     def __init__(self, viewing: Viewing) -> None:
         self._viewing = viewing
+        self._key = (viewing.view, viewing.sight)
         self._timeline = Timeline()
         self._run: rendering.RunRef | None = None
 
@@ -142,10 +151,10 @@ class _Page:
             run = self._run = await _threads.run(_run_ref, self._viewing.run_id)
         parts = []
         for live in batch:
-            changed = self._timeline.apply(live.event)
+            changed = self._timeline.apply(self._viewing.sight.event(live.event))
             # The end is told to whoever comes: it is what makes a reader stop.
             if live.event.seq > self._viewing.after or live.event.kind in ENDS:
-                frame = live.frames.get(self._viewing.view)
+                frame = live.frames.get(self._key)
                 parts.append(await self._draw(run, live, changed) if frame is None else frame)
         return b"".join(parts)
 
@@ -153,10 +162,10 @@ class _Page:
         """The frame of an event that is not the last, if nothing has to be asked for it."""
         if self._run is None:
             return None
-        changed = self._timeline.apply(live.event)
+        changed = self._timeline.apply(self._viewing.sight.event(live.event))
         if live.event.seq <= self._viewing.after:
             return b""
-        frame = live.frames.get(self._viewing.view)
+        frame = live.frames.get(self._key)
         return self._drawn(self._run, live, changed, None) if frame is None else frame
 
     async def _draw(self, run: rendering.RunRef, live: Live, changed: list[Any]) -> bytes:
@@ -164,7 +173,7 @@ class _Page:
             return self._drawn(run, live, changed, None)
         # Hundreds of viewers come to the end together: one asks the database and draws the whole turn.
         async with live.drawing:
-            frame = live.frames.get(self._viewing.view)
+            frame = live.frames.get(self._key)
             if frame is None:
                 figures = await _threads.run(_figures, self._viewing.run_id)
                 frame = self._drawn(run, live, changed, figures)
@@ -174,7 +183,7 @@ class _Page:
         self, run: rendering.RunRef, live: Live, changed: list[Any], figures: rendering.RunFigures | None
     ) -> bytes:
         view = self._viewing.view
-        frame = live.frames[view] = rendering.frames(run, self._timeline, live.event, changed, view, figures)
+        frame = live.frames[self._key] = rendering.frames(run, self._timeline, live.event, changed, view, figures)
         return frame
 
 
@@ -184,6 +193,17 @@ def _may_see(scope: Scope, run_id: str) -> bool | None:
     if (person := person_of(scope)) is None:
         return None
     return permissions.visible(person, Run.objects.all()).filter(pk=run_id).exists()
+
+
+def _sees_the_same(viewing: Viewing) -> bool:
+    """May they still see the run, and the same of it? If not, the stream ends, and they come again."""
+    if not _may_see(viewing.scope, viewing.run_id):
+        return False
+    return viewing.view == "chat" or _sight(viewing.scope, viewing.run_id) == viewing.sight
+
+
+def _sight(scope: Scope, run_id: str) -> Sight:
+    return sight(person_of(scope), Run.objects.only("agent_id").get(pk=run_id))
 
 
 def _run_ref(run_id: str) -> rendering.RunRef:

@@ -237,7 +237,8 @@ class RunEventAdmin(RecordAdmin):
 
     @admin.display(description="data")
     def data_shown(self, event: RunEvent) -> SafeString:
-        return pretty(event.data)
+        sight = withheld.sight(acting.actor(), event.run)
+        return pretty(sight.told(event.kind, event.data))
 
     @admin.display(description="")
     def page(self, event: RunEvent) -> SafeString:

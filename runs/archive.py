@@ -35,7 +35,11 @@ def _stamps(person: User) -> Rows:
 
 def _events(person: User) -> Iterator[dict[str, Any]]:
     names = ("run_id", "seq", "kind", "at", "data", "previous", "digest", "erased")
-    yield from values(RunEvent.objects.filter(run__conversation__owner=person).order_by("run_id", "seq"), *names)
+    reader = Reader(person)
+    mine = RunEvent.objects.filter(run__conversation__owner=person).order_by("run_id", "seq")
+    for row in values(mine, *names, "run__agent_id"):
+        told = reader.sight(row.pop("run__agent_id")).told(row["kind"], row["data"])
+        yield {**row, "data": told}
 
 
 def _approvals(person: User) -> Rows:
@@ -48,6 +52,11 @@ PARTS: list[Part] = [
     ("messages.json", "What you and the agents said.", True, _messages),
     ("runs.json", "Every run: state, times, tokens, cost.", False, _figures),
     ("stamps.json", "What the agent was made of in each run, and what went wrong.", True, _stamps),
-    ("events.json", "Everything recorded in those runs, with the digests that chain it.", True, _events),
+    (
+        "events.json",
+        "Everything recorded in those runs but the names of models you may not see, with the digests that chain it.",
+        True,
+        _events,
+    ),
     ("approvals.json", "What runs asked you for, and what you decided.", True, _approvals),
 ]

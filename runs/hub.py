@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from runs.events import Event
 
@@ -31,7 +31,7 @@ class Live:
     def __init__(self, event: Event) -> None:
         self.event = event
         self.drawing = asyncio.Lock()  # held by the viewer whose drawing waits for the database
-        self.frames: dict[str, bytes] = {}
+        self.frames: dict[Hashable, bytes] = {}  # by view and by what its readers may see
         self.json_frame: bytes = b""
 
     def as_json(self) -> bytes:

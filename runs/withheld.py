@@ -1,4 +1,4 @@
-"""What of a STAMP is told to whom: names of souls, models, hosts and secrets that somebody may not see are left out.
+"""What of a run is told to whom: names of souls, models, hosts and secrets that somebody may not see are left out.
 
 Whoever may use an agent sees its runs, and not by that what it is made of (``agents.composed`` says the same of its
 page). Revisions, digests and the fingerprint stay: they name nothing.
@@ -6,18 +6,55 @@ page). Revisions, digests and the fingerprint stay: they name nothing.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
+
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from agents import permissions
 from agents.composed import HIDDEN_MODEL, HIDDEN_SOUL
 from agents.models import Agent, ModelRoute, Policy, Role, Soul, User
 from agents.reaching import CAPABILITY
+from runs.events import Event
+from runs.models import Run
 
 HIDDEN_HOSTS = "hosts you may not see"
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Which model routes a reader may read the names of, asked once, so that a live stream need not ask again.
+
+    ``named`` are those they may see, ``others`` those they may not; of a route that is gone it is ``knows_gone``."""
+
+    named: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    knows_gone: bool = False
+    is_whole: bool = False
+
+    def names(self, route_id: str) -> bool:
+        """May they read which model this is?"""
+        return self.is_whole or route_id in self.named or (self.knows_gone and route_id not in self.others)
+
+    def told(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
+        """What an event tells them; ``withheld`` says that something is left out."""
+        if kind != "model.call" or self.names(str(data.get("route") or "")):
+            return data
+        # What a provider says of a failure names the model it was asked for.
+        return {**data, "route": "", "model": HIDDEN_MODEL, "error_message": "", "withheld": True}
+
+    def event(self, event: Event) -> Event:
+        """The event as they may read it."""
+        data = self.told(event.kind, event.data)
+        return event if data is event.data else replace(event, data=data)
+
+
+# For places that never show a model call: nothing is asked, and nothing named.
+BLIND = Sight()
+
+
 class Reader:
-    """One person who reads STAMPs; what they may see is asked once for each agent, soul and route."""
+    """One person who reads what runs recorded; what they may see is asked once for each agent, soul and route."""
 
     def __init__(self, user: User | None) -> None:
         self._user = user
@@ -34,7 +71,7 @@ class Reader:
         if soul and not self._sees(Soul, soul.get("id", ""), agent_id):
             soul |= {"id": "", "name": HIDDEN_SOUL}
             left_out.append("soul")
-        if model and not self._sees(ModelRoute, model.get("route_id", ""), agent_id):
+        if model and not self.sight(agent_id).names(model.get("route_id", "")):
             model |= {"route_id": "", "provider": "", "model": HIDDEN_MODEL}
             left_out.append("model")
         if self._leaves_out_rules(rules, agent_id):
@@ -46,16 +83,26 @@ class Reader:
         told = {**stamp, **{name: part for name, part in parts.items() if name in stamp}}
         return {**told, "withheld": left_out} if left_out else told
 
+    def sight(self, agent_id: str) -> Sight:
+        """What they may read of this agent's model calls: names of routes they may see and of the default, which
+        everybody uses; what is gone is known to who edits the agent."""
+        if self._is_admin:
+            return Sight(is_whole=True)
+        if "routes" not in self._known:
+            seen = Q(is_default=True) | Q(pk__in=permissions.visible(self._user, ModelRoute.objects.all()).values("pk"))
+            every = ModelRoute.objects.order_by().annotate(is_seen=ExpressionWrapper(seen, BooleanField()))
+            found = list(every.values_list("pk", "is_seen"))
+            named = frozenset(pk for pk, is_seen in found if is_seen)
+            self._known["routes"] = named, frozenset(pk for pk, _ in found) - named
+        named, others = self._known["routes"]
+        return Sight(named, others, knows_gone=self._may("agent.edit", agent_id))
+
     def _sees(self, model: Any, pk: str, agent_id: str) -> bool:
-        """A row they may see, the default route, which everybody uses; what is gone is known to who edits the agent."""
+        """A row they may see; what is gone is known to who edits the agent."""
         key = (model, pk)
         if key not in self._known:
             rows = model._default_manager.filter(pk=pk)
-            seen: bool | None = permissions.visible(self._user, rows).exists()
-            if not seen:
-                there = rows.first()
-                seen = getattr(there, "is_default", False) if there else None
-            self._known[key] = seen
+            self._known[key] = True if permissions.visible(self._user, rows).exists() else False if rows else None
         known = self._known[key]
         return self._may("agent.edit", agent_id) if known is None else bool(known)
 
@@ -98,3 +145,8 @@ def summary_of(rules: list[dict[str, Any]]) -> set[str]:
 def told(user: User | None, stamp: dict[str, Any]) -> dict[str, Any]:
     """One STAMP as ``user`` may read it."""
     return Reader(user).stamp(stamp)
+
+
+def sight(user: User | None, run: Run) -> Sight:
+    """What ``user`` may read of the model calls of this run."""
+    return Reader(user).sight(run.agent_id)

@@ -24,7 +24,7 @@ from agents import (
     sprites,
 )
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, page
+from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, page
 from agents.editing import editing
 from agents.errors import NotFound
 from agents.models import Agent, Policy, User, Visibility
@@ -150,10 +150,9 @@ class AgentIn(Schema):
 
 
 class AgentPatch(Schema):
-    """What to change; what is absent stays. With ``version`` the change is refused (409, ``stale``) when somebody
-    saved first."""
+    """What is to change; what is left out stays."""
 
-    version: int | None = None
+    version: Version
     name: Text | None = None
     description: Text | None = Field(None, max_length=300)
     soul_id: Text | None = Field(None, description="The soul's id or slug.")
@@ -263,7 +262,8 @@ def get_agent(request: HttpRequest, agent_id: Text) -> Agent:
 
 @router.patch("/{agent_id}", response=AgentOut, operation_id="change_agent", summary="Change an agent")
 def change_agent(request: HttpRequest, agent_id: Text, body: AgentPatch) -> Agent:
-    """Takes effect on the next message; sandbox, files and history stay."""
+    """Takes effect on the next message; sandbox, files and history stay. 409 `stale` when somebody saved since the
+    `version` you read."""
     user = asker(request)
     with editing(user, "agent.edit", rows(), agent_id, body.version) as agent:
         if body.visibility is not None and body.visibility != agent.visibility:

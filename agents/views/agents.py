@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from agents import agent_pages, composed, permissions
-from agents.models import Agent, User
+from agents.models import Agent, Soul, User
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
@@ -26,7 +26,9 @@ def agent_list(request: HttpRequest) -> HttpResponse:
     user = person(request)
     visible = permissions.visible(user, Agent.objects.alive())
     owner = request.GET.get("owner", "").replace("\x00", "")[:150]
-    filters = Filters(request.GET, Choice("show", "Agents", SHOWN), *_owner(visible, owner), hint="Name or description")
+    soul = request.GET.get("soul", "").replace("\x00", "")[:40]
+    named = (*_owner(visible, owner), *_soul(user, soul))
+    filters = Filters(request.GET, Choice("show", "Agents", SHOWN), *named, hint="Name or description")
     found = filters.search(_narrowed(visible, user, filters), "name", "description")
     listed = listing.page(
         found.select_related("owner", "soul", "route").defer("soul__text").annotate(folded=Lower("name")),
@@ -53,9 +55,20 @@ def _owner(visible: QuerySet[Agent], username: str) -> list[Choice]:
     return [Choice("owner", "Owner", [(username, owner.display_name)] if owner else [])]
 
 
+def _soul(user: User, soul_id: str) -> list[Choice]:
+    """A filter by one soul they may see, when the address names one, as a soul's own page does."""
+    if not soul_id:
+        return []
+    soul = permissions.visible(user, Soul.objects.filter(pk=soul_id)).only("pk", "name").first()
+    return [Choice("soul", "Soul", [(soul.pk, soul.name)] if soul else [])]
+
+
 def _narrowed(agents: QuerySet[Agent], user: User, filters: Filters) -> QuerySet[Agent]:
     show = filters.chosen("show")
-    owner = filters.chosen("owner") if len(filters.choices) > 1 else ""
+    chosen = {choice.name: choice.value for choice in filters.choices}
+    if soul := chosen.get("soul"):
+        agents = agents.filter(soul=soul)
+    owner = chosen.get("owner")
     agents = agents.filter(archived_at__isnull=show != "archived")
     if show == "mine":
         agents = agents.filter(owner=user)

@@ -92,9 +92,11 @@ def list_events(request: HttpRequest, run_id: Text, query: Query[EventQuery]) ->
     With `Accept: text/event-stream` the same address streams them as server-sent events: first what is stored
     after `Last-Event-ID` (or `after`), then live, until the run has ended. Each event's `id` is its `seq`, so a
     reader that reconnects goes on without a gap or a double."""
-    run = permissions.fetch(asker(request), "run.view", Run.objects.only("id", "status"), pk=run_id)
+    user = asker(request)
+    run = permissions.fetch(user, "run.view", Run.objects.only("id", "status", "agent_id"), pk=run_id)
+    sight = withheld.sight(user, run)
     found = list(RunEvent.objects.filter(run=run, seq__gt=query.after).order_by("seq")[: query.limit + 1])
-    items = [EventOut.of(event) for event in found[: query.limit]]
+    items = [EventOut.of(event, sight) for event in found[: query.limit]]
     more = len(found) > query.limit
     return EventPage(items=items, next=items[-1].seq if more else None, ended=run.has_finished and not more)
 

@@ -10,6 +10,7 @@ from ninja import Field, Schema
 from agents.api.shapes import NEXT, Money
 from runs.events import Event
 from runs.models import Message, Run, RunEvent, Speaker, Status
+from runs.withheld import Sight
 from runs.words import describe
 
 RUN_EXAMPLE: dict[str, Any] = {
@@ -162,13 +163,15 @@ class EventOut(Schema):
     seq: int
     kind: str
     at: str = Field(json_schema_extra={"format": "date-time"}, description="To the microsecond, as the digest has it.")
-    data: dict[str, Any]
+    data: dict[str, Any] = Field(description="Of a model you may not see `model.call` leaves out the name: `withheld`.")
 
     model_config = {"json_schema_extra": {"example": EVENT_EXAMPLE}}
 
     @classmethod
-    def of(cls, event: Event | RunEvent) -> EventOut:
-        return cls(seq=event.seq, kind=event.kind, at=event.at.isoformat(), data=event.data)
+    def of(cls, event: Event | RunEvent, sight: Sight) -> EventOut:
+        """As somebody with this sight may read it."""
+        told = sight.told(event.kind, event.data)
+        return cls(seq=event.seq, kind=event.kind, at=event.at.isoformat(), data=told)
 
 
 class EventPage(Schema):

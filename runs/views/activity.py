@@ -117,11 +117,12 @@ def run_list(request: HttpRequest) -> HttpResponse:
 @signed_in
 def run_detail(request: HttpRequest, run_id: str) -> HttpResponse:
     """The timeline of a run, live while it goes on."""
-    run = _run(person(request), run_id)
-    timeline = parts.timelines_of([run.pk])[run.pk]
+    user = person(request)
+    run, reader = _run(user, run_id), withheld.Reader(user)
+    timeline = parts.timelines_of([run.pk], reader.sight(run.agent_id))[run.pk]
     html = rendering.turn_html(RunRef.of(run), RunFigures.of(run), timeline, "run", get_token(request))
     extra = {"timeline_html": html, "asked_text": run.message.text}
-    return render(request, "runs/detail.html", {**_frame(request, run, "timeline"), **extra})
+    return render(request, "runs/detail.html", {**_frame(request, run, "timeline", reader), **extra})
 
 
 @require_safe
@@ -137,20 +138,22 @@ def run_reply(request: HttpRequest, run_id: str) -> HttpResponse:
 @signed_in
 def run_record(request: HttpRequest, run_id: str) -> HttpResponse:
     """The events as stored, with the proof that nothing was changed."""
-    run = _run(person(request), run_id)
+    user = person(request)
+    run, reader = _run(user, run_id), withheld.Reader(user)
+    sight = reader.sight(run.agent_id)
     given = request.GET.get("after", "0")
     after = min(int(given), 2**31) if given.isascii() and given.isdigit() else 0
     found = list(run.events.filter(seq__gt=after).order_by("seq")[: RECORD_PAGE_SIZE + 1])
     shown = found[:RECORD_PAGE_SIZE]
     extra = {
-        "rows": [_record_row(row, run) for row in shown],
+        "rows": [_record_row(row, run, sight) for row in shown],
         "problem": events.verify(run),
         "total": run.events.count(),
         "erased": run.events.exclude(erased="").count(),
         "next": shown[-1].seq if len(found) > RECORD_PAGE_SIZE else None,
         "previous": max(0, after - RECORD_PAGE_SIZE) if after else None,
     }
-    return render(request, "runs/record.html", {**_frame(request, run, "record"), **extra})
+    return render(request, "runs/record.html", {**_frame(request, run, "record", reader), **extra})
 
 
 @require_safe
@@ -170,7 +173,7 @@ def _run(user: User, run_id: str) -> Run:
     return permissions.fetch(user, "run.view", rows, pk=run_id)
 
 
-def _frame(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
+def _frame(request: HttpRequest, run: Run, tab: str, reader: withheld.Reader | None = None) -> dict[str, Any]:
     """What every tab of a run shows around its own part."""
     user, figures = person(request), RunFigures.of(run)
     may_cancel = not run.has_finished and bool(permissions.allows(user, "run.cancel", run))
@@ -180,7 +183,7 @@ def _frame(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
         "title": run.message.text.split("\n", 1)[0][:117],
         "asked_by": parts.name_of(run.actor),
         "tab": tab,
-        "stamp": parts.stamp_chips(withheld.told(user, run.stamp)),
+        "stamp": parts.stamp_chips((reader or withheld.Reader(user)).stamp(run.stamp)),
         "is_scripted": RunRef.of(run).is_scripted,
         "active_run": run if may_cancel else None,
         "may_approve": may_cancel,
@@ -188,9 +191,9 @@ def _frame(request: HttpRequest, run: Run, tab: str) -> dict[str, Any]:
     }
 
 
-def _record_row(row: Any, run: Run) -> dict[str, Any]:
+def _record_row(row: Any, run: Run, sight: withheld.Sight) -> dict[str, Any]:
     try:
-        data = json.dumps(row.data, ensure_ascii=False, separators=(",", ":"))
+        data = json.dumps(sight.told(row.kind, row.data), ensure_ascii=False, separators=(",", ":"))
     except RecursionError:
         data = "too deeply nested to be shown"
     return {

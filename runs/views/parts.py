@@ -20,6 +20,7 @@ from runs.hub import hub
 from runs.models import ACTIVE, Conversation, Run, RunEvent
 from runs.rendering import RunFigures, RunRef
 from runs.timeline import Timeline
+from runs.withheld import BLIND, Sight
 
 # A page shows the last turns; of these the newest with all their steps.
 SHOWN_TURNS = 30
@@ -56,9 +57,9 @@ def turns_of(runs: list[Run], csrf_token: str) -> list[Turn]:
     return turns[::-1]
 
 
-def timelines_of(run_ids: list[str]) -> dict[str, Timeline]:
+def timelines_of(run_ids: list[str], sight: Sight = BLIND) -> dict[str, Timeline]:
     """The folded events of several runs, in one query; also those shown a moment ago and not committed yet,
-    so that a page read anew never shows less than before."""
+    so that a page read anew never shows less than before. Names of models are in them for who has the ``sight``."""
     # Asked first: what is committed after this is found in the rows.
     unstored = {run_id: hub.unstored(run_id) for run_id in run_ids}
     timelines: dict[str, Timeline] = defaultdict(Timeline)
@@ -66,10 +67,10 @@ def timelines_of(run_ids: list[str]) -> dict[str, Timeline]:
         timelines[run_id] = Timeline()
     rows = RunEvent.objects.filter(run_id__in=run_ids).order_by("run_id", "seq")
     for event in events.from_rows(rows.only("run_id", "seq", "kind", "data", "at").iterator(2000)):
-        timelines[event.run_id].apply(event)
+        timelines[event.run_id].apply(sight.event(event))
     for run_id, waiting in unstored.items():
         for event in waiting:
-            timelines[run_id].apply(event)
+            timelines[run_id].apply(sight.event(event))
     return timelines
 
 

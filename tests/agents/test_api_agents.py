@@ -150,12 +150,15 @@ def test_a_change_takes_what_is_named_and_leaves_the_rest(alice: User, atlas: Ag
     }
 
 
-def test_a_change_by_an_old_version_is_refused(alice: User, atlas: Agent) -> None:
+def test_a_change_by_an_old_version_or_none_is_refused(alice: User, atlas: Agent) -> None:
     _patch(alice, atlas, {"description": "First"})
+    blind = Program(alice)("PATCH", f"agents/{atlas.pk}", {"description": "Second"})
 
     refused = _patch(alice, atlas, {"version": 1, "description": "Second"}, 409)
 
     assert refused["error"]["reason"] == "stale"
+    assert blind.status_code == 422
+    assert b"version" in blind.content
     assert Agent.objects.get().description == "First"
 
 
@@ -240,6 +243,8 @@ def test_the_picture_is_an_svg_for_those_who_may_see_it(bob: User, mallory: User
 
 
 def _patch(user: User, agent: Agent, body: dict, status: int = 200) -> dict:
+    """Written from what is stored, unless the body says otherwise."""
+    body = {"version": Agent.objects.values_list("version", flat=True).get(pk=agent.pk), **body}
     answer = Program(user)("PATCH", f"agents/{agent.pk}", body)
     assert answer.status_code == status, answer.content
     return answer.json()

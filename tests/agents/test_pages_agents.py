@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -55,6 +56,31 @@ def test_the_list_is_narrowed_by_its_address(
     page = text_of(browser(bob).get(f"/agents/{query}"))
 
     assert {name for name in ("atlas", "fern", "old one") if f">{name}</a>" in page} == shown
+
+
+def test_the_list_is_narrowed_to_a_soul_that_one_may_see(
+    browser: Browser, alice: User, bob: User, atlas: Agent, soul: Soul
+) -> None:
+    own = souls.create("Gardener", "Grow.", bob)
+    composition.create(bob, "fern", own)
+    permissions.grant(bob, "view", soul)
+
+    page = text_of(browser(bob).get(f"/agents/?soul={soul.pk}"))
+    assert (">atlas</a>" in page, ">fern</a>" in page) == (True, False)
+    hidden = text_of(browser(alice).get(f"/agents/?soul={own.pk}"))
+    assert "there is no such choice" in hidden
+    assert "Gardener" not in hidden
+
+
+def test_a_soul_of_many_agents_leads_to_all_of_them(browser: Browser, alice: User, soul: Soul) -> None:
+    for n in range(13):
+        composition.create(alice, f"number {n:02}", soul)
+
+    page = text_of(browser(alice).get(f"/souls/{soul.pk}/"))
+
+    assert ">number 12</a>" not in page
+    listed = text_of(browser(alice).get(re.search(r'href="(/agents/\?soul=[^"]+)"', page)[1]))
+    assert ">number 12</a>" in listed
 
 
 def test_the_list_goes_on_page_by_page_in_the_order_of_names(browser: Browser, alice: User, soul: Soul) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agents.models import User
+from agents.models import Agent, ModelRoute, Provider, User
+from agents.routes import add_route
 from channels_app import streams
 from runs.hub import hub
 from runs.models import Run
@@ -193,3 +194,58 @@ async def test_a_page_in_mid_run_draws_each_event_once_for_all_viewers(
 
     assert one.seqs == two.seqs == [5, 6, 7]
     assert drawn == [6, 7]
+
+
+def lend(alice: User, bob: User, run: Run) -> None:
+    """Bob's run with a model that only Alice may see, and a call of it."""
+    lab = Provider.objects.create(name="Lab-777", kind="openai-compatible", base_url="https://lab.example")
+    route = add_route(lab, "model-777", alice)
+    ModelRoute.objects.filter(pk=route.pk).update(visibility="private", is_default=False)
+    Agent.objects.update(route=route)
+    type(run.conversation).objects.update(owner=bob)
+    store(run, ("model.call", {"route": route.pk, "model": "model-777", "error_message": "", "input_tokens": 7}))
+
+
+@pytest.mark.parametrize("view", ["json", "run", "chat"])
+async def test_a_stream_names_no_model_its_reader_may_not_see(
+    run: Run, alice: User, bob: User, ada: User, cookie: Callable[[User], str], db: Db, view: str
+) -> None:
+    await db(lend, alice, bob, run)
+    bobs, adas = await db(cookie, bob), await db(cookie, ada)
+    async with (
+        Visit(page(run), f"view={view}", cookie=bobs) as his,
+        Visit(page(run), f"view={view}", cookie=adas) as hers,
+    ):
+        for watching in (his, hers):
+            await watching.until(lambda visit: visit.seqs[-1:] == [6 if view != "chat" else 5])
+        # What both are told live, and the whole turn at the end, is drawn for each apart.
+        last = {"route": ModelRoute.__name__, "model": "model-888", "error_message": "", "input_tokens": 7}
+        await db(store, run, ("model.call", last), ("run.completed", {"text": "Done", "usage": {}}))
+        await his.to_the_end()
+        await hers.to_the_end()
+
+    assert b"-777" not in his.body
+    assert b"-888" not in his.body
+    assert (b"model-777" in hers.body) is (view != "chat")
+    assert (b"a model you may not see" in his.body) is (view != "chat")
+
+
+async def test_who_may_no_longer_read_a_models_name_is_cut_off_and_comes_again(
+    run: Run, alice: User, bob: User, cookie: Callable[[User], str], db: Db, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await db(lend, alice, bob, run)
+    await db(ModelRoute.objects.update, visibility="shared")
+    bobs = await db(cookie, bob)
+    monkeypatch.setattr(streams, "KEEP_ALIVE_S", 0.0)
+    async with Visit(api(run), cookie=bobs) as watching:
+        await watching.until(lambda visit: b"model-777" in visit.body)
+        await db(ModelRoute.objects.update, visibility="private")
+        await watching.to_the_end()
+
+    assert b"model-777" not in (await visit_once(run, bobs)).body
+
+
+async def visit_once(run: Run, cookie: str) -> Visit:
+    async with Visit(api(run), cookie=cookie) as again:
+        await again.until(lambda each: each.seqs[-1:] == [6])
+    return again

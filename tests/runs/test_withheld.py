@@ -13,7 +13,8 @@ from agents.models import Agent, ModelRoute, Policy, Provider, Role, Soul, User
 from agents.routes import add_route
 from runs import dispatch, withheld
 from runs.models import Run
-from tests.api_client import Program, end
+from tests import shell
+from tests.api_client import Program, end, record
 from tests.conftest import person
 from tests.rules import rules
 
@@ -33,6 +34,11 @@ def run(bob: User, alice: User, atlas: Agent) -> Run:
     atlas.policies.set([Policy.objects.create(name="Hosts", owner=alice, rules=rules("host-777.example"))])
     agent_secrets.put(alice, atlas, "KEY_777", "a value of some length", always_given=True)
     made = dispatch.start(bob, "hello", agent=atlas).run
+    call = {
+        "call_id": "c1", "route": atlas.route.pk, "model": "model-777", "error_code": "model_not_found",
+        "error_message": "Lab-777 does not know model-777.", "input_tokens": 12, "output_tokens": 3, "cost": None,
+    }  # fmt: skip
+    record(made, ("model.call", call))
     end(made, "Reply.")
     return made
 
@@ -40,7 +46,7 @@ def run(bob: User, alice: User, atlas: Agent) -> Run:
 def doors(run: Run) -> list[str]:
     return [
         f"/runs/{run.pk}/", f"/runs/{run.pk}/record/", f"/asof/?run={run.pk}", f"/chat/{run.conversation_id}/",
-        f"/api/runs/{run.pk}",
+        f"/api/runs/{run.pk}", f"/api/runs/{run.pk}/events",
     ]  # fmt: skip
 
 
@@ -53,7 +59,8 @@ def test_who_may_only_chat_reads_no_name_they_may_not_see(run: Run, bob: User, b
     stamp = Program(bob).get(f"runs/{run.pk}")["stamp"]
     assert stamp["withheld"] == ["soul", "model", "hosts", "secrets"]
     assert stamp["soul"]["revision"] == 1
-    archived = json.dumps([row for part in exporting.PARTS if part[0] == "stamps.json" for row in part[3](bob)])
+    parts = [part for part in exporting.PARTS if part[0] in ("stamps.json", "events.json")]
+    archived = json.dumps([row for part in parts for row in part[3](bob)], default=str)
     assert run.pk in archived
     assert not [name for name in HIDDEN if name in archived]
 
@@ -101,3 +108,35 @@ def test_an_operator_in_the_console_reads_what_they_may_see(
     assert run.fingerprint in page
     assert "KEY_777" in page, "who manages the agent sees the names of its secrets"
     assert not [name for name in HIDDEN[:4] if name in page]
+
+
+def test_a_model_call_keeps_its_figures_and_says_that_something_is_left_out(run: Run, bob: User, alice: User) -> None:
+    def call(reader: User) -> dict:
+        items = Program(reader).get(f"runs/{run.pk}/events")["items"]
+        return next(each["data"] for each in items if each["kind"] == "model.call")
+
+    told = call(bob)
+
+    assert (told["model"], told["route"], told["withheld"]) == ("a model you may not see", "", True)
+    assert (told["input_tokens"], told["error_code"]) == (12, "model_not_found")
+    permissions.grant(bob, "view", ModelRoute.objects.get(model="model-777"))
+    assert (call(bob)["model"], "withheld" in call(bob)) == ("model-777", False)
+
+
+def test_of_a_deleted_route_only_who_edits_the_agent_reads_the_name(run: Run, alice: User, bob: User) -> None:
+    gone = ModelRoute.objects.get(model="model-777").pk
+    Agent.objects.update(route=None)
+    ModelRoute.objects.filter(pk=gone).delete()
+
+    assert withheld.sight(alice, run).names(gone)
+    assert not withheld.sight(bob, run).names(gone)
+    assert not withheld.sight(bob, run).names("")
+    assert not withheld.BLIND.names(gone)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_the_command_tells_a_person_no_more_than_the_page(run: Run, options: tuple[str, ...]) -> None:
+    told = shell.run("runs", "show", run.pk, "--user", "bob", *options)
+
+    assert run.fingerprint in told.out
+    assert not [name for name in HIDDEN if name in told.out]

@@ -63,7 +63,7 @@ class Command(LogosCommand):
         ended = following.to_the_end(wait_s)
         run = rows().defer(None).get(pk=run.pk)
         if options["json"]:
-            self.print_json(as_json(run, events.replay(run.pk)))
+            self.print_json(as_json(user, run, events.replay(run.pk)))
         if not ended:
             self.say(f"It has not ended yet; look at it with: runs show {run.pk}")
             self.end(STILL_GOING)

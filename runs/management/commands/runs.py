@@ -9,7 +9,8 @@ from django.core.management.base import CommandParser
 from agents import permissions
 from agents.command_line import LogosCommand, actor, add_person, reader
 from agents.errors import Invalid
-from runs import dispatch, events
+from agents.models import User
+from runs import dispatch, events, withheld
 from runs.api.runs import rows
 from runs.api.shapes import EventOut, RunOut, RunWithStamp
 from runs.models import Run, Status
@@ -57,12 +58,14 @@ class Command(LogosCommand):
         )
 
     def do_show(self, options: dict[str, Any]) -> None:
-        run = permissions.fetch(reader(options["user"]), "run.view", rows().defer(None), pk=options["run"])
+        user = reader(options["user"])
+        run = permissions.fetch(user, "run.view", rows().defer(None), pk=options["run"])
         happened = events.replay(run.pk)
         if options["json"]:
-            self.print_json(as_json(run, happened))
+            self.print_json(as_json(user, run, happened))
             return
-        self.stdout.write(printed(run, happened))
+        sight = withheld.sight(user, run)
+        self.stdout.write(printed(run, map(sight.event, happened)))
 
     def do_cancel(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
@@ -73,9 +76,12 @@ class Command(LogosCommand):
             self.say("Asked to stop.")
 
 
-def as_json(run: Run, happened: list[events.Event]) -> dict[str, Any]:
-    """The run as the API shows it, with its STAMP and all its events."""
-    shown = [EventOut.of(event).model_dump(mode="json") for event in happened]
+def as_json(user: User, run: Run, happened: list[events.Event]) -> dict[str, Any]:
+    """The run as the API shows it to ``user``, with its STAMP and all its events."""
+    reader_of = withheld.Reader(user)
+    sight = reader_of.sight(run.agent_id)
+    run.stamp = reader_of.stamp(run.stamp)
+    shown = [EventOut.of(event, sight).model_dump(mode="json") for event in happened]
     return {**RunWithStamp.from_orm(run).model_dump(mode="json"), "events": shown}
 
 
