@@ -125,6 +125,10 @@ class Program:
     sha256: str = ""
 
 
+# The programs that hold each socket, in a driver's own terms.
+Sockets = Mapping[str, frozenset[str]]
+
+
 class Attachment(abc.ABC):
     """A live connection to one running sandbox, usable from one asyncio loop. Closing it ends nothing inside.
 
@@ -153,9 +157,13 @@ class Attachment(abc.ABC):
         """The listening sockets bound inside, by port. One holder at a time: raises SandboxError
         (reason="sandbox_busy") while another attachment has them. Given back by ``close``."""
 
-    async def program(self, peer: tuple[str, int], own: tuple[str, int]) -> Program:
-        """Which program inside opened the connection from ``peer`` to the listener's ``own`` address. A driver that
-        cannot tell for certain says so; rules that name programs then allow nothing."""
+    async def sockets(self) -> Sockets:
+        """Which programs inside hold which sockets now; for ``program``, when a connection has been accepted."""
+        return {}
+
+    async def program(self, peer: tuple[str, int], own: tuple[str, int], before: Sockets) -> Program:
+        """Which program inside opened the connection from ``peer`` to the listener's ``own`` address, and held it
+        ``before``. A driver that cannot tell for certain says so; rules that name programs then allow nothing."""
         return Program()
 
     @abc.abstractmethod

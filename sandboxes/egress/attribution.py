@@ -17,10 +17,11 @@ import hashlib
 import os
 import socket
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from sandboxes.driver import Program
+from sandboxes.driver import Program, Sockets
 
 _LOCAL, _REMOTE, _STATE, _INODE = 1, 2, 3, 9
 _ESTABLISHED = "01"
@@ -30,44 +31,75 @@ WRITABLE = ("/workspace/", "/home/", "/hermes/", "/tmp/", "/dev/", "/proc/", "/r
 
 Address = tuple[str, int]
 Pair = tuple[Address, Address]
+Q = TypeVar("Q")
+A = TypeVar("A")
 
 _MAX_HASHED = 512 << 20
 
 
 class Attributor:
-    """Tells the programs of one sandbox. Connections that ask while others are being told share the next look."""
+    """Tells the programs of one sandbox. Those who ask while others are being told share the next look."""
 
     def __init__(self, init_pid: int) -> None:
         self._init_pid = init_pid
-        self._waiting: list[tuple[Pair, asyncio.Future[Program]]] = []
+        self._seen: _Shared[None, Sockets] = _Shared(lambda asked: [sockets_of(init_pid)] * len(asked))
+        self._told: _Shared[Pair, tuple[str, Program]] = _Shared(lambda asked: programs_of(init_pid, asked))
+
+    async def sockets(self) -> Sockets:
+        """The programs that hold each socket, after this call began. Cheap: a fraction of a millisecond."""
+        return await self._seen.ask(None)
+
+    async def program(self, peer: Address, own: Address, before: Sockets) -> Program:
+        """The one program that holds the connection from ``peer`` to ``own``, and that held it alone ``before``."""
+        inode, program = await self._told.ask((peer, own))
+        return program if before.get(inode) == {program.path} else Program()
+
+
+class _Shared(Generic[Q, A]):
+    """Questions that one look in a thread answers together: those that come while it goes on wait for the next."""
+
+    def __init__(self, look: Callable[[Sequence[Q]], Sequence[A]]) -> None:
+        self._look = look
+        self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def program(self, peer: Address, own: Address) -> Program:
-        """The one program that holds the connection from ``peer`` to ``own``, as it is after this call began."""
-        future: asyncio.Future[Program] = asyncio.get_running_loop().create_future()
-        self._waiting.append(((peer, own), future))
+    async def ask(self, question: Q) -> A:
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._waiting.append((question, future))
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look(), name="attribution", context=contextvars.Context())
+            self._task = asyncio.create_task(self._run(), name="attribution", context=contextvars.Context())
         return await future
 
-    async def _look(self) -> None:
+    async def _run(self) -> None:
         while self._waiting:
             asked, self._waiting = self._waiting, []
-            found = await asyncio.to_thread(programs_of, self._init_pid, [pair for pair, _ in asked])
-            for (_, future), program in zip(asked, found, strict=True):
+            found = await asyncio.to_thread(self._look, [question for question, _ in asked])
+            for (_, future), answer in zip(asked, found, strict=True):
                 if not future.done():
-                    future.set_result(program)
+                    future.set_result(answer)
 
 
-def programs_of(init_pid: int, pairs: Sequence[Pair]) -> list[Program]:
-    """For each connection (addresses as the proxy's accepted socket gives them) the one program that holds it.
-    An empty Program where it cannot be told for certain. One look through /proc, a few milliseconds; never raises."""
+def sockets_of(init_pid: int) -> dict[str, frozenset[str]]:
+    """The paths of the programs that hold each socket of the sandbox, by its inode. Never raises."""
+    found: dict[str, set[str]] = {}
+    for pid in _processes_of(init_pid):
+        with contextlib.suppress(OSError):
+            path = _program(pid)
+            for inode in _sockets(pid):
+                found.setdefault(inode, set()).add(path)
+    return {inode: frozenset(paths) for inode, paths in found.items()}
+
+
+def programs_of(init_pid: int, pairs: Sequence[Pair]) -> list[tuple[str, Program]]:
+    """For each connection (addresses as the proxy's accepted socket gives them) its socket and the one program that
+    holds it; an empty Program where it cannot be told for certain. One look through /proc, a few milliseconds, nearly
+    all of it the kernel's for the table of connections; never raises."""
     try:
         inodes = _inodes(init_pid, set(pairs))
         holders = _holders(init_pid, set(inodes.values()))
     except (OSError, ValueError):
-        return [Program()] * len(pairs)
-    return [_the_one(holders.get(inodes.get(pair, ""), ())) for pair in pairs]
+        return [("", Program())] * len(pairs)
+    return [(inode := inodes.get(pair, ""), _the_one(holders.get(inode, ()))) for pair in pairs]
 
 
 def _the_one(pids: Collection[int]) -> Program:
@@ -100,17 +132,25 @@ def _as_proc(address: tuple[str, int]) -> str:
 
 def _holders(init_pid: int, inodes: Collection[str]) -> dict[str, set[int]]:
     """The processes of the sandbox that have each of the sockets open."""
-    links = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[str, set[int]] = {}
-    if not links:
+    if not inodes:
         return found
     for pid in _processes_of(init_pid):
         with contextlib.suppress(OSError):
-            for descriptor in os.listdir(directory := f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if inode := links.get(os.readlink(f"{directory}/{descriptor}")):
-                        found.setdefault(inode, set()).add(pid)
+            for inode in _sockets(pid):
+                if inode in inodes:
+                    found.setdefault(inode, set()).add(pid)
     return found
+
+
+def _sockets(pid: int) -> Iterator[str]:
+    """The inodes of the sockets a process has open."""
+    directory = f"/proc/{pid}/fd"
+    for descriptor in os.listdir(directory):
+        with contextlib.suppress(OSError):
+            link = os.readlink(f"{directory}/{descriptor}")
+            if link.startswith("socket:["):
+                yield link[8:-1]
 
 
 def _processes_of(init_pid: int) -> Iterator[int]:

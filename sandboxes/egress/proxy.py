@@ -14,11 +14,11 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from agents import ids
 from agents.reach import Reach, Verdict
-from sandboxes.driver import Program
+from sandboxes.driver import Program, Sockets
 from sandboxes.egress import addresses, requests
 from sandboxes.egress.addresses import Lookup, NotPublic
 from sandboxes.egress.requests import Asked, Malformed
@@ -33,7 +33,6 @@ LINGER_S = 1.0
 AGAIN_S = 1.0  # what goes on is decided anew this often
 CHUNK = 64 * 1024
 
-Attribute = Callable[[tuple[str, int], tuple[str, int]], Awaitable[Program]]
 Ask = Callable[[], Awaitable[Reach]]
 Connect = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
@@ -80,6 +79,14 @@ class _Going:
     is_cut: bool = False
 
 
+class Witness(Protocol):
+    """Who tells which program asked: an ``Attachment``."""
+
+    async def sockets(self) -> Sockets: ...
+
+    async def program(self, peer: tuple[str, int], own: tuple[str, int], before: Sockets) -> Program: ...
+
+
 class EgressProxy:
     """Decides for one sandbox. ``reach`` is asked for at every connection, so that a changed policy holds at once;
     ``note`` gets every decision and must not block."""
@@ -88,12 +95,12 @@ class EgressProxy:
         self,
         reach: Ask,
         note: Callable[[Decision], None],
-        attribute: Attribute,
+        witness: Witness,
         *,
         lookup: Lookup = addresses.system_lookup,
         connect: Connect = connect_to,
     ) -> None:
-        self._reach, self._note, self._attribute = reach, note, attribute
+        self._reach, self._note, self._witness = reach, note, witness
         self._lookup, self._connect = lookup, connect
         self._open: set[asyncio.Task[None]] = set()
         self._going: dict[asyncio.Task[Any], _Going] = {}
@@ -150,27 +157,24 @@ class EgressProxy:
     ) -> tuple[Asked, Decision]:
         """What is asked, allowed by a rule. Raises Refusal."""
         peer, own = writer.get_extra_info("peername"), writer.get_extra_info("sockname")
-        program = await self._attribute(peer, own)
-        denied = Decision(connection_id, "", 0, program.path, False, "", "", sha256=program.sha256)
+        # Looked at twice: who connected may let another program in before the request is made.
+        before = await self._witness.sockets()
+        asked: Asked | None = None
+        reason = "The head of the request is too long."
         try:
             async with asyncio.timeout(HEAD_TIMEOUT_S):
                 asked = requests.read_head(await reader.readuntil(b"\r\n\r\n"))
-        except (Malformed, asyncio.LimitOverrunError) as problem:
-            reason = str(problem) if isinstance(problem, Malformed) else "The head of the request is too long."
-            raise Refusal("400 Bad Request", replace(denied, reason=reason)) from problem
-        # Asked twice: who connected may have let another program in before the request was made.
-        if program.path and program != await self._attribute(peer, own):
-            program = Program()
+        except Malformed as problem:
+            reason = str(problem)
+        except asyncio.LimitOverrunError:
+            pass
+        program = await self._witness.program(peer, own, before)
+        denied = Decision(connection_id, "", 0, program.path, False, "", reason, sha256=program.sha256)
+        if asked is None:
+            raise Refusal("400 Bad Request", denied)
         decision = self._by(
             (await self._reach()).decide(asked.host, asked.port, program.path),
-            replace(
-                denied,
-                host=asked.host,
-                port=asked.port,
-                method=asked.method,
-                binary=program.path,
-                sha256=program.sha256,
-            ),
+            replace(denied, host=asked.host, port=asked.port, method=asked.method),
         )
         if not decision.allowed:
             raise Refusal("403 Forbidden", decision)

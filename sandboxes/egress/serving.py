@@ -59,7 +59,7 @@ class Egress:
                 runs[decision.id] = run_id
             self.meter.add(Noted(agent_id, run_id, decision, datetime.now(UTC)))
 
-        made = EgressProxy(reach, note, attachment.program, lookup=self.lookup, connect=self.connect)
+        made = EgressProxy(reach, note, attachment, lookup=self.lookup, connect=self.connect)
         await made.serve(listener)
         return made
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sandboxes.driver import Attachment, Execution, LimitNotice, Program, SandboxError
+from sandboxes.driver import Attachment, Execution, LimitNotice, Program, SandboxError, Sockets
 from sandboxes.egress.attribution import Attributor
 from sandboxes.local import wire
 from sandboxes.local.keeper import SOCKET_NAME
@@ -145,10 +145,16 @@ class LocalAttachment(Attachment):
             listener.setblocking(False)
         return dict(zip(message["ports"], sockets, strict=True))
 
-    async def program(self, peer: tuple[str, int], own: tuple[str, int]) -> Program:
+    async def sockets(self) -> Sockets:
+        return await (await self._attribution()).sockets()
+
+    async def program(self, peer: tuple[str, int], own: tuple[str, int], before: Sockets) -> Program:
+        return await (await self._attribution()).program(peer, own, before)
+
+    async def _attribution(self) -> Attributor:
         if self._attributor is None:
             self._attributor = Attributor((await self.hello())["init"]["pid"])
-        return await self._attributor.program(peer, own)
+        return self._attributor
 
     async def wait_gone(self) -> None:
         await asyncio.shield(self._gone)

@@ -99,7 +99,7 @@ async def measure(count: int) -> dict[str, float]:
     async def connect(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", upstream)
 
-    proxy = EgressProxy(reach, notes.append, attachment.program, lookup=lookup, connect=connect)  # type: ignore[arg-type]
+    proxy = EgressProxy(reach, notes.append, attachment, lookup=lookup, connect=connect)  # type: ignore[arg-type]
     sockets = await attachment.listeners()
     await proxy.serve(sockets[PROXY])
     plain = await asyncio.start_server(lambda r, w: forward(r, w, upstream), sock=sockets[PLAIN])

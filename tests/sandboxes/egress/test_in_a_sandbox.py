@@ -69,7 +69,7 @@ async def box() -> AsyncIterator[Box]:
     async def reach() -> Reach:
         return made.reach
 
-    proxy = EgressProxy(reach, made.notes.append, attachment.program, lookup=lookup, connect=connect)
+    proxy = EgressProxy(reach, made.notes.append, attachment, lookup=lookup, connect=connect)
     await proxy.serve((await attachment.listeners())[PORT])
     try:
         yield made
@@ -124,6 +124,20 @@ print(s.recv(65536).split(b"\\r\\n")[0].decode())
 """
 
     assert await box.inside(PYTHON, "-c", shared) == "HTTP/1.1 403 Forbidden"
+
+
+async def test_a_program_that_turns_into_another_before_it_asks_is_neither(box: Box) -> None:
+    """It connects, waits until that was seen, and becomes what is allowed with the connection in its hands."""
+    python = await interpreter(box)
+    box.allow(python)
+    turns = f"""
+exec 3<>/dev/tcp/127.0.0.1/3128; sleep 0.4
+exec {python} -c 'import socket; s = socket.socket(fileno=3)
+s.sendall(b"CONNECT example.org:443 HTTP/1.1\\r\\n\\r\\n"); print(s.recv(65536).split(b"\\r\\n")[0].decode())'
+"""
+
+    assert await box.inside("/bin/bash", "-c", turns) == "HTTP/1.1 403 Forbidden"
+    assert box.notes[0].binary == ""
 
 
 async def test_a_child_that_left_its_parents_is_found_too(box: Box) -> None:

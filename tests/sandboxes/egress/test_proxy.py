@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from agents.reach import Reach, parse
-from sandboxes.driver import Program
+from sandboxes.driver import Program, Sockets
 from sandboxes.egress import proxy
 from sandboxes.egress.proxy import Decision, EgressProxy
 
@@ -50,6 +50,19 @@ class Bench:
         return found
 
 
+class Told:
+    """Says which program asked."""
+
+    def __init__(self, these: Bench) -> None:
+        self.these = these
+
+    async def sockets(self) -> Sockets:
+        return {}
+
+    async def program(self, peer: tuple[str, int], own: tuple[str, int], before: Sockets) -> Program:
+        return Program(self.these.binary)
+
+
 @asynccontextmanager
 async def bench(serve: Serve, *rules: dict) -> AsyncIterator[Bench]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -66,13 +79,10 @@ async def bench(serve: Serve, *rules: dict) -> AsyncIterator[Bench]:
         these.dialled.append((address, port))
         return await asyncio.open_connection("127.0.0.1", inner)
 
-    async def attribute(peer: tuple[str, int], own: tuple[str, int]) -> Program:
-        return Program(these.binary)
-
     async def reach() -> Reach:
         return these.reach
 
-    running = EgressProxy(reach, these.notes.append, attribute, lookup=lookup, connect=connect)
+    running = EgressProxy(reach, these.notes.append, Told(these), lookup=lookup, connect=connect)
     await running.serve(listener)
     try:
         yield these
@@ -230,16 +240,13 @@ async def test_a_server_that_does_not_answer_is_said_to_and_the_next_address_is_
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
 
-        async def attribute(peer: tuple[str, int], own: tuple[str, int]) -> Program:
-            return Program(CURL)
-
         async def reach() -> Reach:
             return these.reach
 
         async def lookup(host: str, port: int) -> list[str]:
             return these.addresses
 
-        other = EgressProxy(reach, these.notes.append, attribute, lookup=lookup, connect=fails_once)
+        other = EgressProxy(reach, these.notes.append, Told(these), lookup=lookup, connect=fails_once)
         await other.serve(listener)
         these.port = listener.getsockname()[1]
         answer = await these.say(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
