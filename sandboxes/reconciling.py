@@ -85,7 +85,7 @@ def facts_of(row: Sandbox, use: Use, now: datetime) -> Facts:
         desired=row.desired,
         keep_running=row.keep_running,
         is_claimed=row.claimed_until is not None,
-        is_held=records.is_held(row.pk),
+        is_held=records.is_held_by(row.claimed_by, row.claimed_until),
         is_alive=row.state == State.RUNNING and _is_alive(row),
         is_retired=row.agent.is_archived or row.agent.is_deleted,
         is_busy=use.is_busy,

@@ -76,7 +76,7 @@ def wanted(agent_id: str) -> Wanted:
         configuration_hash=row.configuration_hash,
         api_key=secrets.unseal(row.sealed_api_key),
         is_archived=agent.is_archived,
-        is_claimed=_is_held(row.claimed_by, row.claimed_until),
+        is_claimed=is_held_by(row.claimed_by, row.claimed_until),
         starts=row.starts,
         secrets=agent_secrets.granted(agent),
         known_values=agent_secrets.known_values(agent),
@@ -126,7 +126,8 @@ def _free(sandbox_id: str) -> Q:
     return free & Q(pk=sandbox_id)
 
 
-def _is_held(holder: str, until: datetime | None) -> bool:
+def is_held_by(holder: str, until: datetime | None) -> bool:
+    """Does somebody who lives hold this claim?"""
     return until is not None and until >= timezone.now() and not is_dead(holder)
 
 
@@ -139,7 +140,7 @@ def keep_claim(sandbox_id: str) -> None:
 def is_held(sandbox_id: str) -> bool:
     """Is somebody who lives starting or stopping it?"""
     row = Sandbox.objects.filter(pk=sandbox_id).values_list("claimed_by", "claimed_until").first()
-    return row is not None and _is_held(*row)
+    return row is not None and is_held_by(*row)
 
 
 def is_desired(sandbox_id: str) -> bool:

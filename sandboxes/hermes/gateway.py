@@ -114,11 +114,11 @@ async def warm_up(attachment: Attachment, key: str) -> None:
             await client.forget_session(session_id)
 
 
-async def is_alive(attachment: Attachment, key: str) -> bool:
+async def is_alive(attachment: Attachment, key: str, timeout_s: float = 5.0) -> bool:
     """Whether a gateway started earlier answers and takes this key."""
     try:
         async with client_for(attachment, key) as client:
-            await client.check_key()
+            await client.check_key(timeout_s)
     except HermesError as error:
         logger.info("The runtime does not answer: %s %s", error.message, error.detail)
         return False

@@ -116,7 +116,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDriver]:
 def answering(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     answers = [True]
 
-    async def is_alive(attachment: Any, key: str) -> bool:
+    async def is_alive(attachment: Any, key: str, timeout_s: float = 5.0) -> bool:
         return answers[-1]
 
     monkeypatch.setattr(gateway, "is_alive", is_alive)

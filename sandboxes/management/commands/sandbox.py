@@ -7,9 +7,11 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.core.management.base import CommandParser
 
 from agents import composition, permissions, sandbox_limits
@@ -18,13 +20,14 @@ from agents.command_line import LogosCommand, add_person, plain, reader
 from agents.editing import editing
 from agents.errors import Invalid
 from agents.models import Agent
-from sandboxes import drivers, health, keeping, lifecycle, logs
+from sandboxes import drivers, health, keeping, lifecycle, logs, records
 from sandboxes.api import SandboxOut
 from sandboxes.driver import SandboxError
 from sandboxes.models import Sandbox
 from sandboxes.standard_streams import StandardStreams
 
 FOLLOW_S = 0.2
+WANTED_S = 30.0
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -112,7 +115,10 @@ class Command(LogosCommand):
             raise Invalid("Say which command to run, for instance: sandbox exec atlas -- ls -l", field="command")
         row = _row(_agent(options))
         sys.stdout.flush()
-        self.end(asyncio.run(execute(row.driver, row.driver_state, argv, interactive=options["interactive"])))
+        wanted = partial(records.touch, row.pk)
+        self.end(
+            asyncio.run(execute(row.driver, row.driver_state, argv, interactive=options["interactive"], wanted=wanted))
+        )
 
     def do_limits(self, options: dict[str, Any]) -> None:
         user = reader(options["user"])
@@ -158,10 +164,17 @@ class Command(LogosCommand):
             self.stdout.write(f"{agent.name} is {row.get_state_display().lower()}.")
 
 
-async def execute(driver_name: str, state: dict[str, Any], argv: list[str], *, interactive: bool) -> int:
+async def execute(
+    driver_name: str,
+    state: dict[str, Any],
+    argv: list[str],
+    *,
+    interactive: bool,
+    wanted: Callable[[], Any] = lambda: None,
+) -> int:
     """Run ``argv`` in a sandbox, joined to our own standard descriptors; its exit code, 128 + n after signal n.
 
-    Signals that would end us are passed on to it instead. Raises SandboxError when the sandbox is gone."""
+    ``wanted`` is called now and then while it runs, so that the sandbox is not stopped for being idle. Signals that would end us are passed on to it instead. Raises SandboxError when the sandbox is gone."""
     driver = drivers.get(driver_name)
     if not state or await driver.poll(state) is not None:
         raise SandboxError(
@@ -169,6 +182,7 @@ async def execute(driver_name: str, state: dict[str, Any], argv: list[str], *, i
         )
     attachment = await driver.attach(state)
     loop, passing = asyncio.get_running_loop(), set()
+    wanting = asyncio.create_task(_want(wanted))
     streams = StandardStreams(interactive=interactive)
     try:
         with streams:
@@ -182,6 +196,7 @@ async def execute(driver_name: str, state: dict[str, Any], argv: list[str], *, i
                 loop.add_signal_handler(number, pass_on, number)
             code = await execution.wait()
     finally:
+        wanting.cancel()
         for number in PASSED_ON:
             loop.remove_signal_handler(number)
         await attachment.close()
@@ -192,6 +207,12 @@ def _number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         raise Invalid(f"{sandbox_limits.LIMITS[name].label} must be a whole number, or “site”.", field=name)
     return int(text)
+
+
+async def _want(wanted: Callable[[], Any]) -> None:
+    while True:
+        await sync_to_async(wanted)()
+        await asyncio.sleep(WANTED_S)
 
 
 def _agent(options: dict[str, Any]) -> Agent:
