@@ -114,7 +114,7 @@ class LimitsPatch(Schema):
     """Which limits to change."""
 
     version: int | None = None
-    limits: dict[Text, int | None] = Field(description="By name; null takes the site's number.", max_length=20)
+    limits: dict[Text, int | None] = Field({}, description="By name; null takes the site's number.", max_length=20)
 
     model_config = {"json_schema_extra": {"example": {"version": 4, "limits": {"memory_mb": 2048, "disk_mb": None}}}}
 

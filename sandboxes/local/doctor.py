@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sandboxes.driver import Check, SandboxDriver, SandboxError, SandboxSpec
-from sandboxes.local import diagnosis, landlock, machine
+from sandboxes.local import diagnosis, groups, landlock, machine
 
 TRIAL_UID = 65534  # "nobody": as root the trial runs like an agent, without root's rights
 _MODULES_OF_PID1 = "ctypes, json, select, socket, array, resource, signal"
@@ -23,6 +23,7 @@ async def examine(driver: SandboxDriver) -> list[Check]:
         _asked("bubblewrap", _bubblewrap),
         _asked("Python for the sandbox", _python),
         _landlock(),
+        _limits(),
     ]
     if all(check.ok for check in checks if check.mandatory):
         checks.append(await _trial(driver))
@@ -66,6 +67,21 @@ def _landlock() -> Check:
         return Check("Landlock", True, f"ABI {abi}", mandatory=False)
     fix = "Add landlock to the kernel's lsm= boot parameter, or use a kernel of 5.13 or newer."
     return Check("Landlock", False, "not in this kernel; the other walls stand without it", fix, mandatory=False)
+
+
+def _limits() -> Check:
+    found = groups.places()
+    missing = [resource for controller, resource in groups.RESOURCES.items() if controller not in found]
+    version = next(iter(found.values())).version if found else 0
+    if not missing:
+        return Check("limits", True, f"control groups, version {version}", mandatory=False)
+    return Check(
+        "limits",
+        False,
+        f"no control group for {', '.join(missing)}; a guard bounds memory and files, nothing bounds processor time",
+        "Under systemd, add Delegate=yes to the service. See docs/operating.md, “What a sandbox may use”.",
+        mandatory=False,
+    )
 
 
 async def _trial(driver: SandboxDriver) -> Check:

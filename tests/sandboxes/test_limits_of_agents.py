@@ -13,7 +13,7 @@ from agents import composition, permissions, sandbox_limits
 from agents.editing import editing
 from agents.errors import Invalid, NotFound
 from agents.models import Agent, User
-from sandboxes import lifecycle, records
+from sandboxes import identity, lifecycle, records
 from sandboxes.models import Sandbox
 from tests import shell
 from tests.api_client import Program
@@ -171,7 +171,7 @@ def test_a_sandbox_is_started_with_them_and_anew_when_they_change(atlas: Agent) 
     spec = lifecycle._spec(wanted, runtime, config)
     assert (spec.limits.memory_mb, spec.limits.disk_mb) == (512, 10_240)
     other = lifecycle._spec(replace(wanted, limits={**wanted.limits, "memory_mb": 600}), runtime, config)
-    assert lifecycle.configuration_digest(other) != lifecycle.configuration_digest(spec)
+    assert identity.digest(other) != identity.digest(spec)
 
 
 def test_the_walls_are_told_in_sentences(alice: User, atlas: Agent) -> None:
