@@ -49,9 +49,7 @@ def agent_reach(request: HttpRequest, agent_id: str) -> HttpResponse:
         "denied": reach.denied(user, seen, found),
         "filters": filters,
         "page": listing.page(rows, filters),
-        "unused": [
-            each for source in found if source.may_edit and source.policy for each in [usage.unused(source.policy)]
-        ],
+        "unused": usage.unused_of([each.policy for each in found if each.may_edit and each.policy]),
         "pruned": request.session.get(PRUNED),
         "sees_all": reach.sees_all(user, agent),
     }

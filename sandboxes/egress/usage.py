@@ -45,16 +45,40 @@ def check_days(days: int) -> int:
 
 def unused(policy: Policy, days: int = DEFAULT_DAYS) -> Usage:
     """The rules that stood in the policy all that time, as they are, and were not matched."""
+    return unused_of([policy], days)[0]
+
+
+def unused_of(held: Collection[Policy], days: int = DEFAULT_DAYS) -> list[Usage]:
+    """The same for several policies, in three queries."""
     since = timezone.now() - timedelta(days=check_days(days))
-    then: Any = policy.history.filter(history_date__lte=since).order_by("-history_id").first()
-    if then is None or not EgressDecision.objects.filter(at__lte=since).exists():
-        return Usage(policy, days, False, ())
-    # A change in between that put a rule in anew is as if it had been written then: its time starts over.
-    between = policy.history.filter(history_date__gt=since).values_list("rules", flat=True)
-    stood = [rule for rule in policy.rules if all(rule in rules for rules in (then.rules, *between))]
-    last = last_matched(f"{policy.pk}/{rule['name']}" for rule in stood)
-    idle = (rule for rule in stood if (at := last.get(f"{policy.pk}/{rule['name']}")) is None or at < since)
-    return Usage(policy, days, True, tuple(idle))
+    if not held or not EgressDecision.objects.filter(at__lte=since).exists():
+        return [Usage(policy, days, False, ()) for policy in held]
+    stood = {policy.pk: _stood(policy, since, versions) for policy, versions in _versions(held)}
+    last = last_matched(f"{key}/{rule['name']}" for key, rules in stood.items() for rule in rules or ())
+    return [_usage(policy, days, since, stood[policy.pk], last) for policy in held]
+
+
+def _versions(held: Collection[Policy]) -> list[tuple[Policy, list[tuple[datetime, Any]]]]:
+    found: dict[str, list[tuple[datetime, Any]]] = {policy.pk: [] for policy in held}
+    records = Policy.history.filter(id__in=list(found)).order_by("history_id")
+    for key, at, rules in records.values_list("id", "history_date", "rules"):
+        found[key].append((at, rules))
+    return [(policy, found[policy.pk]) for policy in held]
+
+
+def _stood(policy: Policy, since: datetime, versions: list[tuple[datetime, Any]]) -> list[dict[str, Any]] | None:
+    """The rules that were there at ``since`` and in every version after; None when there was no policy yet."""
+    then = [rules for at, rules in versions if at <= since][-1:]
+    # A rule that was taken out and put in anew begins anew.
+    after = [rules for at, rules in versions if at > since]
+    return [rule for rule in policy.rules if all(rule in rules for rules in (*then, *after))] if then else None
+
+
+def _usage(
+    policy: Policy, days: int, since: datetime, stood: list[dict[str, Any]] | None, last: dict[str, datetime]
+) -> Usage:
+    idle = [rule for rule in stood or () if last.get(f"{policy.pk}/{rule['name']}", since) <= since]
+    return Usage(policy, days, stood is not None, tuple(idle))
 
 
 def prune(user: User, policy_id: str, version: int, names: Collection[str], days: int = DEFAULT_DAYS) -> Policy:

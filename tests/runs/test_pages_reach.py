@@ -177,6 +177,9 @@ def test_who_may_not_edit_a_policy_prunes_nothing(browser: Browser, atlas: Agent
 def test_it_is_narrowed_and_takes_few_queries_and_little_room(
     browser: Browser, ada: User, atlas: Agent, policy: Policy, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
+    for number in range(8):
+        more = Policy.objects.create(name=f"more {number}", owner=ada, rules=rules(f"more{number}.example"))
+        atlas.policies.add(more)
     for number in range(60):
         asked(atlas, f"{'x' * 60}{number}.example", binary="/usr/bin/" + "p" * 100, reason="r" * 300, run_id="run_1")
     client = browser(ada)
