@@ -39,7 +39,7 @@ from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
 from runs.api import approvals, asof, conversations, egress, ledger, runs
 from sandboxes import api as sandboxes
-from sandboxes import provider_api
+from sandboxes import provider_api, what_if_api
 
 logger = logging.getLogger(__name__)
 
@@ -208,6 +208,7 @@ api.add_router("/routes", routes.router)
 api.add_router("/providers", providers.router)
 api.add_router("/providers", provider_api.router)
 api.add_router("/policies", policies.router)
+api.add_router("/policies", what_if_api.router)
 api.add_router("/conversations", conversations.router)
 api.add_router("/runs", runs.router)
 api.add_router("/approvals", approvals.router)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sandboxes.views import limits, providers, sandboxes
+from sandboxes.views import limits, providers, sandboxes, what_if
 
 app_name = "sandboxes"
 
@@ -15,6 +15,7 @@ urlpatterns = [
     path("sandboxes/<str:sandbox_id>/", sandboxes.sandbox_detail, name="sandbox-detail"),
     path("sandboxes/<str:sandbox_id>/keep/", sandboxes.sandbox_keep, name="sandbox-keep"),
     path("agents/<str:agent_id>/sandbox/limits/", limits.sandbox_limits_page, name="sandbox-limits"),
+    path("policies/<str:policy_id>/what-if/", what_if.policy_what_if, name="policy-what-if"),
     path("providers/", providers.provider_list, name="provider-list"),
     path("providers/new/", providers.provider_new, name="provider-new"),
     path("providers/<str:provider_id>/", providers.provider_detail, name="provider-detail"),

@@ -148,7 +148,7 @@ def list_policies(request: HttpRequest, query: Query[PageQuery]) -> dict:
 def create_policy(request: HttpRequest, body: PolicyIn) -> Policy:
     """A new policy of yours. It does nothing until an agent has it."""
     return policies.create(
-        asker(request), body.name, _written(body.rules), description=body.description, visibility=body.visibility
+        asker(request), body.name, written(body.rules), description=body.description, visibility=body.visibility
     )
 
 
@@ -180,8 +180,9 @@ def try_policy(request: HttpRequest, policy_id: Text, query: Query[Attempt]) -> 
 
 def _given(body: PolicyPatch) -> dict[str, Any]:
     fields = given(body)
-    return fields | ({"rules": _written(body.rules)} if body.rules is not None and "rules" in fields else {})
+    return fields | ({"rules": written(body.rules)} if body.rules is not None and "rules" in fields else {})
 
 
-def _written(rules: list[RuleIn]) -> list[dict[str, Any]]:
+def written(rules: list[RuleIn]) -> list[dict[str, Any]]:
+    """The rules of a body as ``agents.policies`` takes them."""
     return [rule.model_dump(exclude_none=True) for rule in rules]
