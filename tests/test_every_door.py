@@ -132,6 +132,7 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "person": "mallory",
         "level": "manage",
         "visibility": "shared",
+        "rules": [],
         "keep_running": True,
         "keep": "yes",
         "agent_id": rows[Agent].pk,
