@@ -120,6 +120,10 @@ async def ensure_running(
             return await _wait_for_other(wanted, progress, db, probe, if_desired=if_desired)
         if running := await _answering(wanted, digest, probe):
             return running
+        if if_desired and wanted.state == State.RUNNING:
+            # Somebody has started it meanwhile. Whether it stays silent is for ``probing`` to find out, with patience:
+            # on a busy machine one late answer must not end the runs in it.
+            return _as_recorded(wanted)
         if wanted.state == State.RUNNING:
             progress("The sandbox has changed or does not answer any more: it is started anew")
         if not await db(partial(records.claim, wanted.sandbox_id, State.STARTING, starts=wanted.starts, **only_if)):
@@ -178,6 +182,10 @@ async def _answering(wanted: Wanted, digest: str, probe: Probe) -> Running | Non
         or not await probe(wanted)
     ):
         return None
+    return _as_recorded(wanted)
+
+
+def _as_recorded(wanted: Wanted) -> Running:
     return Running(
         wanted.sandbox_id, wanted.driver, wanted.driver_state, wanted.layers, wanted.api_key, wanted.known_values
     )

@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 # How often a run that needs the sandbox started anew looks whether the others have ended.
 OTHERS_S = 0.3
+
+# How long a runtime with runs in it may take to answer on a busy machine.
+PATIENCE_S = 30.0
 # A sandbox that ends this soon after one of its limits was reached ended because of it.
 JUST_NOW_S = 10.0
 
@@ -134,7 +137,8 @@ class Residents:
         if known is None:
             return await answers(wanted)
         try:
-            await known.client.check_key()
+            # Starting it anew would end the runs that go on in it: with any, a late answer is waited for.
+            await known.client.check_key(PATIENCE_S if self._lanes.has_runs(known.running.sandbox_id) else 5.0)
         except LogosError as error:
             logger.info("The runtime does not answer: %s %s", error.message, error.detail)
             return False

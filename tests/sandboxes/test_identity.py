@@ -41,7 +41,7 @@ SECRET = Granted(id="1", name="TOKEN", value="v", to=("commands",), version=1)
         {"files": {**SPEC.files, "/etc/motd": "new"}},
         {"empty_dirs": ()},
         {"listen": (*SPEC.listen, 3128)},
-        {"environment": {**SPEC.environment, "HTTPS_PROXY": "http://127.0.0.1:3128"}},
+        {"environment": {**SPEC.environment, "ANOTHER": "variable"}},
         {"uid": 200_002},
         {"working_directory": "/home/agent"},
     ],

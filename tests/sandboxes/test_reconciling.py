@@ -249,6 +249,24 @@ def test_somebodys_stop_is_not_undone_by_a_start_that_was_asked_before(atlas: Ag
     assert (box.state, box.desired, box.starts) == (State.STOPPED, Desired.STOPPED, 1)
 
 
+def test_a_late_answer_does_not_end_what_somebody_started_meanwhile(
+    atlas: Agent, driver: FakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by killing at random on a busy machine: the start that was asked for before ended the run in it."""
+    box = box_of(atlas, driver)
+    monkeypatch.setattr(lifecycle, "_composed", lambda wanted: (None, None, "digest"))
+    monkeypatch.setattr(lifecycle, "_write_files", lambda *rest: None)
+
+    async def is_silent(wanted: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(lifecycle, "answers", is_silent)
+
+    assert tasks.start_again(atlas.pk) == box.pk
+
+    assert is_alive(driver, box)
+
+
 def test_stopping_by_hand_lasts(atlas: Agent, driver: FakeDriver, started: list[str]) -> None:
     box = box_of(atlas, driver, keep_running=True)
 
