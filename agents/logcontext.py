@@ -31,6 +31,18 @@ class ContextFilter(logging.Filter):
         return True
 
 
+class Briefly(logging.Filter):
+    """What a stranger asks wrongly (a foreign Host, a lookup nobody offers) is one short warning, not an error with a
+    traceback: anybody could fill the log with those."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.startswith("django.security."):
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.exc_info = record.exc_text = None
+            record.msg, record.args = " ".join(record.getMessage().split())[:300], None
+        return record.levelno >= logging.getLogger().level
+
+
 class TextFormatter(logging.Formatter):
     """One line for people: time, level, logger, message, ids."""
 

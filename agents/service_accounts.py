@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.signals import post_save, pre_delete, pre_save
 
-from agents import audit, limits, permissions
+from agents import audit, limits, permissions, tokens
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.lookalikes import mixes_alphabets
 from agents.models import Kind, Role, User
@@ -79,8 +79,10 @@ def suspend(user: User, account_id: int, *, suspended: bool = True) -> User:
     return account
 
 
-def give(user: User, account_id: int, to: str) -> User:
-    """Another keeper, by user name; "" for the team, which only admins hand to. Their role must be enough."""
+def give(user: User, account_id: int, to: str, *, revoke: bool = True) -> User:
+    """Another keeper, by user name; "" for the team, which only admins hand to. Their role must be enough.
+
+    Whoever kept it may have copies of its tokens: they are revoked with it unless ``revoke`` is False."""
     with transaction.atomic():
         account = _locked(user, account_id)
         keeper = None
@@ -96,12 +98,15 @@ def give(user: User, account_id: int, to: str) -> User:
             permissions.require(user, "user.manage")
         before, account.keeper = account.keeper, keeper
         account.save(update_fields=["keeper"])
+        # The token that asks for this ends too: it is a copy like any other.
+        ended = tokens.revoke_all(tokens.of(account)) if revoke and before != keeper else 0
         audit.note(
             "service_moved",
             actor=user,
             person=account,
             before=before.username if before else "the team",
             after=keeper.username if keeper else "the team",
+            tokens="all revoked" if ended else "kept" if tokens.of(account).exists() else "none",
         )
     return account
 

@@ -115,6 +115,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "logos_site.caching.PrivatePages",
     "logos_site.errors.ErrorPages",
+    "logos_site.account.passkeys.DamagedPasskeys",
     "logos_site.account.middleware.SecondFactorGate",
     "logos_site.account.middleware.SeenSessions",
 ]
@@ -329,7 +330,10 @@ LOGOS_LOG_FORMAT = env.text("LOGOS_LOG_FORMAT", "text", "text for people, json f
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"context": {"()": "agents.logcontext.ContextFilter"}},
+    "filters": {
+        "context": {"()": "agents.logcontext.ContextFilter"},
+        "briefly": {"()": "agents.logcontext.Briefly"},
+    },
     "formatters": {
         "text": {"()": "agents.logcontext.TextFormatter"},
         "json": {"()": "agents.logcontext.JsonFormatter"},
@@ -337,7 +341,7 @@ LOGGING = {
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "filters": ["context"],
+            "filters": ["briefly", "context"],
             "formatter": "json" if LOGOS_LOG_FORMAT == "json" else "text",
         }
     },

@@ -79,8 +79,11 @@ class ServiceAccountChange(Schema):
 
     suspended: bool | None = Field(None, description="Its tokens stop at once, or work again.")
     keeper: Text | None = Field(None, max_length=150, description="Who keeps it from now on; empty is the team.")
+    revoke_tokens: bool = Field(
+        True, description="With another keeper: its tokens stop working, because the former keeper may have copies."
+    )
 
-    model_config = {"json_schema_extra": {"example": {"keeper": "bob"}}}
+    model_config = {"json_schema_extra": {"example": {"keeper": "bob", "revoke_tokens": True}}}
 
 
 @router.get("", response=ServiceAccountPage, operation_id="list_service_accounts", summary="List service accounts")
@@ -105,13 +108,14 @@ def get_service_account(request: HttpRequest, account_id: int) -> User:
 
 @router.patch("/{account_id}", response=ServiceAccountOut, operation_id="change_service_account", summary="Change one")
 def change_service_account(request: HttpRequest, account_id: int, body: ServiceAccountChange) -> User:
-    """Suspend it, let it work again, or give it to another keeper."""
+    """Suspend it, let it work again, or give it to another keeper. Its tokens are revoked with that unless you say
+    otherwise."""
     user = asker(request)
     account = service_accounts.fetch(user, account_id)
     if body.suspended is not None:
         account = service_accounts.suspend(user, account_id, suspended=body.suspended)
     if body.keeper is not None:
-        account = service_accounts.give(user, account_id, body.keeper)
+        account = service_accounts.give(user, account_id, body.keeper, revoke=body.revoke_tokens)
     return account
 
 

@@ -40,8 +40,17 @@ class Told:
     address: str
     is_warning: bool
 
+    @property
+    def rest(self) -> str:
+        """The details as the end of the sentence; they go on in it, or a colon stands before them."""
+        return (
+            f"{'' if self.details.startswith('with ') and not self.name else ':'} {self.details}"
+            if self.details
+            else ""
+        )
 
-# What an event says before the name of an object.
+
+# What an event says before the kind and name of the object it is about.
 _OF_IT = {
     "granted": "gave access to",
     "revoked": "took back access to",
@@ -52,6 +61,54 @@ _OF_IT = {
     "invited": "invited somebody with the",
     "invitation_withdrawn": "withdrew the",
     "refused": "was refused on",
+    "sandbox_kept": "keeps running the sandbox of",
+    "sandbox_not_kept": "lets stop, when nobody uses it, the sandbox of",
+    "capability_on": "turned on a capability of",
+    "capability_off": "turned off a capability of",
+    "secret_set": "set a secret of",
+    "secret_removed": "removed a secret of",
+    "secret_grant": "changed when commands are given a secret of",
+    "group_made": "made the",
+    "group_renamed": "renamed the",
+    "group_deleted": "deleted the",
+    "member_added": "added a member to the",
+    "member_removed": "removed a member from the",
+}
+# What an event says before the name of a person who is not whoever did it.
+_OF_PERSON = {
+    "sign_in_connected": "connected a sign-in provider for",
+    "sign_in_removed": "disconnected a sign-in provider of",
+    "sign_in_refused": "came from a sign-in provider and was not let in as",
+    "sign_in_failed": "failed to sign in as",
+    "sign_in_locked": "was locked out after too many failures as",
+    "signed_in": "signed in as",
+    "signed_out": "signed out as",
+    "session_ended": "ended a session of",
+    "password_changed": "changed the password of",
+    "factor_added": "added a second factor for",
+    "factor_removed": "removed a second factor of",
+    "codes_made": "made recovery codes for",
+    "token_made": "made an API token for",
+    "token_revoked": "revoked an API token of",
+    "token_rotated": "made a new secret for an API token of",
+    "token_refused": "used a token that no longer works, of",
+    "service_made": "made",
+    "service_moved": "handed over",
+    "person_added": "added",
+    "person_removed": "removed",
+    "role_changed": "changed the role of",
+    "suspended": "suspended",
+    "restored": "restored",
+    "limit_changed": "changed the number of agents for",
+    "joined": "joined by an invitation as",
+    "password_link_made": "made a link to set the password of",
+    "applied": "asked for an account as",
+    "application_approved": "approved the application of",
+    "application_refused": "refused the application of",
+    "export_asked": "asked for an archive of the data of",
+    "export_fetched": "fetched an archive of the data of",
+    "erasure_asked": "asked to erase",
+    "erased": "erased",
 }
 _WARNINGS = frozenset({"sign_in_failed", "sign_in_locked", "refused", "token_refused"})
 
@@ -74,12 +131,13 @@ def told(reader: User, entry: Entry) -> Told:
             False,
         )
     is_own = reader in (event.actor, event.person)
+    does, kind, name = _what(event)
     return Told(
         entry,
         _who(event),
-        (_OF_IT.get(event.kind) if event.object_name else "") or EVENTS.get(event.kind, event.kind.replace("_", " ")),
-        word(event.object_kind),
-        event.object_name if event.object_kind != "person" or event.person is None else "",
+        does,
+        kind,
+        name,
         details(event),
         bool(event.object_id) and event.object_kind in kinds() and (is_admin or not is_own),
         DOORS.get(event.via, ""),
@@ -108,6 +166,26 @@ def _who(event: SecurityEvent) -> str:
     return "somebody" if event.via else "Logos"
 
 
+def _what(event: SecurityEvent) -> tuple[str, str, str]:
+    """What was done, and the kind and name of what it was done to; a person's name needs no kind."""
+    about_them = _person_of(event)
+    if about_them and event.kind in _OF_PERSON:
+        return _OF_PERSON[event.kind], "", about_them
+    if event.object_name and event.object_kind != "person":
+        does = _OF_IT.get(event.kind)
+        if does:
+            return does, word(event.object_kind), event.object_name
+    return EVENTS.get(event.kind, event.kind.replace("_", " ")), "", ""
+
+
+def _person_of(event: SecurityEvent) -> str:
+    """The name of whom it happened to, unless they did it or are said to be who tried."""
+    if event.person is not None:
+        says_who = event.actor is None and event.kind in _ABOUT_THEMSELVES
+        return "" if event.person == event.actor or says_who else name_of(event.person)
+    return event.object_name if event.object_kind == "person" else ""
+
+
 def details(event: SecurityEvent) -> str:
     """What else there is to know of an event, in a few words."""
     given, person = event.detail, name_of(event.person)
@@ -119,24 +197,36 @@ def details(event: SecurityEvent) -> str:
     if event.kind in ("sign_in_failed", "sign_in_locked") and event.person is None:
         return "with a name nobody has"
     parts = [_part(name, value) for name, value in given.items() if name not in ("before", "after", "token")]
-    if "before" in given or "after" in given:
-        parts.insert(0, f"{given.get('before') or 'nobody'} → {given.get('after') or 'nobody'}")
-    elif person and event.person != event.actor and event.kind not in _ABOUT_THEMSELVES:
+    if "before" in given and "after" in given:
+        parts.insert(0, f"{given['before'] or 'nobody'} → {given['after'] or 'nobody'}")
+    elif "after" in given:
+        parts.insert(0, f"{given['after']} from now on")
+    elif event.kind == "group_renamed":
+        parts.insert(0, f"it was {given.get('before', '')}")
+    if event.kind in ("member_added", "member_removed"):
         parts.insert(0, person)
-    if "before" in given and event.kind.startswith(("role_", "limit_")) and person:
-        parts[0] = f"of {person}: {parts[0]}"
     return ", ".join(filter(None, parts))
 
 
+# What a detail is called when it is true.
+_TRUE = {"always_given": "given to every command", "team": "kept by the team", "contents": "with what was said"}
+
+
 def _part(name: str, value: Any) -> str:
-    if value in (None, "", [], {}):
+    if value in (None, "", [], {}) or value is False:
         return ""
-    if name in ("name", "device", "factor", "role", "provider"):
+    if value is True:
+        return _TRUE.get(name, name.replace("_", " "))
+    if name in ("name", "device", "factor", "role", "provider", "capability"):
         return str(value)
     if name == "count":
         return f"{value} of them" if value != 1 else ""
     if name == "days":
         return f"for {value} days"
+    if name == "hours":
+        return f"the old one works for {value} more hours"
+    if isinstance(value, int):
+        return f"{value} {name}"
     return f"{name.replace('_', ' ')} {value}"
 
 
@@ -148,6 +238,5 @@ def plural(kind: str) -> str:
 
 def sentence(said: Told) -> str:
     """The line as plain text."""
-    what = f" {said.kind} {said.name}" if said.kind and said.name else ""
-    details = f"{':' if said.name else ''} {said.details}" if said.details else ""
-    return f"{said.who} {said.does}{what}{details}"
+    what = " ".join(filter(None, (said.who, said.does, said.kind if said.name else "", said.name)))
+    return f"{what}{said.rest}"

@@ -111,13 +111,14 @@ def suspend(request: HttpRequest, account_id: int) -> HttpResponse:
 def give(request: HttpRequest, account_id: int) -> HttpResponse:
     """To another keeper; who gave it away does not see it any more."""
     user = person(request)
-    to = request.POST.get("keeper", "").strip()
+    to, revoke = request.POST.get("keeper", "").strip(), "revoke" in request.POST
     try:
-        account = service_accounts.give(user, account_id, to)
+        account = service_accounts.give(user, account_id, to, revoke=revoke)
     except Invalid as error:
         account = service_accounts.fetch(user, account_id)
-        return _page(request, account, NewToken(), None, "", wrong=error.message, typed=to)
-    messages.success(request, f"{account.username} is kept by {to or 'the team'} now.")
+        return _page(request, account, NewToken(), None, "", wrong=error.message, typed=to, revoke=revoke)
+    which = "Its tokens are revoked." if revoke else "Its tokens go on working, whoever has them."
+    messages.success(request, f"{account.username} is kept by {to or 'the team'} now. {which}")
     still = service_accounts.of(user).filter(pk=account_id).exists()
     return redirect("agents:service-account", account_id) if still else redirect("agents:service-accounts")
 
@@ -132,6 +133,7 @@ def _page(
     *,
     wrong: str = "",
     typed: str = "",
+    revoke: bool = True,
 ) -> HttpResponse:
     context = {
         "account": account,
@@ -143,5 +145,6 @@ def _page(
         "may_give_to_team": permissions.may(person(request), "user.manage"),
         "wrong": wrong,
         "typed": typed,
+        "revoke": revoke,
     }
     return render(request, "service_accounts/detail.html", context, status=400 if form.errors or wrong else 200)

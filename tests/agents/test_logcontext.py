@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import sys
 
 import pytest
+from django.test import Client
 
-from agents.logcontext import ContextFilter, JsonFormatter, TextFormatter, about
+from agents.logcontext import Briefly, ContextFilter, JsonFormatter, TextFormatter, about
+from agents.models import User
 
 SECRET = "ghp_16C7e42F292c6912E7710c838347Ae178B4a"
 
@@ -71,3 +74,37 @@ def test_a_machines_line_is_one_line_of_json_whatever_is_said(message: str) -> N
     assert "\n" not in text
     assert set(json.loads(text)) == {"at", "level", "logger", "message"}
     assert text.encode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("wrong", ["a foreign host", "a lookup nobody offers"])
+def test_what_strangers_ask_wrongly_is_one_warning_without_a_traceback(ada: User, wrong: str) -> None:
+    written = io.StringIO()
+    handler = next(each for each in logging.getLogger().handlers if each.name == "console")
+    kept, handler.stream = handler.stream, written  # type: ignore[attr-defined]
+    try:
+        client = Client()
+        if wrong == "a foreign host":
+            answer = client.get("/accounts/login/", headers={"host": "evil.example" + "x" * 5000})
+        else:
+            client.force_login(ada)
+            answer = client.get("/admin/agents/agent/?owner__password__startswith=md5")
+    finally:
+        handler.stream = kept  # type: ignore[attr-defined]
+
+    assert answer.status_code == 400
+    lines = written.getvalue().splitlines()
+    assert [each for each in lines if "django.security" in each] == lines
+    assert len(lines) == 1
+    assert "WARNING" in lines[0]
+    assert len(lines[0]) < 400
+
+
+def test_other_errors_keep_their_traceback_and_the_level_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = logging.LogRecord("runs", logging.ERROR, "x.py", 1, "It broke", (), (ValueError, ValueError("x"), None))
+    asked = logging.LogRecord("django.security.DisallowedHost", logging.ERROR, "x.py", 1, "Host %s", ("a",), None)
+
+    assert Briefly().filter(fault)
+    assert fault.exc_info
+    monkeypatch.setattr(logging.getLogger(), "level", logging.ERROR)
+    assert not Briefly().filter(asked)

@@ -51,12 +51,12 @@ def test_changes_and_events_are_one_list_newest_first(browser: Browser, ada: Use
 
     assert told[1:8] == [
         "alice changed soul Steady hand: text Clearer words",
-        "ada changed a role of alice: operator → user",
-        "ada changed a role of alice: user → operator",
+        "ada changed the role of alice: operator → user",
+        "ada changed the role of alice: user → operator",
         "ada made policy Package indexes",
         "alice gave access to agent atlas: chat to mallory",
         "alice changed agent atlas: description",
-        "Logos added a person mallory, user",
+        "Logos added mallory: user",
     ]
 
 
@@ -222,7 +222,7 @@ def test_everybody_sees_the_events_of_their_own_account(
     told = lines(client.get("/account/activity/"))
     page = client.get("/account/activity/").content.decode()
 
-    assert told[:2] == ["mallory signed in Unknown device", "alice gave access to agent atlas: chat to mallory"]
+    assert told[:2] == ["mallory signed in: Unknown device", "alice gave access to agent atlas: chat to mallory"]
     assert f"/history/agent/{atlas.pk}/" not in page, "she may not open it"
     assert "atlas" not in browser(person("carol")).get("/account/activity/").content.decode()
 

@@ -99,9 +99,48 @@ def test_it_stops_while_its_keeper_is_suspended_until_somebody_takes_it_over(ali
     alice.save()
     assert program("GET", "me").status_code == 401
 
-    service_accounts.give(ada, build.pk, "bob")
+    service_accounts.give(ada, build.pk, "bob", revoke=False)
     assert program("GET", "me").status_code == 200
-    assert SecurityEvent.objects.get(kind="service_moved").detail == {"before": "alice", "after": "bob"}
+    told = {"before": "alice", "after": "bob", "tokens": "kept"}
+    assert SecurityEvent.objects.get(kind="service_moved").detail == told
+
+
+@pytest.mark.parametrize("door", ["page", "API", "command"])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_copies_of_its_tokens_end_with_the_handover_unless_one_says_otherwise(
+    alice: User, bob: User, browser: Browser, door: str, keeps: bool
+) -> None:
+    build = service_accounts.make(alice, "nightly-build", "user")
+    program = with_token(build, alice)
+
+    if door == "page":
+        shown = browser(alice).get(f"/account/service-accounts/{build.pk}/").content.decode()
+        assert 'name="revoke" aria-describedby="revoke-hint" checked' in shown
+        typed = {"keeper": "bob"} if keeps else {"keeper": "bob", "revoke": "on"}
+        browser(alice).post(f"/account/service-accounts/{build.pk}/give/", typed)
+    elif door == "API":
+        body = {"keeper": "bob", "revoke_tokens": False} if keeps else {"keeper": "bob"}
+        assert Program(alice)("PATCH", f"service-accounts/{build.pk}", body).status_code == 200
+    else:
+        shell.run("service", "give", "nightly-build", "bob", "--user", "alice", *(["--keep-tokens"] if keeps else []))
+
+    build.refresh_from_db()
+    assert build.keeper == bob
+    assert program("GET", "me").status_code == (200 if keeps else 401)
+    moved = SecurityEvent.objects.get(kind="service_moved")
+    assert moved.detail["tokens"] == ("kept" if keeps else "all revoked")
+    assert SecurityEvent.objects.filter(kind="token_revoked", person=build).count() == (0 if keeps else 1)
+
+
+def test_a_wrong_keeper_revokes_nothing_and_keeps_the_tick(alice: User, browser: Browser) -> None:
+    build = service_accounts.make(alice, "nightly-build", "user")
+    program = with_token(build, alice)
+
+    answer = browser(alice).post(f"/account/service-accounts/{build.pk}/give/", {"keeper": "nobody"})
+
+    assert answer.status_code == 400
+    assert 'aria-describedby="revoke-hint">' in answer.content.decode(), "it was not ticked"
+    assert program("GET", "me").status_code == 200
 
 
 def test_it_is_suspended_when_its_keeper_is_deleted(alice: User, ada: User) -> None:
@@ -287,7 +326,7 @@ def test_the_command_makes_lists_suspends_and_gives(ada: User, alice: User) -> N
     shell.run("service", "suspend", "nightly-build")
     assert Program(secret=secret)("GET", "me").status_code == 401
     shell.run("service", "restore", "nightly-build")
-    shell.run("service", "give", "nightly-build", "alice")
+    shell.run("service", "give", "nightly-build", "alice", "--keep-tokens")
     assert User.objects.get(username="nightly-build").keeper == alice
     token = User.objects.get(username="nightly-build").tokens.get()
     rotated = shell.run("token", "rotate", str(token.pk), "--hours", "0").out.strip()

@@ -170,3 +170,28 @@ def test_signing_out_stays_possible(alice: User) -> None:
 
     assert client.post("/accounts/logout/")["Location"] == "/"
     assert "_auth_user_id" not in client.session
+
+
+@pytest.mark.parametrize(
+    "data", [{}, {"name": "Blue key"}, {"name": "Blue key", "credential": {}}, {"credential": "x"}]
+)
+def test_a_passkey_that_holds_no_credential_is_said_calmly_and_can_be_removed(alice: User, data: dict) -> None:
+    client = signed_in(alice)
+    row = Authenticator.objects.create(user=alice, type=Authenticator.Type.WEBAUTHN, data=data)
+
+    asked = client.get(f"{AREA}webauthn/reauthenticate/")
+
+    assert asked.status_code == 409
+    assert "cannot be used: what is stored of it is damaged" in asked.content.decode()
+    confirm(client)
+    assert client.post(f"{AREA}webauthn/keys/{row.pk}/remove/").status_code == 302
+    assert not Authenticator.objects.filter(pk=row.pk).exists()
+
+
+def test_a_fault_that_no_passkey_made_stays_a_fault(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = signed_in(alice)
+    Authenticator.objects.create(user=alice, type=Authenticator.Type.WEBAUTHN, data={})
+    monkeypatch.setattr("logos_site.account.passkeys.damaged", lambda user: [])
+
+    with pytest.raises(KeyError):
+        client.get(f"{AREA}webauthn/reauthenticate/")

@@ -31,6 +31,9 @@ class Command(LogosCommand):
         give = verbs.add_parser("give", help="give it to another keeper")
         for verb in (suspend, restore, give):
             verb.add_argument("name", metavar="NAME")
+        give.add_argument(
+            "--keep-tokens", action="store_true", help="do not revoke its tokens; the former keeper may have copies"
+        )
         give.add_argument("to", metavar="TO", nargs="?", default="", help="a user name; without one, the team")
         for verb in (create, listing, suspend, restore, give):
             add_person(verb)
@@ -62,8 +65,10 @@ class Command(LogosCommand):
 
     def do_give(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
-        service_accounts.give(user, _find(user, options["name"]).pk, options["to"])
-        self.say(f"Kept by {options['to'] or 'the team'} now.")
+        keeps = options["keep_tokens"]
+        service_accounts.give(user, _find(user, options["name"]).pk, options["to"], revoke=not keeps)
+        which = "Its tokens go on working, whoever has them." if keeps else "Its tokens are revoked."
+        self.say(f"Kept by {options['to'] or 'the team'} now. {which}")
 
 
 def _find(user: User, name: str) -> User:
