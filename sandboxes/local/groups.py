@@ -186,11 +186,11 @@ def _limit(directory: Path, version: int, controller: str, wanted: Wanted) -> No
         _write_if_there(with_swap, size)
     elif version == 2:
         _write(directory / "cpu.max", f"{quota or 'max'} {PERIOD_US}")
-        _write_if_there(directory / "cpu.weight", "25")  # the host's own work comes first: it has 100
+        _write_if_there(directory / "cpu.weight", "100")  # all of it together weighs as much as one service
     else:
         _write(directory / "cpu.cfs_period_us", str(PERIOD_US))
         _write(directory / "cpu.cfs_quota_us", str(quota or -1))
-        _write_if_there(directory / "cpu.shares", "256")  # likewise: 1024
+        _write_if_there(directory / "cpu.shares", "1024")  # as much as one process: less, and a busy host starves it
 
 
 def _write(path: Path, text: str) -> None:

@@ -97,9 +97,9 @@ def test_a_group_whose_limits_cannot_be_set_is_not_counted_as_one(tmp_path: Path
     ("version", "limits"),
     [
         (2, {"memory.max": "536870912", "memory.swap.max": "0", "pids.max": "108", "cpu.max": "150000 100000",
-             "cpu.weight": "25"}),
+             "cpu.weight": "100"}),
         (1, {"memory.limit_in_bytes": "536870912", "pids.max": "108", "cpu.cfs_quota_us": "150000",
-             "cpu.cfs_period_us": "100000", "cpu.shares": "256"}),
+             "cpu.cfs_period_us": "100000", "cpu.shares": "1024"}),
     ],
 )  # fmt: skip
 def test_the_limits_are_written_as_the_kernel_reads_them(tmp_path: Path, version: int, limits: dict[str, str]) -> None:
