@@ -30,7 +30,7 @@ SCOPES: dict[str, Scope] = {
         Scope(
             "agents",
             "Make, change and share agents and souls, with their secrets and sandboxes",
-            frozenset({"agent", "soul", "sandbox", "secret", "document"}),
+            frozenset({"agent", "soul", "sandbox", "secret", "document", "workspace"}),
         ),
         Scope("admin", "Everything its person may: models, policies, people, tokens too"),
     )

@@ -22,6 +22,7 @@ STATUS = {
     "already_finished": 409,
     "already_decided": 409,
     "too_large": 413,
+    "disk_full": 507,
     "busy": 503,
     "sandbox_unavailable": 503,
     "sandbox_disconnected": 503,

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 from daphne.http_protocol import WebRequest
+from django.conf import settings
 
 # Twice what Django takes: up to there views refuse in their own words.
 MAX_BODY_BYTES = 4 << 20
+# Files for a workspace may be larger; the form around one is not large.
+UPLOADS = re.compile(rb"/(?:api/)?agents/[a-z0-9_]{1,40}/files/(?:content)?")
+FORM_BYTES = 64 << 10
 LINGER_S = 2.0
 
 _BODY = json.dumps(
@@ -28,16 +33,19 @@ class Bounded(WebRequest):
     """A request that is answered with 413, and not kept, as soon as its body is too long."""
 
     _size = 0
+    _most = MAX_BODY_BYTES
     _is_refused = False
 
     def gotLength(self, length: int | None) -> None:
-        super().gotLength(0 if length and length > MAX_BODY_BYTES else length)
-        if length and length > MAX_BODY_BYTES:
+        self._most = _most(getattr(self.channel, "_path", b""), self.requestHeaders)
+        is_too_long = bool(length and length > self._most)
+        super().gotLength(0 if is_too_long else length)
+        if is_too_long:
             self._refuse()
 
     def handleContentChunk(self, data: bytes) -> None:
         self._size += len(data)
-        if not self._is_refused and self._size > MAX_BODY_BYTES:
+        if not self._is_refused and self._size > self._most:
             self.content.truncate(0)
             self._refuse()
         if not self._is_refused:
@@ -57,6 +65,14 @@ class Bounded(WebRequest):
         # Closed at once, the answer would be lost to whoever is still sending.
         transport.loseWriteConnection()
         asyncio.get_running_loop().call_later(LINGER_S, transport.abortConnection)
+
+
+def _most(path: bytes, headers: Any) -> int:
+    """What the body of a request to this address may have; a stranger's never more than any other's."""
+    knows_somebody = headers.hasHeader(b"authorization") or headers.hasHeader(b"cookie")
+    if knows_somebody and UPLOADS.fullmatch(path.partition(b"?")[0]):
+        return max(MAX_BODY_BYTES, settings.LOGOS_UPLOAD_MB * 1024**2 + FORM_BYTES)
+    return MAX_BODY_BYTES
 
 
 def guard(factory: Any) -> None:

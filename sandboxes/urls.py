@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sandboxes.views import limits, providers, sandboxes, what_if
+from sandboxes.views import files, limits, providers, sandboxes, what_if
 
 app_name = "sandboxes"
 
@@ -12,6 +12,11 @@ urlpatterns = [
     path("agents/<str:agent_id>/sandbox/", sandboxes.sandbox_part, name="sandbox-part"),
     path("agents/<str:agent_id>/sandbox/prepare/", sandboxes.sandbox_prepare, name="sandbox-prepare"),
     path("agents/<str:agent_id>/sandbox/stop/", sandboxes.sandbox_stop, name="sandbox-stop"),
+    path("agents/<str:agent_id>/files/", files.agent_files, name="agent-files"),
+    path("agents/<str:agent_id>/files/view/", files.file_view, name="file-view"),
+    path("agents/<str:agent_id>/files/raw/", files.file_raw, name="file-raw"),
+    path("agents/<str:agent_id>/files/delete/", files.file_delete, name="file-delete"),
+    path("agents/<str:agent_id>/files/move/", files.file_move, name="file-move"),
     path("sandboxes/<str:sandbox_id>/", sandboxes.sandbox_detail, name="sandbox-detail"),
     path("sandboxes/<str:sandbox_id>/keep/", sandboxes.sandbox_keep, name="sandbox-keep"),
     path("agents/<str:agent_id>/sandbox/limits/", limits.sandbox_limits_page, name="sandbox-limits"),

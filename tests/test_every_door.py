@@ -135,6 +135,8 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "rules": [],
         "keep_running": True,
         "keep": "yes",
+        "path": "mine.md",
+        "target": "taken.md",
         "agent_id": rows[Agent].pk,
         "action": "delete_selected",
         "_selected_action": rows[Agent].pk,

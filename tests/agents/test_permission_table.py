@@ -23,6 +23,8 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "agent.chat": ("chat", WORKERS),
         "agent.edit": ("edit", WORKERS),
         "agent.manage": ("manage", WORKERS),
+        "workspace.view": ("chat", WORKERS),
+        "workspace.write": ("edit", WORKERS),
     },
     Soul: {"soul.view": ("view", ALL), "soul.edit": ("edit", WORKERS), "soul.manage": ("manage", WORKERS)},
     ModelRoute: {

@@ -1,4 +1,4 @@
-"""List, start, keep, limit and stop sandboxes, see how they are, run commands in them, read their logs."""
+"""List, start, keep, limit and stop sandboxes, see how they are, run commands in them, read logs, exchange files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from django.core.management.base import CommandParser
 
 from agents import composition, permissions, sandbox_limits
 from agents.agent_secrets import known_values
-from agents.command_line import LogosCommand, add_person, plain, reader
+from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.editing import editing
 from agents.errors import Invalid
 from agents.models import Agent
-from sandboxes import drivers, health, keeping, lifecycle, logs, records
+from sandboxes import drivers, file_verbs, health, keeping, lifecycle, logs, records
 from sandboxes.api import SandboxOut
 from sandboxes.driver import SandboxError
 from sandboxes.models import Sandbox
@@ -32,9 +32,9 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(LogosCommand):
-    """``sandbox list|status|start|stop|keep|exec|logs|limits``."""
+    """``sandbox list|status|start|stop|keep|exec|logs|limits|files``."""
 
-    help = "List, start, keep and stop sandboxes, see how they are, run commands in them, read their logs. NAME is an agent's name or id."
+    help = "List, start, keep and stop sandboxes, see how they are, run commands in them, read their logs, exchange files. NAME is an agent's name or id."
     exits = (
         "exit codes: 0 done, 1 refused (one sentence on standard error says why);\n"
         "            exec: the command's own, 128 + n after signal n, 127 if it cannot be started"
@@ -42,7 +42,7 @@ class Command(LogosCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(
-            dest="verb", required=True, metavar="list|status|start|stop|keep|exec|logs|limits"
+            dest="verb", required=True, metavar="list|status|start|stop|keep|exec|logs|limits|files"
         )
         listing = verbs.add_parser("list", help="list sandboxes and their states")
         listing.add_argument("--json", action="store_true")
@@ -72,6 +72,7 @@ class Command(LogosCommand):
         for verb in (status, start, stop, keep, execute, logs, limits):
             verb.add_argument("name", metavar="NAME")
         execute.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER)
+        file_verbs.add(verbs)
 
     def do_list(self, options: dict[str, Any]) -> None:
         rows = Sandbox.objects.filter(agent__deleted_at=None).select_related("agent")
@@ -155,6 +156,11 @@ class Command(LogosCommand):
                     self.stdout.flush()
         except KeyboardInterrupt:
             return
+
+    def do_files(self, options: dict[str, Any]) -> None:
+        action = "workspace.write" if options["act"] == "put" else "workspace.view"
+        user = actor(options["user"])
+        file_verbs.ACTS[options["act"]](self, user, composition.find(user, _named(options), action), options)
 
     def _report(self, agent: Agent, options: dict[str, Any]) -> None:
         row = _row(agent)
