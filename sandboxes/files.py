@@ -21,7 +21,7 @@ from sandboxes.models import Sandbox
 from sandboxes.workspace import Entry, Listing, Opened, Workspace
 
 MEGABYTE = 1024**2
-PAGE = 50
+PAGE = 36
 SHOWN_BYTES = 256 * 1024
 # What browsers draw without running anything in it, by how the file begins.
 _PICTURES = ((b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
