@@ -20,7 +20,7 @@ from django.conf import settings
 from agents.errors import Code, LogosError, NotFound
 from agents.ids import ulid
 from agents.logcontext import about
-from runs import events, unheard, work
+from runs import events, leavings, unheard, work
 from runs.asking import Asking
 from runs.ending import Ending, known_figures
 from runs.merge import Merger
@@ -100,6 +100,8 @@ class Execution:
                     self.tools.lanes.release(self.lease)
             self.reached.flush()
             await self.ending.commit(outcome)
+            if self.resident is not None:
+                leavings.note_later(self.resident.running.sandbox_id, self.job.run_id)
 
     async def _outcome(self) -> Outcome:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -11,7 +11,7 @@ from ninja import Field, Query, Router, Schema
 from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import PageQuery, Text, page
-from runs import dispatch, withheld
+from runs import dispatch, leavings, withheld
 from runs.api.conversations import accepted
 from runs.api.shapes import Accepted, EventOut, EventPage, RunOut, RunPage, RunWithStamp
 from runs.models import Run, RunEvent, Status
@@ -99,6 +99,77 @@ def list_events(request: HttpRequest, run_id: Text, query: Query[EventQuery]) ->
     items = [EventOut.of(event, sight) for event in found[: query.limit]]
     more = len(found) > query.limit
     return EventPage(items=items, next=items[-1].seq if more else None, ended=run.has_finished and not more)
+
+
+class FilesQuery(Schema):
+    """With which run to compare."""
+
+    other: Text = Field("", alias="with", description="Another run of the agent; empty is the run before it.")
+
+
+class ChangedFile(Schema):
+    """A file that differs; sizes are null where it was not there."""
+
+    path: str
+    kind: Literal["added", "removed", "changed"]
+    size_before: int | None
+    size_after: int | None
+    sha256_before: str = Field(description="Empty where it was not there, or not read.")
+    sha256_after: str
+
+
+class ChangedFiles(Schema):
+    """What differs in the workspace between the ends of two runs. ``problem`` says why nothing can be told."""
+
+    before: str = Field(description="The run compared with; empty when there is none, or none you may see.")
+    items: list[ChangedFile]
+    more: int = Field(description="How many others differ.")
+    is_cut: bool = Field(description="The workspace is larger than what is listed.")
+    problem: str
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {
+                "before": "run_01jd9z6w3v8f4k2m7q5t0x1y9c",
+                "items": [
+                    {
+                        "path": "notes/report.md",
+                        "kind": "changed",
+                        "size_before": 120,
+                        "size_after": 148,
+                        "sha256_before": "a" * 64,
+                        "sha256_after": "b" * 64,
+                    }
+                ],
+                "more": 0,
+                "is_cut": False,
+                "problem": "",
+            }
+        }
+    }
+
+
+@router.get(
+    "/{run_id}/files", response=ChangedFiles, operation_id="list_changed_files", summary="What differs in the workspace"
+)
+def list_changed_files(request: HttpRequest, run_id: Text, query: Query[FilesQuery]) -> dict[str, Any]:
+    """Compared with the end of the run before, or of `with`. Uploads, and other runs meanwhile, count too."""
+    user = asker(request)
+    run = permissions.fetch(user, "run.view", Run.objects.select_related("agent").defer("stamp"), pk=run_id)
+    found = leavings.compared(user, run, query.other)
+    items = [
+        {
+            "path": row.change.path,
+            "kind": row.change.kind,
+            "size_before": row.change.sizes[0],
+            "size_after": row.change.sizes[1],
+            "sha256_before": row.change.digests[0],
+            "sha256_after": row.change.digests[1],
+        }
+        for row in found.rows
+    ]
+    rest = {"before": found.before, "more": found.more, "is_cut": found.is_cut, "problem": found.problem}
+    return {"items": items, **rest}
 
 
 @router.post("/{run_id}/cancel", response={202: RunOut}, operation_id="cancel_run", summary="Stop a run")

@@ -118,20 +118,20 @@ def run_list(request: HttpRequest) -> HttpResponse:
 def run_detail(request: HttpRequest, run_id: str) -> HttpResponse:
     """The timeline of a run, live while it goes on."""
     user = person(request)
-    run, reader = _run(user, run_id), withheld.Reader(user)
+    run, reader = seen_run(user, run_id), withheld.Reader(user)
     timeline = parts.timelines_of([run.pk], reader.sight(run.agent_id))[run.pk]
     html = rendering.turn_html(RunRef.of(run), RunFigures.of(run), timeline, "run", get_token(request))
     extra = {"timeline_html": html, "asked_text": run.message.text}
-    return render(request, "runs/detail.html", {**_frame(request, run, "timeline", reader), **extra})
+    return render(request, "runs/detail.html", {**frame_of(request, run, "timeline", reader), **extra})
 
 
 @require_safe
 @signed_in
 def run_reply(request: HttpRequest, run_id: str) -> HttpResponse:
     """What the agent answered, alone."""
-    run = _run(person(request), run_id)
+    run = seen_run(person(request), run_id)
     reply = run.reply.text if run.reply else ""
-    return render(request, "runs/reply.html", {**_frame(request, run, "reply"), "reply": reply})
+    return render(request, "runs/reply.html", {**frame_of(request, run, "reply"), "reply": reply})
 
 
 @require_safe
@@ -139,7 +139,7 @@ def run_reply(request: HttpRequest, run_id: str) -> HttpResponse:
 def run_record(request: HttpRequest, run_id: str) -> HttpResponse:
     """The events as stored, with the proof that nothing was changed."""
     user = person(request)
-    run, reader = _run(user, run_id), withheld.Reader(user)
+    run, reader = seen_run(user, run_id), withheld.Reader(user)
     sight = reader.sight(run.agent_id)
     given = request.GET.get("after", "0")
     after = min(int(given), 2**31) if given.isascii() and given.isdigit() else 0
@@ -153,14 +153,14 @@ def run_record(request: HttpRequest, run_id: str) -> HttpResponse:
         "next": shown[-1].seq if len(found) > RECORD_PAGE_SIZE else None,
         "previous": max(0, after - RECORD_PAGE_SIZE) if after else None,
     }
-    return render(request, "runs/record.html", {**_frame(request, run, "record", reader), **extra})
+    return render(request, "runs/record.html", {**frame_of(request, run, "record", reader), **extra})
 
 
 @require_safe
 @signed_in
 def step_output(request: HttpRequest, run_id: str, seq: int) -> HttpResponse:
     """The whole output of the tool call that event ``seq`` started, as plain text."""
-    run = _run(person(request), run_id)
+    run = seen_run(person(request), run_id)
     wanted = run.events.filter(kind__startswith="tool.", seq__gte=seq).order_by("seq")
     step = next(iter(Timeline(events.from_rows(wanted)).items), None)
     if not isinstance(step, Tool) or step.seq != seq:
@@ -168,12 +168,12 @@ def step_output(request: HttpRequest, run_id: str, seq: int) -> HttpResponse:
     return HttpResponse(step.output, content_type="text/plain; charset=utf-8")
 
 
-def _run(user: User, run_id: str) -> Run:
+def seen_run(user: User, run_id: str) -> Run:
     rows = Run.objects.select_related("agent", "actor", "message", "reply", "conversation")
     return permissions.fetch(user, "run.view", rows, pk=run_id)
 
 
-def _frame(request: HttpRequest, run: Run, tab: str, reader: withheld.Reader | None = None) -> dict[str, Any]:
+def frame_of(request: HttpRequest, run: Run, tab: str, reader: withheld.Reader | None = None) -> dict[str, Any]:
     """What every tab of a run shows around its own part."""
     user, figures = person(request), RunFigures.of(run)
     may_cancel = not run.has_finished and bool(permissions.allows(user, "run.cancel", run))
@@ -187,6 +187,7 @@ def _frame(request: HttpRequest, run: Run, tab: str, reader: withheld.Reader | N
         "is_scripted": RunRef.of(run).is_scripted,
         "active_run": run if may_cancel else None,
         "may_approve": may_cancel,
+        "may_see_files": bool(permissions.allows(user, "workspace.view", run.agent)),
         "may_clone": run.agent.is_in_use and permissions.may(user, "run.clone"),
     }
 
