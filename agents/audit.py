@@ -41,6 +41,8 @@ EVENTS: dict[str, str] = {
     "token_refused": "used an API token that no longer works",
     "sandbox_kept": "set a sandbox to be kept running",
     "sandbox_not_kept": "let a sandbox be stopped when nobody uses it",
+    "shell_opened": "opened a terminal in a sandbox",
+    "shell_closed": "left a terminal in a sandbox",
     "file_put": "put a file into a workspace",
     "file_directory": "made a directory in a workspace",
     "file_moved": "moved a file in a workspace",

@@ -102,6 +102,7 @@ ACTIONS: dict[str, Action] = {
         Action("sandbox.view", "See an agent's sandbox and its state", "view", EVERYONE),
         Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),
         Action("sandbox.limit", "Say what a sandbox may use", "manage", MEMBERS),
+        Action("sandbox.shell", "Open a terminal in an agent's sandbox", "manage", MEMBERS, True),
         Action("workspace.view", "Look at the files in an agent's workspace and download them", "chat", MEMBERS, True),
         Action("workspace.write", "Upload, move and delete files in an agent's workspace", "edit", MEMBERS, True),
         Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE, True),

@@ -20,7 +20,7 @@ from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.editing import editing
 from agents.errors import Invalid
 from agents.models import Agent
-from sandboxes import drivers, file_verbs, health, keeping, lifecycle, logs, records
+from sandboxes import drivers, file_verbs, health, keeping, lifecycle, logs, records, shell_verb
 from sandboxes.api import SandboxOut
 from sandboxes.driver import SandboxError
 from sandboxes.models import Sandbox
@@ -32,7 +32,7 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Command(LogosCommand):
-    """``sandbox list|status|start|stop|keep|exec|logs|limits|files``."""
+    """``sandbox list|status|start|stop|keep|exec|logs|limits|files|shell``."""
 
     help = "List, start, keep and stop sandboxes, see how they are, run commands in them, read their logs, exchange files. NAME is an agent's name or id."
     exits = (
@@ -42,7 +42,7 @@ class Command(LogosCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(
-            dest="verb", required=True, metavar="list|status|start|stop|keep|exec|logs|limits|files"
+            dest="verb", required=True, metavar="list|status|start|stop|keep|exec|logs|limits|files|shell"
         )
         listing = verbs.add_parser("list", help="list sandboxes and their states")
         listing.add_argument("--json", action="store_true")
@@ -73,6 +73,9 @@ class Command(LogosCommand):
             verb.add_argument("name", metavar="NAME")
         execute.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER)
         file_verbs.add(verbs)
+        shell = verbs.add_parser("shell", help="open a terminal in it; who, when and what it showed is kept")
+        add_person(shell)
+        shell.add_argument("name", metavar="NAME")
 
     def do_list(self, options: dict[str, Any]) -> None:
         rows = Sandbox.objects.filter(agent__deleted_at=None).select_related("agent")
@@ -156,6 +159,11 @@ class Command(LogosCommand):
                     self.stdout.flush()
         except KeyboardInterrupt:
             return
+
+    def do_shell(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        agent = composition.find(user, _named(options), "sandbox.shell")
+        self.end(shell_verb.run(user, agent, _row(agent)))
 
     def do_files(self, options: dict[str, Any]) -> None:
         action = "workspace.write" if options["act"] == "put" else "workspace.view"

@@ -1,0 +1,63 @@
+"""What is written down of a shell, and who is refused one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from agents.models import Agent, SecurityEvent, User
+from sandboxes import shell_records
+from sandboxes.models import Sandbox
+from sandboxes.shell_records import Recorded
+
+pytestmark = pytest.mark.django_db
+SECRET = "s3cret-of-alice-4711"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "engine").mkdir()
+    return tmp_path
+
+
+def test_a_shell_is_in_the_audit_and_its_transcript_holds_no_secret(alice: User, atlas: Agent, root: Path) -> None:
+    recorded = Recorded(alice, atlas, root, [SECRET])
+    recorded.heard(b"$ env\r\nKEY=s3cret-of-")
+    recorded.heard(b"alice-4711\r\n")
+    recorded.end(0)
+
+    opened, closed = (SecurityEvent.objects.get(kind=kind) for kind in ("shell_opened", "shell_closed"))
+    kept = root / "engine/shells" / closed.detail["transcript"]
+    assert (opened.actor, opened.object_id, closed.actor, closed.detail["code"]) == (alice, atlas.pk, alice, 0)
+    assert "$ env" in kept.read_text()
+    assert SECRET not in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_transcript_is_capped_and_old_ones_go(
+    alice: User, atlas: Agent, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell_records, "MOST_BYTES", 2048)
+    monkeypatch.setattr(shell_records, "KEPT", 2)
+    for _ in range(3):
+        recorded = Recorded(alice, atlas, root, [])
+        recorded.heard(b"x" * 5000)
+        recorded.end(None)
+
+    kept = list((root / "engine/shells").iterdir())
+    assert len(kept) == 2
+    assert kept[0].read_text() == "x" * 2048 + "\n[the first 2 KB of 4]\n"
+    assert SecurityEvent.objects.filter(kind="shell_closed").first().detail["bytes"] == 5000  # type: ignore[union-attr]
+
+
+def test_only_who_manages_the_agent_gets_a_shell(bob: User, atlas: Agent) -> None:
+    Sandbox.objects.create(agent=atlas, number=1)
+
+    with pytest.raises(CommandError, match="not found"):
+        call_command("sandbox", "shell", "atlas", "--user", "bob")
+    with pytest.raises(CommandError, match="needs a terminal"):
+        call_command("sandbox", "shell", "atlas", "--user", "alice")
+    assert not SecurityEvent.objects.filter(kind="shell_opened").exists()
