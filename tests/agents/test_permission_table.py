@@ -23,6 +23,7 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "agent.chat": ("chat", WORKERS),
         "agent.edit": ("edit", WORKERS),
         "agent.manage": ("manage", WORKERS),
+        "sandbox.limit": ("manage", WORKERS),
         "sandbox.shell": ("manage", WORKERS),
         "workspace.view": ("chat", WORKERS),
         "workspace.write": ("edit", WORKERS),
