@@ -40,6 +40,7 @@ from logos_site.errors import status_for
 from runs.api import approvals, asof, conversations, egress, ledger, runs
 from sandboxes import api as sandboxes
 from sandboxes import files_api, provider_api, what_if_api
+from sandboxes.openshell import api as openshell_api
 
 logger = logging.getLogger(__name__)
 
@@ -209,6 +210,7 @@ api.add_router("/providers", providers.router)
 api.add_router("/providers", provider_api.router)
 api.add_router("/policies", policies.router)
 api.add_router("/policies", what_if_api.router)
+api.add_router("", openshell_api.router)
 api.add_router("/conversations", conversations.router)
 api.add_router("/runs", runs.router)
 api.add_router("/approvals", approvals.router)

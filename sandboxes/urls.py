@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sandboxes.views import files, limits, providers, sandboxes, what_if
+from sandboxes.views import files, limits, openshell, providers, sandboxes, what_if
 
 app_name = "sandboxes"
 
@@ -20,6 +20,12 @@ urlpatterns = [
     path("sandboxes/<str:sandbox_id>/", sandboxes.sandbox_detail, name="sandbox-detail"),
     path("sandboxes/<str:sandbox_id>/keep/", sandboxes.sandbox_keep, name="sandbox-keep"),
     path("agents/<str:agent_id>/sandbox/limits/", limits.sandbox_limits_page, name="sandbox-limits"),
+    path("agents/<str:agent_id>/openshell/", openshell.agent_openshell, name="agent-openshell"),
+    path("agents/<str:agent_id>/openshell/policy.yaml", openshell.agent_openshell_file, name="agent-openshell-file"),
+    path("policies/<str:policy_id>/openshell/", openshell.policy_openshell, name="policy-openshell"),
+    path(
+        "policies/<str:policy_id>/openshell/policy.yaml", openshell.policy_openshell_file, name="policy-openshell-file"
+    ),
     path("policies/<str:policy_id>/what-if/", what_if.policy_what_if, name="policy-what-if"),
     path("providers/", providers.provider_list, name="provider-list"),
     path("providers/new/", providers.provider_new, name="provider-new"),
