@@ -27,6 +27,7 @@ from agents import permissions
 from agents.admin_filters import VisibleRelatedFilter as VisibleRelatedFilter  # others import it from here
 from agents.admin_paging import CappedPaginator
 from agents.admin_panels import Panel
+from agents.admin_times import RelativeTimes
 from agents.admin_versions import WRITTEN_FROM, VersionedForm
 from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
 from agents.past.kinds import may_read
@@ -111,7 +112,7 @@ class NarrowChoices:
         return choices.model is not Group and choices.order_by()[: MOST_CHOICES + 1].count() > MOST_CHOICES
 
 
-class ConsoleAdmin(ModelAdmin):
+class ConsoleAdmin(RelativeTimes, ModelAdmin):
     """How every list of the console behaves: short pages, no count of everything, plain ticks, and nothing asked of a
     field that the list does not show as a filter."""
 

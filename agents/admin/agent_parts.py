@@ -16,6 +16,7 @@ from unfold.admin import TabularInline
 
 from agents import agent_secrets, capabilities, documents, permissions
 from agents.admin_base import RowAdmin
+from agents.admin_times import RelativeTimes
 from agents.catalogue import CATALOGUE
 from agents.errors import LogosError
 from agents.models import Agent, AgentCapability, AgentDocument, AgentSecret, User
@@ -201,7 +202,7 @@ class AgentDocumentAdmin(PartAdmin):
         documents.remove(request.user, obj.agent, obj.path)
 
 
-class PartInline(TabularInline):
+class PartInline(RelativeTimes, TabularInline):
     """The parts of one agent at a glance; each is changed on its own page."""
 
     extra = 0

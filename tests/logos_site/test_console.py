@@ -227,3 +227,23 @@ def test_below_a_shared_agent_an_operator_sees_only_their_own_runs(ada: User) ->
     assert "for all" in page
     for model in (Run, Conversation, Soul, ModelRoute):
         assert str(foreign[model].pk).rpartition("_")[2] not in page
+
+
+ABSOLUTE = re.compile(r"\b(?:Jan|Feb|March|April|May|June|July|Aug|Sept|Oct|Nov|Dec)[a-z]*\.? \d{1,2}, \d{4}")
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
+def test_times_are_relative_with_the_exact_one_on_hover(ada: User, model: type[Model]) -> None:
+    world(ada, 1)
+    console = Console(ada)
+    row = model._default_manager.order_by().first()
+    pages = [console.list(model)]
+    if row is not None:
+        pages.append(
+            console.client.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk]))
+        )
+
+    for page in pages:
+        assert page.status_code == 200
+        assert not ABSOLUTE.search(page.content.decode()), ABSOLUTE.search(page.content.decode())[0]
+    assert row is None or not isinstance(row, Agent | ApiToken) or '<time datetime="' in pages[-1].content.decode()
