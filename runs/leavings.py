@@ -9,7 +9,6 @@ from pathlib import Path
 
 from agents import permissions
 from agents.diffing import Piece, words
-from agents.errors import NotFound
 from agents.models import User
 from runs.models import Run
 from sandboxes import lifecycle, manifests
@@ -68,13 +67,13 @@ def _note(sandbox_id: str, run_id: str) -> None:
 
 def compared(user: User, run: Run, other_id: str = "") -> Comparison:
     """What differs between the end of ``run`` and that of the other, or else of the run before it. NotFound for a run
-    of another agent, or one that ``user`` may not see."""
+    of another agent, or one that ``user`` may not see; a ``problem`` where nothing is known."""
     permissions.require(user, "workspace.view", run.agent)
     if other_id:
         permissions.fetch(user, "run.view", Run.objects.filter(agent_id=run.agent_id), pk=other_id)
     row = Sandbox.objects.filter(agent_id=run.agent_id, files_removed_at=None).first()
     if row is None:
-        raise NotFound("The workspace")
+        return Comparison("", [], 0, False, "The workspace is not there: it was not made yet, or its files were removed.")
     root = lifecycle.root_of(row.pk)
     new = manifests.of(root, run.pk)
     if new is None:

@@ -30,7 +30,7 @@ from agents.models import (
 )
 from runs.models import Approval, Conversation, Message, Run
 from runs.models.conversations import Speaker
-from sandboxes.models import EgressDecision, InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
 from tests.conftest import person
 
 
@@ -57,6 +57,9 @@ class RandomWorld:
         for root in (soul, agent, route, policy):
             self._grants(root)
         box = Sandbox.objects.create(agent=agent, number=number + 1)
+        sample = HealthSample.objects.create(
+            sandbox=box, at=timezone.now(), start=1, cpu_s=1, memory_mb=1, processes=1
+        )
         call = InferenceCall.objects.create(
             id=f"call_{name}", sandbox=box, run_id="run_x", route_id="r", model="m", status=200, streamed=True,
             duration_ms=1,
@@ -76,7 +79,7 @@ class RandomWorld:
             AgentSecret.objects.create(agent=agent, name="A_TOKEN", sealed="x"),
             AgentDocument.objects.create(agent=agent, path="NOTES.md"),
         ]
-        self.rows += [soul, agent, route, policy, box, call, reached, talk, message, run, approval]
+        self.rows += [soul, agent, route, policy, box, sample, call, reached, talk, message, run, approval]
 
     def _kept(self) -> dict[str, Any]:
         return {

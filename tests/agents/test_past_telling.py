@@ -17,6 +17,7 @@ from agents.past.timeline import Entry
 OF_AGENTS = (
     "granted", "revoked", "visibility_changed", "transferred", "refused", "sandbox_kept", "sandbox_not_kept",
     "capability_on", "capability_off", "secret_set", "secret_removed", "secret_grant", "key_replaced", "key_removed",
+    "shell_opened", "shell_closed", "file_put", "file_directory", "file_moved", "file_removed",
 )  # fmt: skip
 OF_GROUPS = ("group_made", "group_renamed", "group_deleted", "member_added", "member_removed")
 OF_NOBODY = ("keys_rotated", "private_chats_on", "private_chats_off", "invited", "invitation_withdrawn")
@@ -31,6 +32,12 @@ DETAILS: dict[str, dict[str, Any]] = {
     "service_moved": {"before": "ada", "after": "alice", "tokens": "all revoked"},
     "secret_set": {"name": "KEY", "always_given": True},
     "secret_grant": {"name": "KEY", "always_given": False},
+    "shell_opened": {"transcript": "shell_1"},
+    "shell_closed": {"transcript": "shell_1", "seconds": 3, "bytes": 90},
+    "file_put": {"path": "a.txt", "bytes": 3, "replaced": False},
+    "file_directory": {"path": "notes"},
+    "file_moved": {"path": "a.txt", "to": "b.txt"},
+    "file_removed": {"path": "a.txt"},
     "group_renamed": {"before": "Old"},
     "token_rotated": {"token": 9, "before": 8, "name": "laptop", "hours": 24},
     "token_made": {"token": 9, "name": "laptop", "days": 90},
