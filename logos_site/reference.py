@@ -1,4 +1,4 @@
-"""The parts of ``docs/`` that are made from code: settings, permissions, commands, addresses of the API, each between two markers."""
+"""What is made from code: ``.env.example``, and in ``docs/`` settings, permissions, commands and addresses between two markers."""
 
 from __future__ import annotations
 
@@ -31,6 +31,24 @@ _ROLES = ("admin", "operator", "user", "viewer")
 def settings() -> str:
     """A heading for every LOGOS_* variable, in the order of ``logos_site/settings.py``."""
     return "\n\n".join(_setting(variable) for variable in REGISTRY.values())
+
+
+_EXAMPLE = """\
+# Copy to .env and take away the # of what you change. ./logos reads it; what the environment says wins.
+# docs/settings.md says more about each; NAME_FILE=/path reads a value from a file instead.
+"""
+
+
+def example() -> str:
+    """The text of ``.env.example``: every variable with its meaning, commented out at its default."""
+    return "\n".join([_EXAMPLE, *(_exemplified(variable) for variable in REGISTRY.values())])
+
+
+def _exemplified(variable: Variable) -> str:
+    # Where the state lies depends on who asks; the file says it for both.
+    where = variable.name == "LOGOS_HOME"
+    rule = " Default: ~/.logos, as root /var/lib/logos." if where else ""
+    return f"# {variable.help}{rule}\n#{variable.name}={'/var/lib/logos' if where else variable.default}\n"
 
 
 def default_of(variable: Variable) -> str:
@@ -159,8 +177,12 @@ def renewed(page: str, made: str) -> str:
 
 
 def stale(directory: Path) -> dict[Path, str]:
-    """The pages below ``directory`` whose made part is not what the code says, with their new text."""
+    """The pages below ``directory`` whose made part is not what the code says, and ``.env.example`` beside it, with
+    their new text."""
     found = {}
+    path = directory.parent / ".env.example"
+    if path.read_text() != (text := example()):
+        found[path] = text
     for name, make in PAGES.items():
         path = directory / name
         page = path.read_text()

@@ -77,14 +77,17 @@ def test_the_made_parts_are_what_the_code_says() -> None:
 
 
 def test_a_page_that_is_not_up_to_date_is_found_and_written(tmp_path: Path) -> None:
+    docs, example = tmp_path / "docs", tmp_path / ".env.example"
+    docs.mkdir()
     for name in reference.PAGES:
-        (tmp_path / name).write_text((DOCS / name).read_text())
-    page = tmp_path / "permissions.md"
+        (docs / name).write_text((DOCS / name).read_text())
+    example.write_text("#LOGOS_HOST=\n")
+    page = docs / "permissions.md"
     page.write_text(page.read_text().replace("Stop a run", "Stop somebody"))
 
-    stale = reference.stale(tmp_path)
+    stale = reference.stale(docs)
 
-    assert stale == {page: (DOCS / "permissions.md").read_text()}
+    assert stale == {page: (DOCS / "permissions.md").read_text(), example: (ROOT / ".env.example").read_text()}
 
 
 @pytest.mark.parametrize("page", ["no markers", f"{reference.BEGIN} twice {reference.BEGIN} {reference.END}"])

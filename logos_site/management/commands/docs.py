@@ -1,4 +1,4 @@
-"""``manage.py docs``: write the parts of ``docs/`` that are made from code, or check that they are right."""
+"""``manage.py docs``: write ``.env.example`` and the parts of ``docs/`` that are made from code, or check that they are right."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from logos_site import reference
 
 
 class Command(BaseCommand):
-    help = "Write the parts of docs/ that are made from code: settings, permissions, commands, addresses of the API."
+    help = "Write what is made from code: .env.example, and in docs/ settings, permissions, commands, addresses."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -22,10 +22,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, check: bool, **options: Any) -> None:
         stale = reference.stale(settings.BASE_DIR / "docs")
         for path, text in stale.items():
+            name = path.relative_to(settings.BASE_DIR)
             if check:
-                self.stderr.write(f"docs/{path.name} is not up to date; run: ./logos docs")
+                self.stderr.write(f"{name} is not up to date; run: ./logos docs")
             else:
                 path.write_text(text)
-                self.stdout.write(f"docs/{path.name} is written.")
+                self.stdout.write(f"{name} is written.")
         if check and stale:
             sys.exit(1)
