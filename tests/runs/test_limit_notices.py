@@ -72,7 +72,7 @@ async def test_the_row_says_it_as_long_as_it_is_so(
         written.append((function, *arguments))
 
     residents = Residents(
-        None, SimpleNamespace(forget=lambda box: None), lambda box: None, db,  # type: ignore[arg-type]
+        None, SimpleNamespace(forget=lambda box: None), lambda box: None, db, None,  # type: ignore[arg-type]
         lambda agent, notice: told.append(notice.limit),
     )  # fmt: skip
     running = Running("box_1", "fake", {"x": 1}, (), "key")
@@ -90,7 +90,8 @@ async def test_a_sandbox_that_ends_right_after_says_why() -> None:
     async def db(function: Any, *arguments: Any) -> None:
         written.append((function, *arguments))
 
-    residents = Residents(None, SimpleNamespace(forget=lambda box: None), lambda box: None, db)  # type: ignore[arg-type]
+    lanes = SimpleNamespace(forget=lambda box: None)
+    residents = Residents(None, lanes, lambda box: None, db, None)  # type: ignore[arg-type]
     resident = Resident(Running("box_1", "fake", {"x": 1}, (), "key"), Telling(), None)  # type: ignore[arg-type]
     resident.last_notice = LimitNotice("memory", "It reached its memory limit.", True, 4e9)
 
