@@ -45,6 +45,24 @@ from agents.models import Agent, ModelRoute, Role, Soul, User
 ALONE = ("sandbox", "runtime", "browser", "services")
 
 
+class FailuresAtOnce:
+    """Names what failed when it fails: a run that is cut off has then said it."""
+
+    def __init__(self, terminal: pytest.TerminalReporter) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and self._terminal.verbosity <= 0:
+            self._terminal.write_line("")
+            self._terminal.write_line(f"{report.when} failed: {report.nodeid}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if (terminal := config.pluginmanager.get_plugin("terminalreporter")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(FailuresAtOnce(terminal))
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the demanding tests last and into one group, which ``./logos test`` runs on one worker."""
 
