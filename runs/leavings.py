@@ -73,7 +73,9 @@ def compared(user: User, run: Run, other_id: str = "") -> Comparison:
         permissions.fetch(user, "run.view", Run.objects.filter(agent_id=run.agent_id), pk=other_id)
     row = Sandbox.objects.filter(agent_id=run.agent_id, files_removed_at=None).first()
     if row is None:
-        return Comparison("", [], 0, False, "The workspace is not there: it was not made yet, or its files were removed.")
+        return Comparison(
+            "", [], 0, False, "The workspace is not there: it was not made yet, or its files were removed."
+        )
     root = lifecycle.root_of(row.pk)
     new = manifests.of(root, run.pk)
     if new is None:

@@ -57,9 +57,7 @@ class RandomWorld:
         for root in (soul, agent, route, policy):
             self._grants(root)
         box = Sandbox.objects.create(agent=agent, number=number + 1)
-        sample = HealthSample.objects.create(
-            sandbox=box, at=timezone.now(), start=1, cpu_s=1, memory_mb=1, processes=1
-        )
+        sample = HealthSample.objects.create(sandbox=box, at=timezone.now(), start=1, cpu_s=1, memory_mb=1, processes=1)
         call = InferenceCall.objects.create(
             id=f"call_{name}", sandbox=box, run_id="run_x", route_id="r", model="m", status=200, streamed=True,
             duration_ms=1,
