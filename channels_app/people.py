@@ -19,6 +19,11 @@ def person_of(scope: dict[str, Any]) -> User | None:
     authorization = _header(scope, b"authorization")
     if authorization[:7].lower() == "bearer ":
         return tokens.bearer(authorization[7:].strip(), "GET", scope["path"])
+    return visitor_of(scope)
+
+
+def visitor_of(scope: dict[str, Any]) -> User | None:
+    """The same for what only a browser may open: the session cookie counts, a token does not."""
     # Django's own reader: the standard library's gives up at the first cookie somebody else wrote oddly.
     return _from_session(parse_cookie(_header(scope, b"cookie")).get(settings.SESSION_COOKIE_NAME, ""))
 

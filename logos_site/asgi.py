@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "logos_site.settings")
 # Sets Django up: whatever touches models is imported below it.
 django_application = get_asgi_application()
 
-from channels_app import log_streams, streams  # noqa: E402
+from channels_app import log_streams, shells, streams  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -29,9 +29,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
     elif scope["type"] == "websocket":
-        # There are no websockets yet; closing before accepting answers 403.
-        await receive()
-        await send({"type": "websocket.close"})
+        await shells.application(scope, receive, send)
     elif is_stream(scope):
         room = log_streams if log_streams.PATH.fullmatch(scope["path"]) else streams
         await room.application(scope, receive, send)

@@ -7,6 +7,7 @@ for each. And it buffers without bound: a viewer who does not read would cost me
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 # Above this the application waits; what it does not take in time, its viewer reads from rows later.
@@ -58,7 +59,15 @@ def write(request: Any, body: bytes) -> bool:
 
 def unread(request: Any) -> int:
     """How many bytes wait for the viewer in this process; 0 for a connection that is gone."""
-    transport: Any = getattr(request.channel, "transport", None)
+    return _waiting(getattr(request.channel, "transport", None))
+
+
+def unread_socket(protocol: Any) -> int:
+    """The same for a websocket."""
+    return _waiting(getattr(protocol, "transport", None))
+
+
+def _waiting(transport: Any) -> int:
     if transport is None or not getattr(transport, "connected", False):
         return 0
     return int(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
@@ -66,7 +75,16 @@ def unread(request: Any) -> int:
 
 async def read_on(request: Any) -> None:
     """Return once the viewer has read most of what was written, or is gone."""
+    await _until_read(lambda: not request.finished and unread(request) > UNREAD_BYTES)
+
+
+async def socket_read_on(protocol: Any) -> None:
+    """The same for a websocket."""
+    await _until_read(lambda: unread_socket(protocol) > UNREAD_BYTES)
+
+
+async def _until_read(waits: Callable[[], bool]) -> None:
     pause_s = FIRST_LOOK_S
-    while not request.finished and unread(request) > UNREAD_BYTES:
+    while waits():
         await asyncio.sleep(pause_s)
         pause_s = min(pause_s * 2, LONGEST_LOOK_S)

@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 ENGINE_STOP_S = 2.2
 LAST_RESORT_S = 2.8
+# What a browser sends in one piece: keys, and pastes that the page cuts. A slow machine may take its time to look who
+# comes.
+SOCKET_MESSAGE_BYTES = 64 * 1024
+HANDSHAKE_S = 20
 
 
 class Startable(Protocol):
@@ -43,6 +47,9 @@ class Server(Daphne):
             endpoints=[f"tcp:port={port}:interface={interface}"],
             ready_callable=self._when_ready,
             server_name="logos",
+            websocket_max_message_size=SOCKET_MESSAGE_BYTES,
+            websocket_max_frame_size=SOCKET_MESSAGE_BYTES,
+            websocket_handshake_timeout=HANDSHAKE_S,
             verbosity=0,
         )
         self._address = f"{host}:{port}"
@@ -77,6 +84,8 @@ class Server(Daphne):
             await super().handle_reply(protocol, message)
         if is_piece and quick_writes.unread(protocol):
             await quick_writes.read_on(protocol)
+        elif message["type"] == "websocket.send" and quick_writes.unread_socket(protocol):
+            await quick_writes.socket_read_on(protocol)
 
     def kill_all_applications(self) -> Deferred[Any]:
         # Daphne's own stumbles over a kept-alive connection without a request and then ends no stream at all.

@@ -304,6 +304,9 @@ LOGOS_PREPARE_AGENTS = env.flag(
 LOGOS_IDLE_STOP_MINUTES = env.number(
     "LOGOS_IDLE_STOP_MINUTES", 30, "A sandbox nobody uses is stopped after this many minutes; 0 is never."
 )
+LOGOS_SHELL_IDLE_MINUTES = env.number(
+    "LOGOS_SHELL_IDLE_MINUTES", 30, "A terminal in a page is closed after this many minutes without a key; 0 is never."
+)
 LOGOS_UPLOAD_MB = env.number("LOGOS_UPLOAD_MB", 25, "The largest file people may upload into a workspace, in MB.")
 LOGOS_DOWNLOAD_MB = env.number(
     "LOGOS_DOWNLOAD_MB", 100, "The largest file people may download from a workspace, in MB."

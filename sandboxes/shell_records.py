@@ -36,8 +36,8 @@ class Recorded:
         self._size += len(data)
         self._shown += data[: MOST_BYTES - len(self._shown)]
 
-    def end(self, code: int | None) -> None:
-        """The shell is over; None when it was cut off."""
+    def end(self, code: int | None, why: str = "") -> None:
+        """The shell is over; None when it was cut off, and ``why``."""
         seconds = round(time.monotonic() - self._began, 1)
         kept = self._keep()
         audit.note(
@@ -47,7 +47,9 @@ class Recorded:
             seconds=seconds,
             bytes=self._size,
             code=code,
-            transcript=self.name if kept else "",
+            why=why,
+            transcript=self.name,
+            kept=kept,
         )
 
     def _keep(self) -> bool:

@@ -10,18 +10,14 @@ import termios
 import tty
 from collections.abc import Callable
 
-from asgiref.sync import sync_to_async
-
 from agents.agent_secrets import known_values
 from agents.errors import Invalid
 from agents.models import Agent, User
-from sandboxes import drivers, lifecycle, records
-from sandboxes.driver import SandboxError
+from sandboxes import lifecycle, shells
 from sandboxes.models import Sandbox
 from sandboxes.shell_records import Recorded
 from sandboxes.terminal import Terminal
 
-WANTED_S = 60.0
 _TYPED_BYTES = 4096
 
 
@@ -33,13 +29,8 @@ def run(user: User, agent: Agent, row: Sandbox) -> int:
             reason="no_terminal",
             action=f"For scripts: sandbox exec -i {agent.name} -- CMD",
         )
-    driver = drivers.get(row.driver)
-    if not row.driver_state or asyncio.run(driver.poll(row.driver_state)) is not None:
-        raise SandboxError(
-            "This sandbox is not running.",
-            reason="sandbox_unavailable",
-            action=f"Start it with: sandbox start {agent.name}",
-        )
+    if not asyncio.run(shells.is_running(row)):
+        raise shells.not_running(f"Start it with: sandbox start {agent.name}")
     recorded = Recorded(user, agent, lifecycle.root_of(row.pk), known_values(agent))
     before, code = termios.tcgetattr(0), None
     sys.stdout.flush()
@@ -59,9 +50,9 @@ async def _joined(row: Sandbox, recorded: Recorded) -> int:
             data = data[os.write(1, data) :]
 
     loop = asyncio.get_running_loop()
-    attachment = await drivers.get(row.driver).attach(row.driver_state)
+    attachment = await shells.attached(row)
     terminal = Terminal(heard)
-    wanting = asyncio.create_task(_want(row.pk))
+    wanting = asyncio.create_task(shells.keep_wanted(row.pk, lifecycle.in_thread))
     try:
         columns, rows = os.get_terminal_size(0)
         await terminal.open(attachment, rows, columns, os.environ.get("TERM", "xterm"))
@@ -91,10 +82,3 @@ def _pass_on(loop: asyncio.AbstractEventLoop, terminal: Terminal) -> Callable[[]
             loop.call_later(0.05, again, data)
 
     return typed
-
-
-async def _want(sandbox_id: str) -> None:
-    """It is not stopped for being idle while somebody is in it."""
-    while True:
-        await sync_to_async(records.touch)(sandbox_id)
-        await asyncio.sleep(WANTED_S)

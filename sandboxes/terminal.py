@@ -13,12 +13,19 @@ from collections.abc import Callable
 from sandboxes.driver import Attachment, Execution
 
 MOST_CELLS = 1000
+# So much may be typed, or pasted, that the shell has not taken yet.
+MOST_TYPED_BYTES = 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
+_HANG_UP_S = 3.0
+_LAST_WORDS_S = 10.0
 _FRAME = struct.Struct(">cI")
 
 # Runs inside, on the distribution's Python (3.9 or newer). Frames come in: "d" what was typed, "r" rows and columns.
+# Nothing in it waits for one side alone: a host that reads nothing can still press Ctrl+C, and a program that reads
+# nothing is still seen. When the host goes, the shell is hung up, and what ignores that is killed, its whole session.
 INSIDE = """
-import fcntl, os, pty, select, signal, struct, sys, termios
+import fcntl, os, pty, select, signal, struct, sys, termios, time
+MOST = 65536
 pid, terminal = pty.fork()
 if pid == 0:
     for shell in (["bash", "-i"], ["sh", "-i"]):
@@ -29,37 +36,88 @@ if pid == 0:
     os._exit(127)
 def resize(rows, columns):
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-resize(int(sys.argv[1]), int(sys.argv[2]))
-pending, watched = b"", [0, terminal]
-while True:
-    ready = select.select(watched, [], [])[0]
-    if terminal in ready:
+def read(descriptor):
+    try:
+        return os.read(descriptor, MOST)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""
+def write(descriptor, data):
+    try:
+        return data[os.write(descriptor, data):]
+    except BlockingIOError:
+        return data
+    except BrokenPipeError:
+        hang_up()
+    except OSError:
+        return b""
+def session():
+    for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            data = os.read(terminal, 65536)
-        except OSError:
-            data = b""
-        if not data:
-            break
-        while data:
-            data = data[os.write(1, data):]
+            with open("/proc/" + name + "/stat", "rb") as file:
+                if int(file.read().rpartition(b")")[2].split()[3]) == pid:
+                    yield int(name)
+        except (OSError, IndexError):
+            pass
+def hang_up():
+    global terminal
+    os.close(terminal)
+    until = time.monotonic() + 1
+    while time.monotonic() < until and any(each != pid or not ended() for each in session()):
+        time.sleep(0.02)
+    for _ in range(20):
+        for each in session():
+            try:
+                os.kill(each, signal.SIGKILL)
+            except OSError:
+                pass
+    os._exit(129)
+status = None
+def ended():
+    global status
+    if status is None:
+        found, told = os.waitpid(pid, os.WNOHANG)
+        status = told if found else None
+    return status is not None
+resize(int(sys.argv[1]), int(sys.argv[2]))
+awake, waker = os.pipe()
+for descriptor in (0, 1, terminal, awake, waker):
+    os.set_blocking(descriptor, False)
+signal.signal(signal.SIGCHLD, lambda *_: None)
+signal.set_wakeup_fd(waker)
+frames, typed, shown, is_open = b"", b"", b"", True
+while is_open or shown:
+    reads = [awake] + [terminal] * (is_open and not shown) + [0] * (len(typed) < MOST)
+    writes = [1] * bool(shown) + [terminal] * (is_open and bool(typed))
+    ready, free, _ = select.select(reads, writes, [])
+    if awake in ready:
+        read(awake)
+    if terminal in ready or (is_open and not shown and ended()):
+        data = read(terminal)
+        shown += data or b""
+        is_open = data is None and not ended() or bool(data)
+    if 1 in free:
+        shown = write(1, shown)
+    if terminal in free:
+        typed = write(terminal, typed)
     if 0 in ready:
-        data = os.read(0, 65536)
-        if not data:
-            os.kill(pid, signal.SIGHUP)
-            watched.remove(0)
-        pending += data
-        while len(pending) >= 5:
-            kind, size = struct.unpack(">cI", pending[:5])
-            if len(pending) < 5 + size:
+        data = read(0)
+        if data == b"":
+            hang_up()
+        frames += data or b""
+        while len(frames) >= 5:
+            kind, size = struct.unpack(">cI", frames[:5])
+            if len(frames) < 5 + size:
                 break
-            body, pending = pending[5:5 + size], pending[5 + size:]
-            if kind == b"r":
+            body, frames = frames[5:5 + size], frames[5 + size:]
+            if kind == b"r" and is_open:
                 resize(*struct.unpack(">HH", body))
-            while kind == b"d" and body:
-                body = body[os.write(terminal, body):]
-status = os.waitpid(pid, 0)[1]
-code = os.waitstatus_to_exitcode(status)
-sys.exit(code if code >= 0 else 128 - code)
+            if kind == b"d":
+                typed += body
+while not ended():
+    select.select([awake], [], [], 0.2)
+sys.exit(status >> 8 if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 """
 
 
@@ -69,11 +127,14 @@ class Terminal:
     def __init__(self, heard: Callable[[bytes], None]) -> None:
         self._heard = heard
         self._loop = asyncio.get_running_loop()
-        self._input: asyncio.Queue[bytes] = asyncio.Queue(256)
+        self._input: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: the window has another size
+        self._typed = 0
+        self._size: tuple[int, int] | None = None
         self._execution: Execution | None = None
         self._feed = self._output = -1
         self._feeding: asyncio.Task[None] | None = None
         self._silent = asyncio.Event()
+        self._is_heard = False
 
     async def open(self, attachment: Attachment, rows: int, columns: int, term: str = "xterm-256color") -> None:
         """Start it. SandboxError when the sandbox is gone."""
@@ -85,54 +146,70 @@ class Terminal:
             self._execution = await attachment.exec(argv, stdio=(stdin, stdout, stdout), env={"TERM": term[:40]})
         except BaseException:
             self._close(self._output)
+            self._output = -1
             raise
         finally:
             os.close(stdin)
             os.close(stdout)
-        self._loop.add_reader(self._output, self._read)
+        self.resume()
         self._feeding = asyncio.create_task(self._write())
 
     def type(self, data: bytes) -> bool:
         """Hand in what was typed; False when the shell takes no more for now, and then nothing was handed in."""
-        return self._put(_FRAME.pack(b"d", len(data)) + data)
+        if self._typed + len(data) > MOST_TYPED_BYTES:
+            return False
+        self._typed += len(data)
+        self._input.put_nowait(data)
+        return True
 
     def resize(self, rows: int, columns: int) -> None:
         """The window has another size."""
         rows, columns = (min(max(each, 1), MOST_CELLS) for each in (rows, columns))
-        self._put(_FRAME.pack(b"r", 4) + struct.pack(">HH", rows, columns))
+        if self._size is None:  # else the shell is told the latest only
+            self._input.put_nowait(None)
+        self._size = rows, columns
 
     async def wait(self) -> int:
         """The shell's exit code, 128 + n after signal n, once all it wrote was heard."""
         assert self._execution is not None  # noqa: S101 (narrows the type)
         code = await self._execution.wait()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_LAST_WORDS_S):
                 await self._silent.wait()
         return code if code >= 0 else 128 - code
 
+    def pause(self) -> None:
+        """Hear nothing until ``resume``: what fills its pipe then has to wait. What is typed still arrives."""
+        if self._is_heard:
+            self._is_heard = False
+            self._loop.remove_reader(self._output)
+
+    def resume(self) -> None:
+        """Hear again."""
+        if not self._is_heard and self._output >= 0 and not self._silent.is_set():
+            self._is_heard = True
+            self._loop.add_reader(self._output, self._read)
+
     async def close(self) -> None:
-        """End it, if it has not ended."""
+        """End it, if it has not ended: it is hung up, and what was started in it and ignores that is killed."""
         if self._feeding is not None:
             self._feeding.cancel()
-        if self._execution is not None:
-            with contextlib.suppress(Exception):
-                await self._execution.signal(signal.SIGKILL)
-        self._loop.remove_reader(self._output)
+        self.pause()
         self._close(self._feed)
         self._close(self._output)
         self._feed = self._output = -1
-
-    def _put(self, frame: bytes) -> bool:
-        try:
-            self._input.put_nowait(frame)
-        except asyncio.QueueFull:
-            return False
-        return True
+        if self._execution is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(_HANG_UP_S):
+                    await self._execution.wait()
+                return
+            with contextlib.suppress(Exception):
+                await self._execution.signal(signal.SIGKILL)
 
     async def _write(self) -> None:
         os.set_blocking(self._feed, False)
         while True:
-            frame = await self._input.get()
+            frame = self._framed(await self._input.get())
             while frame:
                 try:
                     frame = frame[os.write(self._feed, frame) :]
@@ -140,6 +217,13 @@ class Terminal:
                     await asyncio.sleep(0.02)
                 except OSError:  # the shell has ended
                     return
+
+    def _framed(self, data: bytes | None) -> bytes:
+        if data is not None:
+            self._typed -= len(data)
+            return _FRAME.pack(b"d", len(data)) + data
+        size, self._size = self._size or (1, 1), None
+        return _FRAME.pack(b"r", 4) + struct.pack(">HH", *size)
 
     def _read(self) -> None:
         try:
@@ -149,7 +233,7 @@ class Terminal:
         if data:
             self._heard(data)
         else:
-            self._loop.remove_reader(self._output)
+            self.pause()
             self._silent.set()
 
     @staticmethod

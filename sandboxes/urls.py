@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sandboxes.views import files, limits, openshell, providers, sandboxes, what_if
+from sandboxes.views import files, limits, openshell, providers, sandboxes, shells, what_if
 
 app_name = "sandboxes"
 
@@ -19,6 +19,7 @@ urlpatterns = [
     path("agents/<str:agent_id>/files/move/", files.file_move, name="file-move"),
     path("sandboxes/<str:sandbox_id>/", sandboxes.sandbox_detail, name="sandbox-detail"),
     path("sandboxes/<str:sandbox_id>/keep/", sandboxes.sandbox_keep, name="sandbox-keep"),
+    path("sandboxes/<str:sandbox_id>/shell/", shells.sandbox_shell, name="sandbox-shell"),
     path("agents/<str:agent_id>/sandbox/limits/", limits.sandbox_limits_page, name="sandbox-limits"),
     path("agents/<str:agent_id>/openshell/", openshell.agent_openshell, name="agent-openshell"),
     path("agents/<str:agent_id>/openshell/policy.yaml", openshell.agent_openshell_file, name="agent-openshell-file"),

@@ -401,7 +401,10 @@ async def test_no_stream_or_socket_opens_for_somebody_else(who: str) -> None:
 
         assert status in {401, 404}, path
         assert not [trace for trace in traces(rows, 777) if trace in text]
-    for path in (f"/stream/runs/{run}", f"/ws/runs/{run}", "/"):
+    # With the very origin a page of ours has, so that only the person can be refused.
+    opener |= {b"origin": b"http://testserver", b"host": b"testserver"}
+    shell = f"/ws/sandboxes/{rows[Sandbox].pk}/shell"
+    for path in (f"/stream/runs/{run}", f"/ws/runs/{run}", "/", shell, f"{shell}/", "/ws/sandboxes/box_nobody/shell"):
         assert await _socket(path, opener) == "websocket.close", path
 
 

@@ -59,6 +59,7 @@ def sandbox_detail(request: HttpRequest, sandbox_id: str) -> HttpResponse:
         "row": row,
         "agent": row.agent,
         "may_operate": may_operate,
+        "may_shell": bool(permissions.allows(user, "sandbox.shell", row.agent)) and not row.agent.is_deleted,
         "health": health.of(row, health.last_of(row)),
         "series": health.series(samples),
         "has_samples": bool(samples),
