@@ -29,10 +29,10 @@ from agents.admin_paging import CappedPaginator
 from agents.admin_panels import Panel
 from agents.admin_times import RelativeTimes
 from agents.admin_versions import WRITTEN_FROM, VersionedForm
-from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
+from agents.models import Agent, ModelRoute, Policy, Preset, Provider, Soul, User
 from agents.past.kinds import may_read
 
-GUARDED = (Agent, Soul, ModelRoute, Policy, Provider)
+GUARDED = (Agent, Soul, ModelRoute, Policy, Preset, Provider)
 
 
 class UsernameField(forms.ModelChoiceField):

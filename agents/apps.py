@@ -8,11 +8,20 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from django.contrib.auth.models import Group
-        from django.db.models.signals import post_delete
+        from django.db.models.signals import post_delete, post_migrate
         from simple_history import register
         from simple_history.signals import pre_create_historical_record
 
-        from agents import badges, duplicating, keeping, privacy, registration, service_accounts, watching
+        from agents import (
+            badges,
+            duplicating,
+            keeping,
+            preset_library,
+            privacy,
+            registration,
+            service_accounts,
+            watching,
+        )
         from agents.models.history import Changes, note_door
         from agents.models.people import User, keep_an_admin
 
@@ -22,5 +31,6 @@ class AgentsConfig(AppConfig):
         service_accounts.connect()  # before references to a keeper are emptied
         keeping.connect()
         post_delete.connect(keep_an_admin, sender=User)
+        post_migrate.connect(preset_library.seed, sender=self)
         badges.register("/people/", "waiting for an answer", registration.waiting_for)
         duplicating.OBSTACLES.append(privacy.not_copied)

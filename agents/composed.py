@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from agents import permissions
+from agents import permissions, reaching
 from agents.models import Agent, ModelRoute, Policy, Soul, User
 from agents.routes import default_route
 
@@ -87,7 +87,7 @@ def _model(agent: Agent) -> Dimension:
 def _permissions(user: User, agent: Agent) -> Dimension:
     names, hosts, hides = [], set(), False
     seen = set(permissions.visible(user, Policy.objects.filter(agents=agent)).values_list("pk", flat=True))
-    for policy in agent.policies.all():
+    for policy in reaching.policies_of(agent):
         if policy.pk in seen:
             names.append(policy.name)
             hosts.update(policy.hosts)

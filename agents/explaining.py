@@ -17,8 +17,8 @@ from django.db.models import Model
 
 from agents import permissions
 from agents.errors import Invalid, LogosError, NotFound
-from agents.models import Provider, Role, User
-from agents.permissions import ACTIONS, GRANTS, Action, Person, Rows
+from agents.models import Role, User
+from agents.permissions import ACTIONS, GRANTS, HOUSE, Action, Person, Rows
 from agents.standing import LEVELS, Reason, Source, Standing, lowered, obstacles, reasons
 
 # The roles from the least to the most.
@@ -197,7 +197,7 @@ def kinds() -> dict[str, type[Model]]:
     guarded = [
         model
         for model in apps.get_models()
-        if model in GRANTS or model is Provider or isinstance(getattr(model, "permission", None), Rows)
+        if model in GRANTS or model in HOUSE or isinstance(getattr(model, "permission", None), Rows)
     ]
     return {permissions.noun(model): model for model in guarded}
 
@@ -213,7 +213,7 @@ def root_of(row: Model) -> Model | None:
     that object is gone."""
     if type(row) in GRANTS:
         return row
-    if isinstance(row, Provider):
+    if type(row) in HOUSE:
         return None
     found: Any = row
     for part in row.permission.root.split("__"):  # type: ignore[attr-defined]
@@ -231,7 +231,7 @@ def manages(user: Person, row: Model) -> bool:
     """May ``user`` give others access to ``row``?"""
     root = root_of(row)
     if root is None:
-        return permissions.may(user, "provider.edit")
+        return permissions.may(user, f"{permissions.noun(type(row))}.edit")
     return bool(permissions.allows(user, f"{permissions.noun(type(root))}.manage", root))
 
 

@@ -32,6 +32,7 @@ from agents.models import (
     Policy,
     PolicyGroupGrant,
     PolicyUserGrant,
+    Preset,
     Provider,
     Role,
     SiteSettings,
@@ -91,6 +92,8 @@ ACTIONS: dict[str, Action] = {
         Action("policy.edit", "Change what a policy allows", "edit", OPERATORS),
         Action("policy.manage", "Share or delete a policy", "manage", OPERATORS),
         Action("policy.create", "Add policies", "", OPERATORS),
+        Action("preset.view", "See the presets that policies can include", "view", EVERYONE),
+        Action("preset.edit", "Write, change and delete presets", "edit", ADMINS),
         Action("provider.view", "See providers (never their keys)", "view", OPERATORS),
         Action("provider.edit", "Add providers and replace their keys", "edit", ADMINS),
         Action("conversation.view", "Read a conversation", "view", EVERYONE, True),
@@ -151,6 +154,9 @@ GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
     ModelRoute: (ModelRouteUserGrant, ModelRouteGroupGrant),
     Policy: (PolicyUserGrant, PolicyGroupGrant),
 }
+
+# Rows of the house, which nobody owns and nobody is granted: the role alone decides.
+HOUSE: tuple[type[Model], ...] = (Provider, Preset)
 
 # Models without actions of their own are seen by whoever may see what they are part of. Model calls and what was
 # asked of the network are the exceptions: those of a shared agent tell what everybody asked of it, so they have
@@ -222,7 +228,7 @@ def by_role(user: Person) -> Standing:
 def standing_of(user: Person, row: Model) -> Standing:
     """What counts between ``user`` and ``row``, all of it in one query."""
     model = type(row)
-    if model is Provider or not isinstance(user, User):
+    if model in HOUSE or not isinstance(user, User):
         return by_role(user)
     rows: Rows = Rows() if model in GRANTS else model.permission  # type: ignore[attr-defined]
     root_model = model if model in GRANTS else rows.root_model
@@ -320,7 +326,7 @@ def revoke(subject: Any, level: str, row: Model) -> None:
 def _rule(user: User, model: type[Model], level: str) -> Q:
     if model in GRANTS:
         return Q(pk__in=_ids(user, model, level))
-    if model is Provider:
+    if model in HOUSE:
         return Q()
     rows: Rows = model.permission  # type: ignore[attr-defined]
     if not rows.owner:

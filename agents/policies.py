@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -12,8 +13,10 @@ from agents import permissions, rule_lines
 from agents.editing import editing
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
-from agents.models import Agent, Policy, User, Visibility
+from agents.models import Agent, Policy, Preset, User, Visibility
+from agents.models.history import one_record
 from agents.reach import Reach, Rule, Verdict, parse
+from agents.reaching import rules_in
 
 MAX_NAMED = 5
 
@@ -33,23 +36,50 @@ def clean_rules(given: Any) -> list[dict[str, Any]]:
     return [rule.as_json() for rule in parse(given)]
 
 
+@transaction.atomic
 def create(
-    owner: User, name: str, rules: Any = (), *, description: str = "", visibility: str = Visibility.PRIVATE
+    owner: User,
+    name: str,
+    rules: Any = (),
+    *,
+    description: str = "",
+    visibility: str = Visibility.PRIVATE,
+    preset_ids: Iterable[str] = (),
 ) -> Policy:
     """A new policy of ``owner``, who must be allowed to add policies. ``rules`` as ``clean_rules`` takes them."""
     permissions.require(owner, "policy.create")
     policy = Policy(owner=owner, visibility=visibility)
     _fill(policy, {"name": name, "description": description, "rules": rules})
-    return _saved(policy)
+    included = chosen(preset_ids)
+    _saved(policy)
+    if included:
+        policy.presets.set(included)
+    return policy
 
 
 def change(user: User, policy_id: str, version: int, **fields: Any) -> Policy:
-    """Set these of name, description and rules. Raises NotFound, Stale when somebody saved since ``version``, Invalid,
-    Conflict for a name that is taken. Nothing is saved when nothing differs."""
+    """Set these of name, description, rules and preset_ids. Raises NotFound, Stale when somebody saved since
+    ``version``, Invalid, Conflict for a name that is taken. Nothing is saved when nothing differs."""
     with editing(user, "policy.edit", Policy.objects.all(), policy_id, version) as policy:
         before = (policy.name, policy.description, policy.rules)
         _fill(policy, fields)
-        return policy if before == (policy.name, policy.description, policy.rules) else _saved(policy)
+        held = set(policy.presets.all())
+        wanted = set(chosen(fields["preset_ids"])) if "preset_ids" in fields else held
+        if held == wanted and before == (policy.name, policy.description, policy.rules):
+            return policy
+        with one_record(policy):
+            policy.presets.remove(*(held - wanted))
+            policy.presets.add(*(wanted - held))
+            return _saved(policy)
+
+
+def chosen(ids: Iterable[str], *, lock: bool = True) -> list[Preset]:
+    """The presets of these ids; ``lock``: nobody deletes them meanwhile. Raises Invalid for one that is not there."""
+    wanted, rows = list(dict.fromkeys(ids)), Preset.objects.all()
+    found = {row.pk: row for row in (rows.select_for_update() if lock else rows).filter(pk__in=wanted)}
+    if unknown := [each for each in wanted if each not in found]:
+        raise Invalid(f"There is no preset {unknown[0][:60]!r}.", field="preset_ids", action="Look at the library.")
+    return [found[each] for each in wanted]
 
 
 def may_change(user: User, policy_id: str) -> Policy:
@@ -80,7 +110,7 @@ def named_agents(user: User, agents: Any) -> str:
 def would_reach(policy: Policy, host: str, port: int, binary: str = "") -> Verdict:
     """Would an agent that has only this policy reach this host and port? The same rule the egress proxy decides by."""
     try:
-        return Reach(parse(policy.rules)).decide(host.strip(), port, binary.strip())
+        return Reach(rules_in(policy)).decide(host.strip(), port, binary.strip())
     except Invalid as error:
         return Verdict(False, "", f"This policy cannot be used: {error.message}")
 

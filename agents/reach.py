@@ -19,9 +19,25 @@ MAX_PER_RULE = 100
 _KEYS = frozenset({"name", "hosts", "ports", "binaries", "effect"})
 
 
+def place(policy: str, preset: str = "") -> str:
+    """Where rules stand: in a policy itself, or in a preset that the policy includes. No id has a plus sign in it."""
+    return f"{policy}+{preset}" if preset else policy
+
+
+def policy_of(stands_in: str) -> str:
+    """The policy of a place."""
+    return stands_in.partition("+")[0]
+
+
+def preset_of(stands_in: str) -> str:
+    """The preset of a place, "" when it is the policy itself."""
+    return stands_in.partition("+")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``hosts`` × ``ports`` × ``binaries`` (none: every binary) are allowed or denied. ``policy`` says where it stands.
+    """``hosts`` × ``ports`` × ``binaries`` (none: every binary) are allowed or denied. ``policy`` is the place it
+    stands in.
 
     A binary is an absolute path inside the sandbox, or one that ends in ``/*`` for everything below a directory."""
 
@@ -31,6 +47,12 @@ class Rule:
     binaries: tuple[str, ...] = ()
     allows: bool = True
     policy: str = ""
+
+    @property
+    def words(self) -> str:
+        """How sentences name the rule; what an agent holds secret is no part of it."""
+        preset = preset_of(self.policy)
+        return f"{self.name} of the preset {preset}" if preset else self.name
 
     @property
     def label(self) -> str:
@@ -91,9 +113,9 @@ class Reach:
         fitting = [rule for rule in about if port in rule.ports and rule.is_about(binary)]
         for rule in fitting:
             if not rule.allows:
-                return Verdict(False, rule.label, f"The rule {rule.name} denies {name}.")
+                return Verdict(False, rule.label, f"The rule {rule.words} denies {name}.")
         if fitting:
-            return Verdict(True, fitting[0].label, f"The rule {fitting[0].name} allows it.")
+            return Verdict(True, fitting[0].label, f"The rule {fitting[0].words} allows it.")
         return Verdict(False, "", _nearest_miss(name, port, binary, [rule for rule in about if rule.allows]))
 
     def _about(self, name: str) -> Iterator[Rule]:

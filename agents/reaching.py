@@ -5,30 +5,52 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from agents import hosts, secrets
 from agents.catalogue import Capability
 from agents.errors import Invalid
-from agents.models import Agent
-from agents.reach import DEFAULT_PORTS, Reach, Rule, parse
+from agents.models import Agent, Policy
+from agents.reach import DEFAULT_PORTS, Reach, Rule, parse, place
 
 logger = logging.getLogger(__name__)
 
 # Where a capability's rules stand, beside the ids of policies.
 CAPABILITY = "capability:"
+# What of an agent is read to know its rules; without it each part is a query.
+PARTS = ("policies__presets", "capabilities", "secrets")
 
 
 def rules_of(agent: Agent, agreed_to: Iterable[Capability] | None = None) -> tuple[Rule, ...]:
     """Every rule, policies first. What cannot be read is left out here; ``reach_of`` lets nothing through then."""
     found: list[Rule] = []
-    for policy in agent.policies.all():
-        try:
-            found += parse(policy.rules, policy.pk)
-        except Invalid:
-            logger.warning("The rules of policy %s cannot be read", policy.pk)
+    for policy in policies_of(agent):
+        for stands_in, written in parts_of(policy):
+            try:
+                found += parse(written, stands_in)
+            except Invalid:
+                logger.warning("The rules of %s cannot be read", stands_in)
     entries = agent.agreed_capabilities() if agreed_to is None else list(agreed_to)
     return (*found, *_granted(agent, entries))
+
+
+def policies_of(agent: Agent) -> Iterable[Policy]:
+    """The agent's policies with their presets: two queries, none when both are prefetched."""
+    is_known = "policies" in getattr(agent, "_prefetched_objects_cache", {})
+    return agent.policies.all() if is_known else agent.policies.prefetch_related("presets")
+
+
+def parts_of(policy: Policy) -> Iterator[tuple[str, Any]]:
+    """The places where a policy's rules stand, its own first, and what is written there."""
+    yield policy.pk, policy.rules
+    for preset in policy.presets.all():
+        yield place(policy.pk, preset.pk), preset.rules
+
+
+def rules_in(policy: Policy) -> tuple[Rule, ...]:
+    """Every rule of a policy, those of its presets included. Raises Invalid when one part cannot be read."""
+    return tuple(rule for stands_in, written in parts_of(policy) for rule in parse(written, stands_in))
 
 
 def shown(rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -38,9 +60,9 @@ def shown(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 def reach_of(agent: Agent) -> Reach:
     """What the agent may reach now. A policy that cannot be read closes everything: it may have held denials."""
-    for policy in agent.policies.all():
+    for policy in policies_of(agent):
         try:
-            parse(policy.rules, policy.pk)
+            rules_in(policy)
         except Invalid:
             return Reach((), closed="A policy of this agent cannot be read, so nothing is let through.")
     return Reach(rules_of(agent))
@@ -49,8 +71,9 @@ def reach_of(agent: Agent) -> Reach:
 def version_of(agent_id: str) -> tuple[object, ...]:
     """What changes whenever the rules may have: three small queries, nothing parsed or opened."""
     agent = Agent(pk=agent_id)
+    policies = agent.policies.order_by("pk", "presets__pk")
     return (
-        *agent.policies.order_by("pk").values_list("pk", "version"),
+        *policies.values_list("pk", "version", "presets__pk", "presets__version"),
         *agent.capabilities.order_by("pk").values_list("key", "agreed_version"),
         *agent.secrets.order_by("pk").values_list("name", "version"),
     )

@@ -25,6 +25,7 @@ from agents.api import (
     me,
     people,
     policies,
+    presets,
     providers,
     routes,
     service_accounts,
@@ -211,6 +212,8 @@ api.add_router("/providers", provider_api.router)
 api.add_router("/policies", policies.router)
 api.add_router("/policies", what_if_api.router)
 api.add_router("", openshell_api.router)
+api.add_router("/presets", presets.router)
+api.add_router("/presets", what_if_api.presets_router)
 api.add_router("/conversations", conversations.router)
 api.add_router("/runs", runs.router)
 api.add_router("/approvals", approvals.router)

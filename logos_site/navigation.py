@@ -36,7 +36,7 @@ LINKS = (
     Link("Agents", "/agents/", "agent", "a", "agent.view", group="Build"),
     Link("Souls", "/souls/", "book", "s", "soul.view"),
     Link("Models", "/models/", "model", "m", "agent.create", within=("/providers/",)),
-    Link("Policies", "/policies/", "shield", "p", "agent.create"),
+    Link("Policies", "/policies/", "shield", "p", "agent.create", within=("/presets/",)),
     Link("People", "/people/", "people", "u", "user.manage", group="Operate", within=("/groups/",)),
     Link("Audit", "/audit/", "clock", "l", "audit.view"),
     Link("Console", "/admin/", "console", "x", staff=True),

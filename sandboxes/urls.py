@@ -28,6 +28,7 @@ urlpatterns = [
         "policies/<str:policy_id>/openshell/policy.yaml", openshell.policy_openshell_file, name="policy-openshell-file"
     ),
     path("policies/<str:policy_id>/what-if/", what_if.policy_what_if, name="policy-what-if"),
+    path("presets/<str:preset_id>/what-if/", what_if.preset_what_if, name="preset-what-if"),
     path("providers/", providers.provider_list, name="provider-list"),
     path("providers/new/", providers.provider_new, name="provider-new"),
     path("providers/<str:provider_id>/", providers.provider_detail, name="provider-detail"),

@@ -1,4 +1,4 @@
-"""/api/policies/{id}/what-if: what a draft would have changed."""
+"""/api/policies/{id}/what-if and /api/presets/{id}/what-if: what a draft would have changed."""
 
 from __future__ import annotations
 
@@ -9,22 +9,33 @@ from ninja import Field, Router, Schema
 
 from agents import permissions
 from agents.api.asking import asker
-from agents.api.policies import RULE, RuleIn, written
+from agents.api.policies import MAX_PRESETS, RULE, RuleIn, written
 from agents.api.shapes import Text
-from agents.models import Policy
+from agents.models import Policy, Preset
 from agents.policies import clean_rules
-from agents.reach import MAX_RULES, parse
+from agents.reach import MAX_RULES
 from sandboxes import what_if
 from sandboxes.what_if import Outcome
 
 router = Router(tags=["Policies"])
+presets_router = Router(tags=["Presets"])
 
 
-class Draft(Schema):
+class PresetDraft(Schema):
     """Rules that are not saved, and how far back to look."""
 
     rules: list[RuleIn] = Field(max_length=MAX_RULES, description="The whole list.")
     days: int = Field(what_if.DEFAULT_DAYS, ge=1, le=what_if.MOST_DAYS)
+
+    model_config = {"json_schema_extra": {"example": {"rules": [RULE], "days": 7}}}
+
+
+class Draft(PresetDraft):
+    """The same of a policy, with the presets it would include."""
+
+    preset_ids: list[Text] | None = Field(
+        None, max_length=MAX_PRESETS, description="Those it would include; those it includes when left out."
+    )
 
     model_config = {"json_schema_extra": {"example": {"rules": [RULE], "days": 7}}}
 
@@ -77,4 +88,16 @@ def try_draft(request: HttpRequest, policy_id: Text, body: Draft) -> Outcome:
     """Decide recorded connections anew with these rules in the place of the policy's. Nothing is saved."""
     user = asker(request)
     policy = permissions.fetch(user, "policy.edit", Policy.objects.all(), pk=policy_id)
-    return what_if.replay(user, policy, parse(clean_rules(written(body.rules)), policy.pk), body.days)
+    draft = what_if.drafted(policy, clean_rules(written(body.rules)), body.preset_ids)
+    return what_if.replay(user, policy, draft, body.days)
+
+
+@presets_router.post(
+    "/{preset_id}/what-if", response=OutcomeOut, operation_id="what_if_preset", summary="What would a draft change?"
+)
+def try_preset(request: HttpRequest, preset_id: Text, body: PresetDraft) -> Outcome:
+    """Decide recorded connections of every agent that has the preset anew with these rules. Nothing is saved."""
+    user = asker(request)
+    preset = permissions.fetch(user, "preset.edit", Preset.objects.all(), pk=preset_id)
+    draft = what_if.drafted_preset(preset, clean_rules(written(body.rules)))
+    return what_if.replay(user, preset, draft, body.days)

@@ -27,7 +27,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from agents import service_accounts, tokens
-from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Provider, Role, Soul, User
+from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Preset, Provider, Role, Soul, User
 from logos_site.asgi import application
 from runs.models import Approval, Conversation, EngineBeat, Run
 from sandboxes.models import Sandbox
@@ -79,6 +79,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "pk": rows[Authenticator].pk,
         "route_id": rows[ModelRoute].pk,
         "policy_id": rows[Policy].pk,
+        "preset_id": rows[Preset].pk,
         "collection": "agents",
         "kind": "agent",
         "seq": 1,

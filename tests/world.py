@@ -8,7 +8,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from agents import agent_secrets, audit, composition, documents, routes, souls
-from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Provider, User
+from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Preset, Provider, User
 from runs import approvals, dispatch
 from runs.models import EngineBeat
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
@@ -44,7 +44,19 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     agreed = AgentCapability.objects.create(agent=agent, key="plan", agreed_version=1, consented_by=owner)
     secret = agent_secrets.put(owner, agent, f"KEY_{number}", f"value-of-{number}")
     document = documents.put(owner, agent, f"notes-{number}.md", f"Text-{number}")
-    rows = [agent, soul, soul.revisions.get(), route, policy, provider, run, run.events.first(), run.conversation]
+    preset = Preset.objects.get(pk="github")  # of the house, like the provider
+    rows = [
+        preset,
+        agent,
+        soul,
+        soul.revisions.get(),
+        route,
+        policy,
+        provider,
+        run,
+        run.events.first(),
+        run.conversation,
+    ]
     rows += [agreed, secret, document]
     rows += [run.message, question, box, sample, call, reached, beat, token, event, owner]
     return {type(row): row for row in rows}
@@ -54,6 +66,8 @@ def traces(rows: dict[type[Model], Any], number: int) -> set[str]:
     """What would betray these rows in a page: their names, their owner, the random part of their ids (addresses
     of the console write an id's underscore in a way of their own)."""
     ids = {
-        row.pk.rpartition("_")[2] for row in rows.values() if isinstance(row.pk, str) and not isinstance(row, Provider)
+        row.pk.rpartition("_")[2]
+        for row in rows.values()
+        if isinstance(row.pk, str) and not isinstance(row, (Provider, Preset))
     }
     return ids | {f"-{number}", f"rm {number}", next(row.username for row in rows.values() if isinstance(row, User))}

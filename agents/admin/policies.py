@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from agents.admin.grants import POLICY_GRANTS
 from agents.admin_base import SharedAdmin
@@ -20,7 +22,7 @@ class PolicyForm(VersionedForm):
 
     class Meta:
         model = Policy
-        fields = ("name", "description", "owner", "visibility", "rules")
+        fields = ("name", "description", "owner", "visibility", "rules", "presets")
 
 
 @admin.register(Policy)
@@ -39,6 +41,9 @@ class PolicyAdmin(SharedAdmin):
     list_filter = ("visibility",)
     search_fields = ("name", "description")
     ordering = ("name", "pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).prefetch_related("presets")
 
     @admin.display(description="hosts")
     def host_count(self, policy: Policy) -> int:

@@ -16,6 +16,9 @@ from agents.reach import MAX_PER_RULE, MAX_RULES
 
 router = Router(tags=["Policies"])
 
+MAX_PRESETS = 200
+PRESETS: Any = Field([], max_length=MAX_PRESETS, description="Presets of the library to include, by id.")
+
 RULE: dict[str, Any] = {
     "name": "packages",
     "hosts": ["pypi.org", "*.pythonhosted.org"],
@@ -29,6 +32,7 @@ EXAMPLE: dict[str, Any] = {
     "name": "Python packages",
     "description": "What pip needs.",
     "rules": [RULE],
+    "preset_ids": ["github"],
     "owner": {"username": "ada", "name": "Ada Lovelace"},
     "visibility": "shared",
     "version": 3,
@@ -75,12 +79,17 @@ class PolicyOut(Schema):
     name: str
     description: str
     rules: list[RuleOut]
+    preset_ids: list[str] = Field(description="Presets whose rules count as this policy's, as they are now.")
     owner: PersonRef | None
     visibility: Visibility
     version: int
     updated_at: datetime
 
     model_config = {"json_schema_extra": {"example": EXAMPLE}}
+
+    @staticmethod
+    def resolve_preset_ids(policy: Policy) -> list[str]:
+        return [preset.pk for preset in policy.presets.all()]
 
 
 class PolicyPage(Schema):
@@ -98,6 +107,7 @@ class PolicyIn(Schema):
     name: Text = Field(description="1 to 80 characters; no other policy has it.")
     description: Text = Field("", max_length=300)
     rules: list[RuleIn] = Field([], max_length=MAX_RULES)
+    preset_ids: list[Text] = PRESETS
     visibility: Visibility = Visibility.PRIVATE
 
     model_config = {
@@ -112,6 +122,7 @@ class PolicyPatch(Schema):
     name: Text | None = None
     description: Text | None = Field(None, max_length=300)
     rules: list[RuleIn] | None = Field(None, max_length=MAX_RULES, description="The whole list.")
+    preset_ids: list[Text] | None = Field(None, max_length=MAX_PRESETS, description="The whole list.")
 
     model_config = {"json_schema_extra": {"example": {"version": 3, "rules": [RULE]}}}
 
@@ -134,8 +145,8 @@ class Answer(Schema):
 
 
 def rows() -> Any:
-    """Policies with everything an answer shows, in one query."""
-    return Policy.objects.select_related("owner")
+    """Policies with everything an answer shows, in two queries."""
+    return Policy.objects.select_related("owner").prefetch_related("presets")
 
 
 @router.get("", response=PolicyPage, operation_id="list_policies", summary="List policies")
@@ -148,7 +159,12 @@ def list_policies(request: HttpRequest, query: Query[PageQuery]) -> dict:
 def create_policy(request: HttpRequest, body: PolicyIn) -> Policy:
     """A new policy of yours. It does nothing until an agent has it."""
     return policies.create(
-        asker(request), body.name, written(body.rules), description=body.description, visibility=body.visibility
+        asker(request),
+        body.name,
+        written(body.rules),
+        description=body.description,
+        visibility=body.visibility,
+        preset_ids=body.preset_ids,
     )
 
 

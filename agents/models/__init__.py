@@ -19,6 +19,7 @@ from agents.models.grants import (
 from agents.models.links import OneTimeLink, Purpose
 from agents.models.people import ApiToken, Kind, Role, User
 from agents.models.policies import Policy
+from agents.models.presets import Preset, PresetCategory
 from agents.models.providers import ModelRoute, Provider, ProviderKind
 from agents.models.shared import Visibility
 from agents.models.site import SiteSettings
@@ -42,6 +43,8 @@ __all__ = [
     "Policy",
     "PolicyGroupGrant",
     "PolicyUserGrant",
+    "Preset",
+    "PresetCategory",
     "Provider",
     "ProviderKind",
     "Purpose",

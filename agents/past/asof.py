@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import ForeignKey, Max, Model, QuerySet
 
 from agents.errors import Invalid
-from agents.models import Agent, ModelRoute, Policy, Provider, Soul, User
+from agents.models import Agent, ModelRoute, Policy, Preset, Provider, Soul, User
 from agents.past.comparing import HIDDEN, fields_of, items, label, member_keys, members_of, shown
 from agents.past.kinds import kinds, name_of_record, readable
 from agents.reach import parse, summary
@@ -22,7 +22,7 @@ from agents.souls import digest
 from agents.toolsets import LISTS, ToolsetLists, toolsets_for
 
 # What an agent is made of; people and groups have their own history pages.
-SHOWN = ("agent", "soul", "route", "policy", "provider")
+SHOWN = ("agent", "soul", "route", "policy", "preset", "provider")
 # What a list shows of a long text; the row's history has all of it.
 PREVIEW = 160
 NOT_OPEN = "not open to you"
@@ -164,13 +164,16 @@ def composed(user: User, agent_id: str, at: datetime) -> Composed | None:
         agent.runtime,
         provider.name if provider else "",
         route.model if route else "",
-        _reach(policies) if len(policies) == len(wanted) else None,
+        _reach(policies, at) if len(policies) == len(wanted) else None,
     )
 
 
-def _reach(policies: Iterable[Any]) -> tuple[str, ...] | None:
+def _reach(policies: Iterable[Any], at: datetime) -> tuple[str, ...] | None:
+    """Whoever reads a policy's past reads that of the presets it included."""
+    presets = {key for policy in policies for key in member_keys(policy, "presets")}
+    held = [*policies, *(_newest(Preset, key, at) for key in presets)]
     try:
-        return summary(rule for policy in policies for rule in parse(policy.rules))
+        return summary(rule for each in held if each is not None for rule in parse(each.rules))
     except Invalid:
         return None
 

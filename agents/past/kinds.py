@@ -16,11 +16,11 @@ from django.db.models import F, Model, QuerySet
 
 from agents import audit, keeping, permissions
 from agents.errors import NotFound
-from agents.models import ModelRoute, Provider, Role, User
-from agents.permissions import ACTIONS, GRANTS, Rows
+from agents.models import ModelRoute, Role, User
+from agents.permissions import ACTIONS, GRANTS, HOUSE, Rows
 
 # What can be put back here. Parts of an agent (secrets, documents, consent) have rules of their own.
-REVERTED = ("agent", "soul", "route", "policy", "provider", "person", "group")
+REVERTED = ("agent", "soul", "route", "policy", "preset", "provider", "person", "group")
 
 # Where the name of a row is kept in its records, when it is not in ``name``.
 _NAMES: dict[type[Model], str] = {User: "username", ModelRoute: "model"}
@@ -69,8 +69,9 @@ def readable(user: User, model: type[Model]) -> QuerySet[Any] | None:
         return None
     if model is User:
         return rows.filter(pk=user.pk)
-    if model is Provider:
-        return permissions.visible(user, rows, "provider.view")
+    if model in HOUSE:
+        # Everyone may see what a preset says; what it said is for those who read the audit.
+        return permissions.visible(user, rows) if permissions.may(user, "audit.view") else rows.none()
     if model not in GRANTS:
         return _parts_of_readable(user, model, rows)
     kind = permissions.noun(model)

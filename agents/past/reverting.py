@@ -15,7 +15,8 @@ from django.db.models import Field, ForeignKey, Model, QuerySet
 
 from agents import acting, composition, groups, permissions, policies, soul_library, souls
 from agents.errors import Conflict, Invalid, LogosError
-from agents.models import Agent, ModelRoute, Policy, Soul, User
+from agents.models import Agent, ModelRoute, Policy, Preset, Soul, User
+from agents.models.history import one_record
 from agents.past.comparing import FieldChange, compare, fields_of, member_keys, members_of
 from agents.past.kinds import REVERTED, Past, edit_action, find
 from agents.past.versions import Version, one
@@ -108,6 +109,11 @@ def _put_back(user: User, past: Past, record: Any, why: str) -> None:
     for each, value in values.items():
         setattr(row, each.attname, value)
     _check(row)
+    if isinstance(row, Policy):
+        with one_record(row):
+            row.presets.set(members["presets"])
+            row.save()
+        return
     row.save()
     if isinstance(row, User):
         _join(user, row, set(members["groups"]))
@@ -168,7 +174,7 @@ def _lost(name: str) -> Invalid:
 
 def _check(row: Any) -> None:
     """The rules of today, as every door has them."""
-    if isinstance(row, Policy):
+    if isinstance(row, (Policy, Preset)):
         row.rules = policies.clean_rules(row.rules)
     try:
         row.full_clean()

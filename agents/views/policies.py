@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
@@ -14,13 +14,22 @@ from django.views.decorators.http import require_http_methods, require_safe
 from agents import permissions, policies, rule_lines
 from agents.editing import Stale
 from agents.errors import LogosError
-from agents.models import Agent, Policy, Visibility
+from agents.models import Agent, Policy, Preset, PresetCategory, User, Visibility
 from agents.views import conflicts, deciding, listing
 from agents.views.access import person, signed_in
 from agents.views.forms import complain
 from agents.views.listing import Choice, Filters
+from agents.views.presets import tabs
 
 SHOWN_AGENTS = 12
+
+
+def preset_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The library by category."""
+    found: dict[str, list[tuple[str, str]]] = {each: [] for each in PresetCategory.values}
+    for pk, name, category in Preset.objects.order_by("name").values_list("pk", "name", "category"):
+        found.setdefault(category, []).append((pk, name))
+    return [(str(dict(PresetCategory.choices).get(each, each)), options) for each, options in found.items() if options]
 
 
 class PolicyForm(forms.Form):
@@ -34,14 +43,33 @@ class PolicyForm(forms.Form):
         "A line that begins with “deny” wins over all others. Addresses are refused.",
         widget=forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "autocapitalize": "none", "class": "mono"}),
     )
+    presets = forms.MultipleChoiceField(
+        required=False, choices=preset_choices, widget=forms.CheckboxSelectMultiple, help_text=""
+    )
     version = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
 
     use_required_attribute = False
+
+    @property
+    def preset_groups(self) -> list[dict[str, Any]]:
+        """The library by category, each with whether it is included."""
+        chosen = set(self["presets"].value() or ())
+        return [
+            {"label": label, "rows": rows, "chosen": sum(row["is_chosen"] for row in rows)}
+            for label, options in preset_choices()
+            if (rows := [{"id": pk, "name": name, "is_chosen": pk in chosen} for pk, name in options])
+        ]
+
+    def told(self) -> dict[str, Any]:
+        """What was filled in, as ``agents.policies`` takes it."""
+        given = dict(self.cleaned_data)
+        return {**given, "preset_ids": given.pop("presets")}
 
     @classmethod
     def of(cls, policy: Policy, added: str = "") -> PolicyForm:
         """The form with what is stored, and a line that somebody proposes."""
         stored = {name: getattr(policy, name) for name in ("name", "description", "rules", "version")}
+        stored["presets"] = list(policy.presets.order_by("name").values_list("pk", flat=True))
         rules = "\n".join(filter(None, (rule_lines.write(policy.rules), added)))
         return cls(initial=stored | ({"rules": rules} if added else {}))
 
@@ -70,11 +98,12 @@ def policy_list(request: HttpRequest) -> HttpResponse:
     user = person(request)
     shared = Choice("visibility", "Access", (("private", "private"), ("shared", "shared")))
     filters = Filters(request.GET, shared, hint="Name or description")
-    rows = permissions.visible(user, Policy.objects.select_related("owner"))
+    rows = permissions.visible(user, Policy.objects.select_related("owner").prefetch_related("presets"))
     if visibility := filters.chosen("visibility"):
         rows = rows.filter(visibility=visibility)
     page = listing.page(filters.search(rows, "name", "description"), filters, order="name")
-    context = {"filters": filters, "page": page, "may_add": permissions.may(user, "policy.create")}
+    may_add = permissions.may(user, "policy.create")
+    context = {"filters": filters, "page": page, "tabs": tabs(user, "policies"), "may_add": may_add}
     return render(request, "policies/list.html", context)
 
 
@@ -90,12 +119,12 @@ def policy_detail(request: HttpRequest, policy_id: str) -> HttpResponse:
     if not form.is_valid():
         permissions.require(user, "policy.edit", policy)
         return _detail(request, policy, form, status=400)
-    fields = dict(form.cleaned_data)
+    fields = form.told()
     try:
         policies.change(user, policy_id, fields.pop("version"), **fields)
     except Stale as stale:
-        first = conflicts.for_form(stale, form, user)
-        return _detail(request, stale.row, PolicyForm(first.data), status=409, conflict=first)
+        first, data = _saved_first(stale, form, user)
+        return _detail(request, stale.row, PolicyForm(data), status=409, conflict=first)
     except LogosError as error:
         if error.reason == "not_found":
             raise
@@ -113,7 +142,7 @@ def policy_new(request: HttpRequest) -> HttpResponse:
     permissions.require(user, "policy.create")
     form = NewPolicy(request.POST or None, initial={"rules": _added(request)})
     if form.is_valid():
-        given = dict(form.cleaned_data)
+        given = form.told()
         try:
             policy = policies.create(user, given.pop("name"), given.pop("rules"), **given)
         except LogosError as error:
@@ -151,6 +180,31 @@ def policy_delete(request: HttpRequest, policy_id: str) -> HttpResponse:
     return render(request, "_confirm.html", context, status=409 if error else 200)
 
 
+def _saved_first(stale: Stale, form: PolicyForm, user: User) -> tuple[conflicts.SavedFirst, QueryDict]:
+    """What the other changed, and the data to draw the form with: presets are lines here, to be compared as a text."""
+    data: Any = form.data.copy()  # type: ignore[attr-defined]
+    names = dict(option for _, options in preset_choices() for option in options)
+    mine = "\n".join(sorted(names.get(pk, pk) for pk in data.getlist("presets")))
+
+    def read(each: Any) -> dict[str, str]:
+        held = each.presets.values_list("pk" if isinstance(each, Policy) else "preset_id", flat=True)
+        return {
+            "name": each.name,
+            "description": each.description,
+            "rules": rule_lines.write(each.rules),
+            "presets": "\n".join(sorted(names.get(pk, pk) for pk in held)),
+        }
+
+    labels = {name: str(form[name].label) for name in ("name", "description", "rules", "presets")}
+    first = conflicts.saved_first(stale, {**data.dict(), "presets": mine}, labels, user, read)
+    for name in ("name", "description", "rules", "version"):
+        data[name] = first.data.get(name, "")
+    if (now := str(first.data.get("presets", ""))) != mine:
+        by_name = {name: pk for pk, name in names.items()}
+        data.setlist("presets", [by_name.get(line, line) for line in now.split("\n") if line])
+    return first, data
+
+
 def _added(request: HttpRequest) -> str:
     """The line that a proposal brings in its address, ready to be saved or thrown away."""
     return " ".join(request.GET.get("add", "").replace("\x00", "").split())[:500]
@@ -164,6 +218,7 @@ def _detail(request: HttpRequest, policy: Policy, form: PolicyForm, status: int 
     context = {
         "policy": policy,
         "lines": rule_lines.write(policy.rules).splitlines(),
+        "included": policy.presets.order_by("name"),
         "form": form,
         "may": deciding.offers(user, policy),
         "agents": using[: SHOWN_AGENTS + 1],

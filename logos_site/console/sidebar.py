@@ -39,6 +39,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "agents.ModelRoute": "route",
             "agents.Provider": "cloud",
             "agents.Policy": "policy",
+            "agents.Preset": "library_books",
         },
     ),
     (

@@ -26,7 +26,7 @@ class AsOfQuery(Schema):
 
     at: datetime | None = Field(None, description="With a time zone. Absent: now, or the beginning of the run.")
     run: Text = Field("", max_length=40, description="Instead of ``at``: when this run began.")
-    kind: Literal["agent", "soul", "route", "policy", "provider"] = "agent"
+    kind: Literal["agent", "soul", "route", "policy", "preset", "provider"] = "agent"
     after: Text = Field("", max_length=60, description="The `next` of the page before; empty for the first page.")
     limit: int = Field(50, ge=1, le=100, description="How many items at most.")
 

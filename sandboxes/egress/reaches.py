@@ -88,5 +88,5 @@ def _read(agent_id: str, version: tuple[object, ...]) -> tuple[Reach, tuple[obje
         found = ("read", *reaching.version_of(agent_id))
         if found == version:
             return None
-        agent = Agent.objects.filter(pk=agent_id).prefetch_related("policies", "capabilities", "secrets").first()
+        agent = Agent.objects.filter(pk=agent_id).prefetch_related(*reaching.PARTS).first()
         return (reaching.reach_of(agent) if agent else Reach(())), found

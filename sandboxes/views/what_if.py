@@ -8,10 +8,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
 from agents import permissions
-from agents.models import Policy
-from agents.reach import parse
+from agents.models import Policy, Preset
 from agents.views.access import person, signed_in
 from agents.views.policies import PolicyForm
+from agents.views.presets import PresetForm
 from sandboxes import what_if
 
 
@@ -32,7 +32,22 @@ def policy_what_if(request: HttpRequest, policy_id: str) -> HttpResponse:
     form, span = PolicyForm(request.POST), Span(request.POST)
     outcome = None
     if form.is_valid() and span.is_valid():
-        draft = parse(form.cleaned_data["rules"], policy.pk)
+        draft = what_if.drafted(policy, form.cleaned_data["rules"], form.cleaned_data["presets"])
         outcome = what_if.replay(user, policy, draft, span.cleaned_data["days"] or what_if.DEFAULT_DAYS)
     context = {"policy": policy, "form": form, "span": span, "outcome": outcome, "most_days": what_if.MOST_DAYS}
     return render(request, "policies/what_if.html", context, status=400 if outcome is None else 200)
+
+
+@require_POST
+@signed_in
+def preset_what_if(request: HttpRequest, preset_id: str) -> HttpResponse:
+    """The same with a draft of a preset, for every agent that has it."""
+    user = person(request)
+    preset = permissions.fetch(user, "preset.edit", Preset.objects.all(), pk=preset_id)
+    form, span = PresetForm(request.POST), Span(request.POST)
+    outcome = None
+    if form.is_valid() and span.is_valid():
+        draft = what_if.drafted_preset(preset, form.cleaned_data["rules"])
+        outcome = what_if.replay(user, preset, draft, span.cleaned_data["days"] or what_if.DEFAULT_DAYS)
+    context = {"preset": preset, "form": form, "span": span, "outcome": outcome, "may": {"edit": True}}
+    return render(request, "presets/what_if.html", context, status=400 if outcome is None else 200)

@@ -7,7 +7,18 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model
 
 from agents import permissions
-from agents.models import Agent, AgentCapability, AgentDocument, AgentSecret, ModelRoute, Policy, Provider, Role, Soul
+from agents.models import (
+    Agent,
+    AgentCapability,
+    AgentDocument,
+    AgentSecret,
+    ModelRoute,
+    Policy,
+    Preset,
+    Provider,
+    Role,
+    Soul,
+)
 from runs.models import Approval, Conversation, Message, Run
 from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.agents.permission_world import LIVES, RELATIONS, ROOTS, TALKS, World, answers
@@ -130,9 +141,19 @@ def test_providers_are_for_operators_to_see_and_admins_to_change(role: str, may_
     assert set(answers(who, "provider.edit", provider).values()) == {may_edit}
 
 
+@pytest.mark.parametrize(("role", "may_edit"), [
+    ("admin", True), ("operator", False), ("user", False), ("viewer", False),
+])  # fmt: skip
+def test_presets_are_for_everybody_to_see_and_admins_to_change(role: str, may_edit: bool) -> None:
+    preset, who = Preset.objects.create(id="p", name="P"), person("who", role)
+
+    assert set(answers(who, "preset.view", preset).values()) == {True}
+    assert set(answers(who, "preset.edit", preset).values()) == {may_edit}
+
+
 def test_the_table_here_names_every_action_that_is_done_to_a_row() -> None:
     tabled = {action for actions in TABLE.values() for action in actions}
 
     done_to_rows = {name for name, action in permissions.ACTIONS.items() if action.level}
 
-    assert done_to_rows == tabled | {"provider.view", "provider.edit", "user.manage"}
+    assert done_to_rows == tabled | {"preset.view", "preset.edit", "provider.view", "provider.edit", "user.manage"}

@@ -19,7 +19,6 @@ def measure(connections: int, agents: int, kinds: int) -> dict[str, float]:
 
     from agents import policies, rule_lines, souls
     from agents.models import Agent, Role, User
-    from agents.reach import parse
     from sandboxes import what_if
     from sandboxes.models import EgressDecision
 
@@ -46,7 +45,7 @@ def measure(connections: int, agents: int, kinds: int) -> dict[str, float]:
         ),
         batch_size=5_000,
     )
-    draft = parse(policies.clean_rules(rule_lines.read("host-1.example.org")), policy.pk)
+    draft = what_if.drafted(policy, policies.clean_rules(rule_lines.read("host-1.example.org")))
     took: dict[str, float] = {}
 
     def timed(name: str, work: Any) -> Any:

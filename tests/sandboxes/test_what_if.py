@@ -14,7 +14,6 @@ from django.utils import timezone
 from agents import permissions, policies, rule_lines
 from agents.errors import Invalid
 from agents.models import Agent, Policy, Role, User
-from agents.reach import parse
 from sandboxes import what_if
 from sandboxes.models import EgressDecision
 from tests import shell
@@ -58,7 +57,8 @@ def asked(agent: Agent, host: str, count: int = 1, *, binary: str = "/usr/bin/cu
 
 
 def tried(user: User, policy: Policy, lines: str, days: int = 7) -> what_if.Outcome:
-    return what_if.replay(user, policy, parse(policies.clean_rules(rule_lines.read(lines)), policy.pk), days)
+    draft = what_if.drafted(policy, policies.clean_rules(rule_lines.read(lines)))
+    return what_if.replay(user, policy, draft, days)
 
 
 def test_what_the_draft_decides_otherwise_is_counted_by_kind(otto: User, atlas: Agent, policy: Policy) -> None:

@@ -29,6 +29,7 @@ class Command(LogosCommand):
         create.add_argument("name", metavar="NAME")
         create.add_argument("rules", nargs="*", metavar="RULE", help=RULE_HELP)
         create.add_argument("--file", metavar="FILE", help="read the rules, as lines or JSON, from a file; - is stdin")
+        create.add_argument("--preset", nargs="+", default=[], metavar="PRESET", help="presets to include, by id")
         create.add_argument("--description", default="", metavar="TEXT")
         create.add_argument("--shared", action="store_true", help="everyone who may sign in may give it to an agent")
         add_person(create, "whose policy it is")
@@ -43,6 +44,8 @@ class Command(LogosCommand):
         edit.add_argument("--file", metavar="FILE", help="the whole list, as lines or JSON, from a file; - is stdin")
         edit.add_argument("--add", nargs="+", default=[], metavar="RULE", help="rules to add")
         edit.add_argument("--remove", nargs="+", default=[], metavar="NAME", help="names of rules to take out")
+        edit.add_argument("--include", nargs="+", default=[], metavar="PRESET", help="presets to include, by id")
+        edit.add_argument("--leave-out", nargs="+", default=[], metavar="PRESET", help="presets to include no longer")
         add_person(edit)
         attempt = verbs.add_parser("try", help="would this policy alone let a host through? exit code 1 if not")
         attempt.add_argument("policy", metavar="POLICY", help="name or id")
@@ -62,6 +65,7 @@ class Command(LogosCommand):
             self.rules_given(options) or (),
             description=options["description"],
             visibility=visibility,
+            preset_ids=options["preset"],
         )
         self.stdout.write(made.pk)
 
@@ -82,13 +86,16 @@ class Command(LogosCommand):
         wanted = self.rules_given(options)
         if wanted is not None or options["add"] or options["remove"]:
             fields["rules"] = _edited(policy.rules if wanted is None else wanted, options["add"], options["remove"])
+        if options["include"] or options["leave_out"]:
+            held = [preset.pk for preset in policy.presets.all()]
+            fields["preset_ids"] = [pk for pk in [*held, *options["include"]] if pk not in options["leave_out"]]
         policies.change(user, policy.pk, policy.version, **fields)
         self.say(f"{policy.name} is saved.")
 
     def rules_given(self, options: dict[str, Any]) -> list[dict[str, Any]] | None:
         """The whole list, if the command line or a file says it."""
         if options["file"]:
-            return policies.clean_rules(rule_lines.read(_text_of(options["file"])))
+            return policies.clean_rules(rule_lines.read(text_of(options["file"])))
         return None if options["rules"] is None else policies.clean_rules(rule_lines.parse_lines(options["rules"]))
 
     def do_try(self, options: dict[str, Any]) -> None:
@@ -105,7 +112,8 @@ class Command(LogosCommand):
         self.say(f"{policy.name} is deleted.")
 
 
-def _text_of(path: str) -> str:
+def text_of(path: str) -> str:
+    """What stands in this file, or on standard input for "-". Raises Invalid."""
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         return data.decode()
