@@ -63,7 +63,8 @@ class PolicyForm(forms.Form):
     def told(self) -> dict[str, Any]:
         """What was filled in, as ``agents.policies`` takes it."""
         given = dict(self.cleaned_data)
-        return {**given, "preset_ids": given.pop("presets")}
+        given["preset_ids"] = given.pop("presets")
+        return given
 
     @classmethod
     def of(cls, policy: Policy, added: str = "") -> PolicyForm:
