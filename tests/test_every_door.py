@@ -367,9 +367,12 @@ def _problems(answer: HttpResponse, address: str, path: str, who: str, rows: dic
 
 
 def _is_everybodys(address: str, path: str) -> bool:
-    """Addresses whose parameter names no row of Alice's."""
+    """Addresses whose parameter names no row of Alice's, and reading the library."""
     return (
-        address.startswith("/accounts/") or _row_of(address, {Agent: None, Provider: 1}) == 1 or "app_label" in address
+        address.startswith("/accounts/")
+        or _row_of(address, {Agent: None, Provider: 1, Preset: 1}) == 1
+        or "app_label" in address
+        or address in ("/presets/<str:preset_id>/", "/api/presets/<preset_id>")
     )
 
 

@@ -100,6 +100,8 @@ class Restoring(Schema):
 
     version: Version
 
+    model_config = {"json_schema_extra": {"example": {"version": 2}}}
+
 
 class UserOut(Schema):
     """A policy or an agent."""

@@ -22,6 +22,7 @@ from agents.models import (
     AgentSecret,
     ModelRoute,
     Policy,
+    Preset,
     Provider,
     SiteSettings,
     Soul,
@@ -45,7 +46,7 @@ class RandomWorld:
         self.second = Group.objects.create(name="makers")
         self.who.groups.add(self.inside, self.second)
         self.provider = Provider.objects.create(name="A provider", kind="openai-compatible")
-        self.rows: list[Model] = [self.provider]
+        self.rows: list[Model] = [self.provider, Preset.objects.create(id="a-preset", name="A preset")]
         for number in range(size):
             self._fill(f"row-{number}", number)
 
