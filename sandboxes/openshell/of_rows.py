@@ -5,7 +5,6 @@ from __future__ import annotations
 from agents import permissions, reaching, sandbox_limits
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, Policy, User
-from agents.reach import parse
 from sandboxes.hermes.runtime import VENV_INSIDE
 from sandboxes.hermes.spec import ENVIRONMENT, HERMES_HOME
 from sandboxes.openshell.policy import Compiled, Note, Walls, compiled
@@ -28,7 +27,7 @@ _MODELS = Note(
 def of_policy(policy: Policy) -> Compiled:
     """What an agent with this policy alone would be given. Invalid when it is too large for OpenShell."""
     try:
-        rules = parse(policy.rules, policy.pk)
+        rules = reaching.rules_in(policy)
     except Invalid as error:
         return compiled((), WALLS, closed=f"This policy cannot be used: {error.message}")
     return compiled(rules, WALLS)
