@@ -50,6 +50,7 @@ def create(
     visibility: str = Visibility.PRIVATE,
     policies: Iterable[Policy] = (),
     sprite: tuple[str, str] = ("", ""),
+    sandbox: Mapping[str, int] | None = None,
 ) -> Agent:
     """A new agent of ``owner``, who must be allowed to create agents and to use this soul, route and policies.
 
@@ -63,6 +64,7 @@ def create(
         permissions.require(owner, "policy.view", policy)
     name, description = clean_name(name), clean_description(description)
     shape, palette = sprites.check(*sprite)
+    own_limits = sandbox_limits.check(owner, sandbox or {}, {})
     try:
         with transaction.atomic():
             if of_name(Agent.objects.alive().filter(owner=owner), name).exists():
@@ -78,6 +80,7 @@ def create(
                 visibility=visibility,
                 sprite_shape=shape,
                 sprite_palette=palette,
+                limits=own_limits,
             )
             agent.save()
             if policies:

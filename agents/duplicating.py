@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.dispatch import Signal
 
-from agents import choosing, composition, permissions, preparing
+from agents import choosing, composition, permissions, preparing, sandbox_limits
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, Policy, Soul, User
 
@@ -55,6 +55,8 @@ def omissions(user: User, source: Agent) -> list[str]:
     ]
     if source.route_id and source.hides_route:
         found.append("You may not see its model; the copy uses the default one.")
+    if sandbox_limits.given(user, source) != source.limits:
+        found.append("Limits above the site's are not copied: ask an operator for more.")
     held = source.policies.count()
     if held and permissions.visible(user, Policy.objects.filter(agents=source)).count() < held:
         found.append("Policies you may not see are not copied.")
@@ -88,6 +90,7 @@ def duplicate(
         description=source.description,
         policies=permissions.visible(user, Policy.objects.filter(agents=source)),
         sprite=(source.sprite_shape, source.sprite_palette),
+        sandbox=sandbox_limits.given(user, source),
     )
     if parts:
         # Whoever copies also prepares, in this order.

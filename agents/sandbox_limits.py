@@ -7,6 +7,7 @@ from everybody else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +83,15 @@ def check(user: User, values: Mapping[str, Any], held: Mapping[str, int]) -> dic
             )
         if value != limit.usual:
             found[name] = value
+    return found
+
+
+def given(user: User, agent: Agent) -> dict[str, int]:
+    """Those of the agent's own limits that ``user`` may give an agent of theirs: a copy has no more than they may."""
+    found: dict[str, int] = {}
+    for name, value in agent.limits.items():
+        with suppress(Invalid):
+            found |= check(user, {name: value}, {})
     return found
 
 

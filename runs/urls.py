@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import activity, chat, files, ledger, reach, sharing, steering
+from runs.views import activity, chat, files, ledger, permitted, reach, sharing, steering
 from runs.views.asof import as_of
 
 app_name = "runs"
@@ -19,6 +19,7 @@ urlpatterns = [
     path("runs/", activity.run_list, name="run-list"),
     path("runs/<str:run_id>/", activity.run_detail, name="run-detail"),
     path("runs/<str:run_id>/reply/", activity.run_reply, name="run-reply"),
+    path("runs/<str:run_id>/permissions/", permitted.run_permissions, name="run-permissions"),
     path("runs/<str:run_id>/files/", files.run_files, name="run-files"),
     path("runs/<str:run_id>/record/", activity.run_record, name="run-record"),
     path("runs/<str:run_id>/steps/<int:seq>/", activity.step_output, name="step-output"),

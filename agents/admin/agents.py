@@ -11,21 +11,18 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from agents import choosing, composition, limits, retiring
+from agents.admin.agent_limits import LimitedForm, may_limit, with_limits
 from agents.admin.agent_parts import AGENT_PARTS
 from agents.admin.grants import AGENT_GRANTS
 from agents.admin_acting import bulk, who
 from agents.admin_base import SharedAdmin, VisibleRelatedFilter, link
-from agents.admin_versions import VersionedForm
 from agents.errors import Conflict, Invalid, LogosError
-from agents.models import Agent, User
+from agents.models import Agent
 from agents.toolsets import TOOLSETS, check_choice
 
 
-class AgentForm(VersionedForm):
+class AgentForm(LimitedForm):
     """The rules of ``agents.composition`` as messages beside the fields."""
-
-    # Set per request by the admin.
-    asker: User
 
     toolsets = forms.MultipleChoiceField(
         choices=[(name, f"{name}: {sentence}") for name, sentence in TOOLSETS.items()],
@@ -135,6 +132,11 @@ class AgentAdmin(SharedAdmin):
     )  # fmt: skip
     def delete_agents(self, request: HttpRequest, agent: Agent) -> None:
         retiring.delete(who(request), agent.pk)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        shown = list(super().get_fieldsets(request, obj))
+        is_offered = self.has_change_permission(request, obj) and may_limit(who(request), obj)
+        return with_limits(shown) if is_offered else shown
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found = super().get_actions(request)

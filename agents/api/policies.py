@@ -136,12 +136,17 @@ class Attempt(Schema):
 
 
 class Answer(Schema):
-    """Whether this policy alone would let it through, and why."""
+    """Whether these rules would let it through, which one decides, and why."""
 
     allowed: bool
+    rule: str = Field(description="Where the rule stands and its name, as records name it; empty when none fits.")
     reason: str
 
-    model_config = {"json_schema_extra": {"example": {"allowed": True, "reason": "The rule packages allows it."}}}
+    model_config = {
+        "json_schema_extra": {
+            "example": {"allowed": True, "rule": f"{EXAMPLE['id']}/packages", "reason": "The rule packages allows it."}
+        }
+    }
 
 
 def rows() -> Any:
@@ -191,7 +196,7 @@ def try_policy(request: HttpRequest, policy_id: Text, query: Query[Attempt]) -> 
     """Try a host and port on this policy alone; nothing is connected to."""
     policy = permissions.fetch(asker(request), "policy.view", rows(), pk=policy_id)
     verdict = policies.would_reach(policy, query.host, query.port, query.binary)
-    return {"allowed": verdict.allowed, "reason": verdict.reason}
+    return {"allowed": verdict.allowed, "rule": verdict.rule, "reason": verdict.reason}
 
 
 def _given(body: PolicyPatch) -> dict[str, Any]:

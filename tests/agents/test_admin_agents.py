@@ -220,3 +220,47 @@ def test_the_page_of_a_row_links_to_its_access(ada: User, otto: User, hers: Agen
     assert "/share/" not in Console(ada).client.get(Console(ada).address(Agent, "add")).content.decode()
     atlas.mark_deleted()
     assert sharing not in Console(ada).open(atlas).content.decode()
+
+
+def test_an_operator_says_limits_in_the_console(otto: User, hers: Agent) -> None:
+    console = Console(otto)
+    page = console.open(hers).content.decode()
+    assert "What its sandbox may use" in page
+    assert "the site&#x27;s 4,096" in page
+
+    assert console.save(hers, limit_memory_mb="512", limit_processes="900").status_code == 302
+    hers.refresh_from_db()
+    assert hers.limits == {"memory_mb": 512, "processes": 900}
+
+    assert console.save(hers, limit_memory_mb="", description="Other words").status_code == 302
+    hers.refresh_from_db()
+    assert (hers.limits, hers.description) == ({"processes": 900}, "Other words")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"), [("3", "between 256 and 1,048,576"), ("many", "whole number"), ("1.5", "whole number")]
+)
+def test_a_limit_nobody_could_live_with_is_refused_in_the_console(
+    otto: User, hers: Agent, typed: str, said: str
+) -> None:
+    assert said in complaints(Console(otto).save(hers, limit_memory_mb=typed))
+    hers.refresh_from_db()
+    assert hers.limits == {}
+
+
+def test_who_may_only_edit_finds_no_limits_in_the_console_and_cannot_slip_them_in(otto: User, atlas: Agent) -> None:
+    permissions.grant(otto, "edit", atlas)
+    console = Console(otto)
+
+    assert "What its sandbox may use" not in console.open(atlas).content.decode()
+    assert console.save(atlas, limit_memory_mb="512").status_code == 302
+    atlas.refresh_from_db()
+    assert atlas.limits == {}
+
+
+def test_a_new_agent_in_the_console_has_the_sites_limits(otto: User, hers: Agent) -> None:
+    console = Console(otto)
+
+    assert "What its sandbox may use" not in console.client.get(console.address(Agent, "add")).content.decode()
+    assert console.save(Agent, name="another", soul=hers.soul_id, limit_memory_mb="512").status_code == 302
+    assert Agent.objects.get(name="another").limits == {}

@@ -151,3 +151,15 @@ def test_a_program_duplicates_too(alice: User, mallory: User, atlas: Agent) -> N
     assert (copy["name"], copy["soul"]["id"], copy["visibility"]) == ("second", atlas.soul_id, "private")
     assert Program(alice).post(path, {"name": "third", "copy": ["secrets"]}, 400)["error"]["field"] == "copy"
     assert Program(mallory).post(path, {"name": "x"}, 404)["error"]["reason"] == "not_found"
+
+
+def test_its_limits_are_copied_as_far_as_one_may_give_them(alice: User, ada: User, atlas: Agent) -> None:
+    atlas.limits = {"memory_mb": 512, "processes": 900, "gone_limit": 3}
+    atlas.save()
+
+    mine = duplicating.duplicate(alice, atlas, "mine")
+
+    assert mine.limits == {"memory_mb": 512}  # 900 processes are more than the site gives
+    assert mine.history.count() == 1
+    assert any("Limits above the site's" in sentence for sentence in duplicating.omissions(alice, atlas))
+    assert duplicating.duplicate(ada, atlas, "hers", soul=atlas.soul).limits == {"memory_mb": 512, "processes": 900}

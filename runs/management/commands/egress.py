@@ -12,7 +12,7 @@ from agents import agent_pages, permissions
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.errors import Invalid
 from agents.models import Policy
-from runs import reach
+from runs import permitted, reach
 from runs.api.egress import DecisionOut
 from sandboxes.egress import usage
 from sandboxes.models import EgressDecision
@@ -22,12 +22,12 @@ COLUMNS = ("AT", "DECISION", "HOST", "PROGRAM", "RUN", "REASON")
 
 
 class Command(LogosCommand):
-    """``egress list|tail|unused|prune``."""
+    """``egress list|tail|try|unused|prune``."""
 
     help = "See what agents asked the network for, and which rules nobody needs."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|tail|unused|prune")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|tail|try|unused|prune")
         listing = verbs.add_parser("list", help="the newest decisions about an agent")
         follow = verbs.add_parser("tail", help="follow the decisions about an agent until interrupted")
         for each in (listing, follow):
@@ -36,6 +36,12 @@ class Command(LogosCommand):
             each.add_argument("-n", type=int, default=20, dest="limit", metavar="N", help="how many (default 20)")
             add_person(each, "look as this person")
         listing.add_argument("--json", action="store_true", help="print them as the API shows them")
+        attempt = verbs.add_parser("try", help="would an agent reach a host with all its rules? exit code 1 if not")
+        attempt.add_argument("agent", metavar="AGENT", help="name or id")
+        attempt.add_argument("host", metavar="HOST")
+        attempt.add_argument("port", nargs="?", default=443, type=int, metavar="PORT")
+        attempt.add_argument("--by", default="", metavar="PROGRAM", help="the path of the program that asks")
+        add_person(attempt, "look as this person")
         idle = verbs.add_parser("unused", help="rules of a policy that no connection matched")
         prune = verbs.add_parser("prune", help="take unused rules out of a policy; its history can put them back")
         for each in (idle, prune):
@@ -66,6 +72,15 @@ class Command(LogosCommand):
                 found = list(rows.filter(pk__gt=last)[:1_000])
         except KeyboardInterrupt:
             pass
+
+    def do_try(self, options: dict[str, Any]) -> None:
+        user = reader(options["user"])
+        wanted = Q(pk=options["agent"]) | Q(name__iexact=options["agent"])
+        agent = permissions.fetch(user, "agent.view", agent_pages.rows().filter(wanted))
+        verdict = permitted.attempt_now(user, agent, options["host"], options["port"], options["by"])
+        self.stdout.write(f"{'let through' if verdict.allowed else 'refused'}: {verdict.reason}")
+        if not verdict.allowed:
+            self.end(1)
 
     def do_unused(self, options: dict[str, Any]) -> None:
         policy = _policy(actor(options["user"]), options["policy"])

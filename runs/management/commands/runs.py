@@ -10,7 +10,8 @@ from agents import permissions
 from agents.command_line import LogosCommand, actor, add_person, reader
 from agents.errors import Invalid
 from agents.models import User
-from runs import dispatch, events, withheld
+from runs import dispatch, events, permitted, withheld
+from runs.api.permitted import PermittedOut
 from runs.api.runs import rows
 from runs.api.shapes import EventOut, RunOut, RunWithStamp
 from runs.models import Run, Status
@@ -19,12 +20,12 @@ from runs.words import STATES
 
 
 class Command(LogosCommand):
-    """``runs list|show|cancel``."""
+    """``runs list|show|permissions|cancel``."""
 
     help = "List, show and stop runs."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|cancel")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|permissions|cancel")
         listing = verbs.add_parser("list", help="the newest runs")
         add_person(listing, "list what this person sees")
         listing.add_argument("--agent", default="", metavar="NAME", help="only runs of this agent (name or id)")
@@ -35,6 +36,10 @@ class Command(LogosCommand):
         show.add_argument("run", metavar="RUN")
         add_person(show, "look as this person")
         show.add_argument("--json", action="store_true", help="print the run with its STAMP and all events")
+        permitted_of = verbs.add_parser("permissions", help="what a run might reach, frozen, and the walls around it")
+        permitted_of.add_argument("run", metavar="RUN")
+        add_person(permitted_of, "look as this person")
+        permitted_of.add_argument("--json", action="store_true", help="print it as the API shows it")
         cancel = verbs.add_parser("cancel", help="ask a run to stop")
         cancel.add_argument("run", metavar="RUN")
         add_person(cancel)
@@ -66,6 +71,25 @@ class Command(LogosCommand):
             return
         sight = withheld.sight(user, run)
         self.stdout.write(printed(run, map(sight.event, happened)))
+
+    def do_permissions(self, options: dict[str, Any]) -> None:
+        user = reader(options["user"])
+        run = permissions.fetch(user, "run.view", rows().defer(None), pk=options["run"])
+        had = permitted.told(user, run)
+        if options["json"]:
+            self.print_json(PermittedOut.from_orm(had).model_dump(mode="json"))
+            return
+        for source in had.sources:
+            self.stdout.write(source.name)
+            for line in source.lines:
+                self.stdout.write(f"  {line}")
+        if had.hides:
+            self.stdout.write("There were policies you may not see.")
+        for wall in had.walls:
+            self.stdout.write(f"{'up' if wall.is_up else 'weaker':6}  {wall.name}: {wall.sentence}")
+        for word, lines in (("added since", had.added), ("gone since", had.removed)):
+            for line in lines or ():
+                self.stdout.write(f"{word}: {line}")
 
     def do_cancel(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
