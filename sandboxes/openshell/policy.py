@@ -1,6 +1,6 @@
 """From the rules of an agent to OpenShell's policy document, and a sentence for all that it cannot say. Pure.
 
-The document never lets through more than the rules do. What it cannot say is "left out" of it and told; so is where
+The document never allows a host, port or program that the rules do not. What it cannot say is "left out" of it and told; so is where
 OpenShell "differs" whatever is written, and what has its place "elsewhere".
 
 How the two differ: ``*.`` of a rule is every level below, which OpenShell writes ``**.``; ``/*`` of a directory is
@@ -105,12 +105,11 @@ def compiled(
     if sum(len(entry["endpoints"]) for entry in entries.values()) > _MOST_ENDPOINTS:
         raise _too_large()
     notes += [*_always(rules, bool(entries)), *_elsewhere(limits or {})]
-    return Compiled({**_static(walls), "network_policies": entries}, tuple(notes))
+    return Compiled({"version": VERSION, "network_policies": entries, **_static(walls)}, tuple(notes))
 
 
 def _static(walls: Walls) -> dict[str, Any]:
     return {
-        "version": VERSION,
         "filesystem_policy": {
             "include_workdir": False,
             "read_only": list(walls.read_only),

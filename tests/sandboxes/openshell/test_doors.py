@@ -35,7 +35,7 @@ def partly(ada: User) -> Policy:
 def test_the_page_shows_the_document_and_what_differs(browser: Browser, ada: User, policy: Policy) -> None:
     page = browser(ada).get(f"/policies/{policy.pk}/openshell/").content.decode()
 
-    assert "nothing else" in page
+    assert "Every rule can be said" in page
     assert "host: pypi.org" in page
     assert "enforcement: enforce" in page
     assert "private address" in page
@@ -50,7 +50,7 @@ def test_the_page_says_what_is_left_out(browser: Browser, ada: User, partly: Pol
     assert "Left out" in page
     assert "secret.corp.example denies a part of it" in page
     assert "Name the hosts you need" in page
-    assert "nothing else" not in page
+    assert "Every rule can be said" not in page
 
 
 def test_the_file_is_the_whole_document_and_says_its_notes(browser: Browser, ada: User, partly: Policy) -> None:
