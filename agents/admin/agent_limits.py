@@ -20,23 +20,41 @@ def may_limit(user: User, agent: Agent | None) -> bool:
     return agent is not None and bool(permissions.allows(user, "sandbox.limit", agent))
 
 
+def with_limits(shown: list[Any]) -> list[Any]:
+    """An agent's groups of fields with one for its limits after the first."""
+    words = "They hold from the next start of its sandbox."
+    return [*shown[:1], ("What its sandbox may use", {"fields": NAMES, "description": words}), *shown[1:]]
+
+
+def _number(name: str) -> forms.IntegerField:
+    limit = sandbox_limits.LIMITS[name]
+    return forms.IntegerField(label=f"{limit.label} ({limit.unit})" if limit.unit else limit.label, required=False)
+
+
 class LimitedForm(VersionedForm):
     """A form of an agent with its limits, for who may say them."""
 
     # Set per request by the admin.
     asker: User
 
+    limit_memory_mb = _number("memory_mb")
+    limit_cpu_percent = _number("cpu_percent")
+    limit_processes = _number("processes")
+    limit_open_files = _number("open_files")
+    limit_disk_mb = _number("disk_mb")
+    limit_file_mb = _number("file_mb")
+    limit_tmp_mb = _number("tmp_mb")
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        is_offered = may_limit(self.asker, None if self.instance._state.adding else self.instance)
-        for name, limit in sandbox_limits.LIMITS.items() if is_offered else ():
-            self.fields[f"{PREFIX}{name}"] = forms.IntegerField(
-                label=f"{limit.label} ({limit.unit})" if limit.unit else limit.label,
-                required=False,
-                initial=self.instance.limits.get(name),
-                help_text=f"{limit.hint} Empty: the site's {limit.usual:,}.",
-                widget=forms.NumberInput(attrs={"placeholder": limit.usual}),
-            )
+        if not may_limit(self.asker, None if self.instance._state.adding else self.instance):
+            for name in NAMES:
+                self.fields.pop(name, None)
+            return
+        for name, limit in sandbox_limits.LIMITS.items():
+            field = self.fields[f"{PREFIX}{name}"]
+            field.initial = self.instance.limits.get(name)
+            field.help_text = f"{limit.hint} Empty: the site's {limit.usual:,}."
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -48,9 +66,3 @@ class LimitedForm(VersionedForm):
         except Invalid as error:
             self.add_error(f"{PREFIX}{error.field}", f"{error.message} {error.action}".strip())
         return cleaned
-
-
-def with_limits(shown: list[Any]) -> list[Any]:
-    """An agent's groups of fields with one for its limits after the first."""
-    words = "They hold from the next start of its sandbox."
-    return [*shown[:1], ("What its sandbox may use", {"fields": NAMES, "description": words}), *shown[1:]]

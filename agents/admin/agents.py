@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from agents import choosing, composition, limits, retiring
-from agents.admin.agent_limits import LimitedForm, may_limit, with_limits
+from agents.admin.agent_limits import NAMES, LimitedForm, may_limit, with_limits
 from agents.admin.agent_parts import AGENT_PARTS
 from agents.admin.grants import AGENT_GRANTS
 from agents.admin_acting import bulk, who
@@ -132,6 +132,9 @@ class AgentAdmin(SharedAdmin):
     )  # fmt: skip
     def delete_agents(self, request: HttpRequest, agent: Agent) -> None:
         retiring.delete(who(request), agent.pk)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [name for name in super().get_fields(request, obj) if name not in NAMES]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         shown = list(super().get_fieldsets(request, obj))

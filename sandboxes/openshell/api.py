@@ -34,7 +34,7 @@ class NoteOut(Schema):
 
 
 class DocumentOut(Schema):
-    """A policy for OpenShell, schema version 1. It never lets through more than the rules do."""
+    """A policy for OpenShell, schema version 1. It allows no host, port or program that the rules do not."""
 
     is_whole: bool = Field(description="False: something the rules let through is left out.")
     document: dict[str, Any]

@@ -1,7 +1,7 @@
 """From the rules of an agent to OpenShell's policy document, and a sentence for all that it cannot say. Pure.
 
-The document never allows a host, port or program that the rules do not. What it cannot say is "left out" of it and told; so is where
-OpenShell "differs" whatever is written, and what has its place "elsewhere".
+The document never allows a host, port or program that the rules do not. What it cannot say is "left out" of it and
+told; so is where OpenShell "differs" whatever is written, and what has its place "elsewhere".
 
 How the two differ: ``*.`` of a rule is every level below, which OpenShell writes ``**.``; ``/*`` of a directory is
 ``/**``; any program is ``/**``, because an empty list has two readings there. Hosts cannot be denied at all.
@@ -24,7 +24,8 @@ from sandboxes.openshell.schema import MOST_BYTES
 VERSION = 1
 # Patterns of paths: a directory whose own name holds one of these cannot be meant literally.
 _PATTERN_CHARACTERS = frozenset("*?[]{}\\!")
-_MOST_ENDPOINTS = 50_000
+# The characters that each of these takes at least in the file, besides its own.
+_ENDPOINT_CHARS, _PORT_CHARS, _BINARY_CHARS = 50, 10, 12
 _NAMED = 3
 
 Kind = Literal["left out", "differs", "elsewhere"]
@@ -95,15 +96,16 @@ def compiled(
     if closed:
         notes.append(Note("left out", closed, "Mend that policy first."))
     else:
-        denials = Denials(rule for rule in rules if not rule.allows)
+        denials, least = Denials(rule for rule in rules if not rule.allows), 0
         for rule in rules:
             if rule.allows:
                 boxes, told = _said(rule, denials)
                 notes += told
+                # Asked before it is built: a policy can name a million combinations.
+                if (least := least + sum(map(_least_chars, boxes))) > MOST_BYTES:
+                    raise _too_large()
                 for box in boxes:
                     entries[_key(rule.name, entries)] = _entry(rule, box)
-    if sum(len(entry["endpoints"]) for entry in entries.values()) > _MOST_ENDPOINTS:
-        raise _too_large()
     notes += [*_always(rules, bool(entries)), *_elsewhere(limits or {})]
     return Compiled({"version": VERSION, "network_policies": entries, **_static(walls)}, tuple(notes))
 
@@ -192,6 +194,11 @@ def _lost(rule: Rule, denial: Denial | None, boxes: list[Box]) -> Note:
         rule.label,
         tuple(boxes),
     )
+
+
+def _least_chars(box: Box) -> int:
+    each = _ENDPOINT_CHARS + (_PORT_CHARS * len(box.ports) if len(box.ports) > 1 else 0)
+    return sum(map(len, box.hosts)) + each * len(box.hosts) + sum(_BINARY_CHARS + len(path) for path in box.binaries)
 
 
 def _entry(rule: Rule, box: Box) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import unescape
+
 import pytest
 from django.contrib.auth.models import Permission
 
@@ -226,7 +228,7 @@ def test_an_operator_says_limits_in_the_console(otto: User, hers: Agent) -> None
     console = Console(otto)
     page = console.open(hers).content.decode()
     assert "What its sandbox may use" in page
-    assert "the site&#x27;s 4,096" in page
+    assert "site's 4,096" in unescape(page)
 
     assert console.save(hers, limit_memory_mb="512", limit_processes="900").status_code == 302
     hers.refresh_from_db()
