@@ -16,22 +16,12 @@ from agents import permissions, reaching, rule_lines
 from agents.catalogue import CATALOGUE
 from agents.errors import Conflict
 from agents.models import Agent, Policy, User
-from agents.reach import Reach, Rule, Verdict
+from agents.reach import Reach, Rule, Verdict, policy_of, preset_of
 from runs import withheld
 from runs.models import Run
 from sandboxes.walls import Wall, explained
 
 GONE = "A policy that is gone"
-
-
-def policy_of(place: str) -> str:
-    """The policy of a place where a rule stands; after a plus sign comes the preset it includes."""
-    return place.partition("+")[0]
-
-
-def preset_of(place: str) -> str:
-    """The preset of a place, "" when it is the policy itself."""
-    return place.partition("+")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ urlpatterns = [
     path("runs/<str:run_id>/cancel/", steering.cancel, name="run-cancel"),
     path("runs/<str:run_id>/clone/", steering.clone, name="run-clone"),
     path("agents/<str:agent_id>/reach/", reach.agent_reach, name="agent-reach"),
+    path("agents/<str:agent_id>/reach/try/", permitted.agent_try, name="agent-try"),
     path("policies/<str:policy_id>/prune/", reach.prune, name="policy-prune"),
     path("policies/<str:policy_id>/unprune/", reach.unprune, name="policy-unprune"),
     path("asof/", as_of, name="asof"),

@@ -1,4 +1,4 @@
-"""The page of what a run was permitted: its frozen rules, the walls around it, and one connection tried on them."""
+"""The page of what a run was permitted, with one connection tried on its frozen rules; the same on an agent's rules now."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from agents import agent_pages, permissions
 from agents.errors import LogosError
 from agents.views.access import person, signed_in
 from agents.views.policies import Attempt
@@ -33,3 +34,15 @@ def run_permissions(request: HttpRequest, run_id: str) -> HttpResponse:
         "refused": refused,
     }
     return render(request, "runs/permissions.html", {**frame_of(request, run, "permissions", reader), **extra})
+
+
+@require_safe
+@signed_in
+def agent_try(request: HttpRequest, agent_id: str) -> HttpResponse:
+    """Whether one connection would be let through now, by all policies and capabilities of the agent together."""
+    user = person(request)
+    agent = permissions.fetch(user, "agent.view", agent_pages.rows(), pk=agent_id)
+    attempt = Attempt(request.GET) if request.GET.get("host") else Attempt()
+    verdict = permitted.attempt_now(user, agent, **attempt.cleaned_data) if attempt.is_valid() else None
+    context = {**agent_pages.frame(user, agent, "reach"), "attempt": attempt, "verdict": verdict}
+    return render(request, "runs/agent_try.html", context)

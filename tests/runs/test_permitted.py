@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from agents import agent_secrets, permissions, policies, rule_lines
+from agents import agent_secrets, permissions, policies, preset_library, rule_lines
 from agents.models import Agent, AgentCapability, Policy, User
 from runs import permitted
 from runs.models import Run
@@ -146,6 +146,34 @@ def test_who_may_not_see_the_policy_is_told_no_rule_of_it(
     now = Program(bob).get(f"agents/{atlas.pk}/reach?host=pypi.org")
     assert (now["allowed"], now["rule"]) == (False, "")
     assert "pip" not in now["reason"]
+
+
+def test_all_rules_of_an_agent_are_tried_on_a_page(
+    browser: Browser, alice: User, bob: User, mallory: User, atlas: Agent, policy: Policy
+) -> None:
+    path = f"/agents/{atlas.pk}/reach/try/"
+
+    page = browser(alice).get(f"{path}?host=pypi.org&port=443&binary=/usr/bin/pip").content.decode()
+    hidden = browser(bob).get(f"{path}?host=evil.example&port=443").content.decode()
+
+    assert "The rule pypi.org allows it." in page
+    assert "You may not see all its policies" in hidden
+    assert "denies evil.example" not in hidden
+    assert path in browser(alice).get(f"/agents/{atlas.pk}/reach/").content.decode()
+    assert browser(mallory).get(path).status_code == 404
+
+
+def test_a_preset_is_named_beside_its_policy(ada: User, alice: User, atlas: Agent, policy: Policy) -> None:
+    preset = preset_library.create(ada, "Mirrors", rule_lines.read("mirror.example"), id="mirrors")
+    policies.change(ada, policy.pk, policy.version, preset_ids=[preset.pk])
+
+    run = ask(alice, atlas)
+    preset_library.change(ada, preset.pk, preset.version, rules=rule_lines.read("other.example"))
+
+    had = permitted.told(ada, run)
+    assert [source.name for source in had.sources] == ["Packages", "Packages, by the preset mirrors"]
+    assert (had.added, had.removed) == (("other.example",), ("mirror.example",))
+    assert permitted.attempt(ada, run, "mirror.example", 443).allowed
 
 
 def test_a_stranger_finds_nothing(browser: Browser, mallory: User, run: Run, atlas: Agent) -> None:

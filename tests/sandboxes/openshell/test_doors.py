@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from agents import agent_secrets, permissions, policies, rule_lines
-from agents.models import Agent, AgentCapability, Policy, User
+from agents.models import Agent, AgentCapability, Policy, Preset, User
 from sandboxes.openshell import schema
 from sandboxes.openshell.of_rows import of_agent, of_policy
 from tests import shell
@@ -214,3 +214,13 @@ def test_a_page_stays_light_and_the_file_whole(browser: Browser, ada: User, poli
     assert len(page.content) < 60_000
     assert "This is the beginning" in page.content.decode()
     assert "other-899.example" in client.get(f"/policies/{policy.pk}/openshell/policy.yaml").content.decode()
+
+
+def test_every_preset_that_comes_with_logos_can_be_said_whole(ada: User) -> None:
+    everything = policies.create(ada, "Everything", preset_ids=Preset.objects.values_list("pk", flat=True))
+
+    made = of_policy(everything)
+
+    assert made.is_whole
+    assert schema.problems(made.document) == []
+    assert len(made.document["network_policies"]) >= Preset.objects.count() > 10
