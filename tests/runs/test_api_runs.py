@@ -120,7 +120,7 @@ def test_reading_events_costs_the_same_however_many(alice: User, run: Run, djang
     program = Program(alice)
     program.get("me")
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(5):
         assert len(program.get(f"runs/{run.pk}/events")["items"]) == 51
 
 

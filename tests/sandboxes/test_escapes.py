@@ -115,11 +115,10 @@ async def _by_the_command(handle: SandboxHandle, name: str, program: str, result
     async def connect(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
 
-    async def attribute(peer: tuple[str, int], own: tuple[str, int]) -> str:
-        return PYTHON
+    async def reach() -> Reach:
+        return Reach(parse([{"name": "web", "hosts": [on_network.ALLOWED], "ports": [80, 443]}]))
 
-    reach = Reach(parse([{"name": "web", "hosts": [on_network.ALLOWED], "ports": [80, 443]}]))
-    proxy = EgressProxy(lambda: reach, result.decisions.append, attribute, lookup=lookup, connect=connect)
+    proxy = EgressProxy(reach, result.decisions.append, attachment, lookup=lookup, connect=connect)
     await proxy.serve((await attachment.listeners())[on_network.PROXY])
     process = shell.start("sandbox", "exec", "-i", name, "--", "python3", "-I", "-S", "-")
     output, result.errors = await asyncio.to_thread(process.communicate, program, timeout=150)
