@@ -13,7 +13,7 @@ from ninja import Field, Query, Router, Schema
 from agents import agent_pages, composition, permissions, sandbox_limits
 from agents.agent_secrets import known_values
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, Text, page
+from agents.api.shapes import NEXT, AgentRef, PageQuery, Text, page
 from agents.editing import editing
 from agents.errors import NotFound
 from agents.models import Agent
@@ -29,13 +29,6 @@ FOLLOWED = {
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
     }
 }
-
-
-class AgentRef(Schema):
-    """The agent that lives in it."""
-
-    id: str
-    name: str
 
 
 class WallOut(Schema):

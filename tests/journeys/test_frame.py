@@ -48,7 +48,7 @@ def enter(cast: dict[str, Any], live_server: Any) -> Iterator[Enter]:
         def go(name: str, path: str, **options: Any) -> Page:
             page = _context(browser, live_server.url, cookies[name], **options).new_page()
             heard.append(Complaints(page))
-            page.set_default_timeout(8_000)
+            page.set_default_timeout(60_000)
             page.goto(path)
             return page
 

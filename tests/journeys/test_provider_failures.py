@@ -75,7 +75,9 @@ def test_a_failing_provider_ends_the_run_with_a_reason_and_the_next_message_work
     logos: House, scripted: upstream.Provider, model: str, code: str
 ) -> None:
     use(logos, scripted.base_url, model)
-    run = logos.ask("hello", timeout_s=60)
+    run = logos.ask(
+        "hello",
+    )
 
     story = assert_sound(run)
     assert (run.status, run.error_code) == ("failed", code), run.error_message

@@ -63,7 +63,7 @@ def test_what_stays_silent_is_started_anew_without_any_message(logos: House, mon
     assert box_of(logos).silences == MOST_SILENCES
     assert tasks.reconcile() == "revive: 1"
 
-    until(lambda: box_of(logos).state == State.RUNNING, "it runs again", 30.0)
+    until(lambda: box_of(logos).state == State.RUNNING, "it runs again")
     after = box_of(logos)
     assert (after.starts, after.silences) == (before.starts + 1, 0)
     assert logos.ask("run: echo alive", 90).status == "completed"

@@ -60,7 +60,9 @@ def test_a_tool_is_used_by_way_of_messages(logos: House, claude: Anthropic) -> N
 def test_a_failure_is_told_as_from_any_provider(logos: House, claude: Anthropic) -> None:
     for model, code in (("401", "provider_auth"), ("overflow", "context_overflow"), ("billing", "provider_billing")):
         use(logos, claude.base_url, model, ProviderKind.ANTHROPIC)
-        run = logos.ask("hello", timeout_s=60)
+        run = logos.ask(
+            "hello",
+        )
         assert_sound(run)
         assert (run.status, run.error_code) == ("failed", code), run.error_message
 

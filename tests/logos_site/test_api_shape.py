@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import Client
+from ninja import Schema
 
 from agents.models import User
 from logos_site.api import api
+from logos_site.reference import OURS
 from tests.api_client import Program
 
 
@@ -54,6 +57,19 @@ def test_what_was_not_foreseen_is_logged_and_tells_nothing_inside(
     assert answer.json()["error"]["reason"] == "unknown"
     assert "hunter2" not in answer.content.decode()
     assert "hunter2" in caplog.text
+
+
+def test_no_two_shapes_have_one_name() -> None:
+    """In the description of the API the second would silently stand for both."""
+    waiting, found = [Schema], list[type[Schema]]()
+    while waiting:
+        waiting += (below := waiting.pop().__subclasses__())
+        found += below
+    ours = {shape for shape in found if shape.__module__.split(".")[0] in OURS and "<locals>" not in shape.__qualname__}
+
+    names = Counter(shape.__name__ for shape in ours)
+    assert [name for name, count in names.items() if count > 1] == []
+    assert len(names) > 50
 
 
 def test_every_operation_is_described_with_an_example_and_the_shape_of_refusals() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +10,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from agents import composition, permissions
-from agents.models import Agent, ModelRoute, Policy, Role, Soul, User
+from agents.models import Agent, ModelRoute, Policy, Soul, User
 from logos_site import palette
 from tests.runs.acting import finished
 
@@ -141,27 +140,25 @@ def test_six_queries_and_no_more(
     assert "New chat with atlas" in page
 
 
-def test_it_stays_quick_with_ten_thousand_agents(alice: User, ada: User, atlas: Agent) -> None:
+@pytest.mark.parametrize("text", ["zebra", "agent 9", "a"])
+def test_it_reads_no_more_rows_than_it_shows_among_many(
+    alice: User, atlas: Agent, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Agent.objects.bulk_create(
-        Agent(name=f"agent {number}", owner=alice, soul=atlas.soul, visibility="shared") for number in range(10_000)
+        Agent(name=f"agent {number}", owner=alice, soul=atlas.soul, visibility="shared") for number in range(500)
     )
-    operator = User.objects.create_user("olga", password=None, role=Role.OPERATOR)
-    palette.find(alice, "x")  # what is loaded once
+    read = list[str]()
+    plain = Agent.from_db.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        Agent,
+        "from_db",
+        classmethod(lambda cls, *row: read.append(row[0]) or plain(cls, *row)),  # type: ignore[func-returns-value]
+    )
 
-    # Processor time, because machines that run tests are busy with others.
-    took = {
-        (who.username, text): min(_processor_s(who, text) for _ in range(3))
-        for who in (alice, ada, operator)
-        for text in ("zebra", "agent 99", "a")
-    }
+    palette.find(alice, text)
 
-    assert max(took.values()) < 0.05, took
-
-
-def _processor_s(who: User, text: str) -> float:
-    began = time.process_time()
-    palette.find(who, text)
-    return time.process_time() - began
+    assert len(read) <= 30
+    assert read or text == "zebra"
 
 
 def test_the_search_page_needs_no_script(browser: Browser, alice: User, atlas: Agent) -> None:

