@@ -18,7 +18,7 @@ from tests.journeys.sound import assert_sound
 pytestmark = pytest.mark.runtime
 
 # A command that goes on until the test has seen what it waits for.
-UNTIL_TOLD = "until [ -e go ]; do sleep 0.2; done"
+UNTIL_TOLD = "until [ -e {} ]; do sleep 0.2; done"
 
 
 def at_once(*calls: Callable[[], httpx.Response]) -> list[httpx.Response]:
@@ -35,12 +35,12 @@ def at_once(*calls: Callable[[], httpx.Response]) -> list[httpx.Response]:
 
 def test_six_runs_of_one_agent_go_on_side_by_side_and_keep_apart(logos: House) -> None:
     logos.ask("hello")
-    texts = {number: f"run: {UNTIL_TOLD}; echo I am number {number}" for number in range(6)}
+    texts = {number: f"run: {UNTIL_TOLD.format('six')}; echo I am number {number}" for number in range(6)}
 
     started = {number: logos.send(text)["id"] for number, text in texts.items()}
     for run_id in started.values():
         logos.until_event(run_id, "tool.started")
-    (logos.workspace / "go").touch()
+    (logos.workspace / "six").touch()
     runs = {number: logos.ended(run_id) for number, run_id in started.items()}
 
     for number, run in runs.items():
@@ -148,13 +148,13 @@ def test_what_cannot_be_sent_is_refused_and_nothing_is_stored(logos: House, text
 
 def test_more_runs_than_the_runtime_takes_at_once_wait_for_their_turn(logos: House) -> None:
     logos.kill9()
-    texts = [f"run: {UNTIL_TOLD}; echo done"] * 12
+    texts = [f"run: {UNTIL_TOLD.format('twelve')}; echo done"] * 12
     ids = [dispatch.start(logos.admin, text, agent=logos.agent()).run.pk for text in texts]
 
     logos.start()
 
     until(lambda: len(waiting(ids)) == 4, "the runtime takes eight of them")
-    (logos.workspace / "go").touch()
+    (logos.workspace / "twelve").touch()
     runs = [logos.ended(run_id) for run_id in ids]
 
     assert [run.status for run in runs] == ["completed"] * 12
