@@ -15,7 +15,9 @@ from agents.models import ModelRoute, User
 from tests.journeys.plenty import plenty
 
 # An id stands for all of its kind: the second agent's page has the links of the first's.
-_IDS = re.compile(r"(?<=[/_=])(?:[a-z]+_5?F?[0-9a-z]{26}|[0-9]+)(?=[/&]|$)")
+_IDS = re.compile(
+    r"(?<=[/_=])(?:[a-z]+_5?F?[0-9a-z]{26}|[0-9]+)(?=[/&]|$)|(?:(?<=/presets/)|(?<=/preset/))(?!new/)[a-z0-9-]+(?=/|$)"
+)
 # Files, what leaves, and what asks another machine (a provider of this house answers nobody).
 _SKIPPED = re.compile(r"^/(static/|accounts/logout|account/export|providers/[^/]+/models/)")
 MOST = 400

@@ -22,7 +22,7 @@ router = Router(tags=["Runs"])
 LAYERS: list[Any] = ["userns", "mnt", "pid", "net", "ipc", "uts", "seccomp", "landlock:7", "memory:cgroup2"]
 
 
-class SourceOut(Schema):
+class PermitSource(Schema):
     """Where rules stood, and they, as people write them."""
 
     name: str
@@ -43,7 +43,7 @@ class PermittedOut(Schema):
     driver: str
     has_rules: bool = Field(description="False: an older record, with hosts alone.")
     hides: bool = Field(description="There were policies you may not see.")
-    sources: list[SourceOut]
+    sources: list[PermitSource]
     added: list[str] | None = Field(description="Rules a run that began now would have more; null: the agent is gone.")
     removed: list[str] | None = Field(description="Rules a run that began now would not have.")
     layers: list[str] = Field(description="The walls that stood, as the sandbox named them.")

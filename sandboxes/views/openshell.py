@@ -73,7 +73,7 @@ def _page(request: HttpRequest, name: str, here: dict[str, str], make: Callable[
         made = make()
         text = made.as_yaml(f"{name}:")
     except LogosError as error:
-        return render(request, "policies/openshell.html", {**context, "error": error}, status=409)
+        return render(request, "policies/openshell.html", {**context, "error": error})  # the page is there; it says why
     context |= {
         "made": made,
         "text": text.partition("\n\n")[2][:SHOWN_CHARS],
