@@ -17,7 +17,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from agents.errors import LogosError
-from logos_site import quick_writes, request_limits
+from logos_site import descriptors, quick_writes, request_limits
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Server(Daphne):
 
     def serve(self) -> None:
         """Answer until SIGTERM or SIGINT. Raises LogosError when it cannot listen or the engine cannot start."""
+        descriptors.allow_many()
         reactor.addSystemEventTrigger("before", "shutdown", self._shut_down)  # type: ignore[arg-type]
         self.run()
         if self.failure is not None:

@@ -10,6 +10,8 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 LOOKUP_TIMEOUT_S = 10.0
 
@@ -23,6 +25,10 @@ _NEVER = tuple(
         *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16"),
     )
 )
+
+# Of their own: a resolver that does not answer holds a thread for half a minute, and the loop's few threads tell the
+# programs of every sandbox.
+_threads = ThreadPoolExecutor(64, thread_name_prefix="egress-lookup")
 
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 
@@ -49,7 +55,8 @@ def is_public(text: str) -> bool:
 
 async def system_lookup(host: str, port: int) -> list[str]:
     """The addresses the machine's resolver gives, in its order."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_threads, ask)
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 

@@ -26,6 +26,9 @@ from sandboxes.egress.requests import Asked, Malformed
 logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 256
+REFUSED_AT_ONCE = 32  # beyond those, so many at a time are told why; what comes on top is cut off and counted
+TELL_CUT_OFF_S = 1.0
+LOOKUPS_AT_ONCE = 8  # of one sandbox: the machine's resolver serves all of them
 HEAD_TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 15.0
 IDLE_TIMEOUT_S = 300.0
@@ -106,6 +109,8 @@ class EgressProxy:
         self._going: dict[asyncio.Task[Any], _Going] = {}
         self._watch: asyncio.Task[None] | None = None
         self._server: asyncio.Server | None = None
+        self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        self._cut_off = 0
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept from now on; returns at once."""
@@ -120,12 +125,26 @@ class EgressProxy:
         for task in list(self._open):
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)
+        self._tell_cut_off()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._open) >= MAX_CONNECTIONS + REFUSED_AT_ONCE:
+            # An agent that opens thousands must not take the descriptors of the process that serves everybody.
+            writer.transport.abort()
+            self._cut_off += 1
+            if self._cut_off == 1:
+                asyncio.get_running_loop().call_later(TELL_CUT_OFF_S, self._tell_cut_off)
+            return
         # A task of our own: one that asyncio makes for a coroutine complains when it is cancelled.
         task = asyncio.create_task(self._attend(reader, writer), context=contextvars.Context())
         self._open.add(task)
         task.add_done_callback(self._open.discard)
+
+    def _tell_cut_off(self) -> None:
+        count, self._cut_off = self._cut_off, 0
+        if count:
+            reason = f"Too many connections are open: {count:,} more were cut off unread."
+            self._note(Decision(ids.connection_id(), "", 0, "", False, "", reason, is_over=True))
 
     async def _attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         started = time.monotonic()
@@ -218,7 +237,8 @@ class EgressProxy:
     ) -> tuple[tuple[asyncio.StreamReader, asyncio.StreamWriter], str]:
         """A connection to the first address that answers, and that address. Raises Refusal."""
         try:
-            found = await addresses.resolve(asked.host, asked.port, self._lookup)
+            async with self._lookups:
+                found = await addresses.resolve(asked.host, asked.port, self._lookup)
         except NotPublic as problem:
             raise Refusal("502 Bad Gateway", replace(decision, allowed=False, reason=str(problem))) from problem
         for address in found:

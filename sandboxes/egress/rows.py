@@ -1,4 +1,4 @@
-"""Write egress decisions in batches, and forget them when they are old."""
+"""Write egress decisions in batches, and forget them when they are old, or an agent has made too many."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Count, Max, QuerySet
 from django.utils import timezone
 
 from agents.models import Agent
@@ -16,6 +17,8 @@ from sandboxes.models import EgressDecision
 _LONGEST = {"binary": 300, "rule": 200, "reason": 400, "host": 253, "address": 45}
 _AFTERWARDS = ["allowed", "rule", "reason", "sent", "received", "duration_ms"]
 SWEPT = 5_000
+# Some 400 MB. Without a limit an agent could fill the disk by asking.
+MOST_PER_AGENT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,30 @@ def store(noted: list[Noted]) -> None:
 
 
 def sweep() -> int:
-    """Delete decisions older than LOGOS_EGRESS_DAYS, some at a time; how many."""
+    """Delete decisions older than LOGOS_EGRESS_DAYS, and the oldest of an agent that has more than it may, some at a
+    time; how many."""
     before = timezone.now() - timedelta(days=settings.LOGOS_EGRESS_DAYS)
-    old = list(EgressDecision.objects.filter(at__lt=before).order_by("at").values_list("pk", flat=True)[:SWEPT])
-    return EgressDecision.objects.filter(pk__in=old).delete()[0] if old else 0
+    count = _delete(EgressDecision.objects.filter(at__lt=before).order_by("at"), SWEPT)
+    return count or _beyond()
+
+
+def _beyond() -> int:
+    counted = EgressDecision.objects.order_by().values_list("agent").annotate(count=Count("pk"))
+    return sum(
+        _oldest(agent_id, count - MOST_PER_AGENT) for agent_id, count in counted.filter(count__gt=MOST_PER_AGENT)
+    )
+
+
+def _oldest(agent_id: str, number: int) -> int:
+    """Delete so many, but not the last one of each rule: a rule that was needed must not come to look unused."""
+    rows = EgressDecision.objects.filter(agent=agent_id).order_by()
+    last = rows.values("rule").annotate(last=Max("pk")).values_list("last", flat=True)
+    return _delete(rows.exclude(pk__in=list(last)).order_by("pk"), min(number, SWEPT))
+
+
+def _delete(rows: QuerySet[EgressDecision], most: int) -> int:
+    found = list(rows.values_list("pk", flat=True)[:most])
+    return EgressDecision.objects.filter(pk__in=found).delete()[0] if found else 0
 
 
 def _row(noted: Noted) -> EgressDecision:

@@ -11,8 +11,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _LOOK_EVERY_S = 0.01
+# Of one sandbox. The runtime needs a few per run; an agent that opens thousands must not take the descriptors of the
+# process that serves everybody.
+MAX_CONNECTIONS = 256
+
+
+class Bounded(HttpToolsProtocol):
+    """A connection that is cut off when its listener has too many."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.abort()
 
 
 class Quiet(uvicorn.Server):
@@ -80,7 +93,7 @@ class PassedListeners:
         server = Quiet(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Bounded,
                 ws="none",
                 lifespan="off",
                 log_config=None,

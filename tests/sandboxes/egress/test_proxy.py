@@ -288,6 +288,68 @@ async def test_more_connections_than_allowed_are_refused(monkeypatch: pytest.Mon
     assert answer.startswith(b"HTTP/1.1 503")
 
 
+async def test_thousands_of_connections_are_cut_off_unread_and_told_in_one_note(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(proxy, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(proxy, "REFUSED_AT_ONCE", 1)
+    monkeypatch.setattr(proxy, "TELL_CUT_OFF_S", 0.2)
+    async with bench(echo, {"hosts": ["example.org"]}) as these:
+        held = [await these.open() for _ in range(3)]
+        for _, writer in held[:2]:
+            writer.write(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
+        for reader, _ in held[:2]:
+            await reader.readuntil(b"\r\n\r\n")
+        flood = [await these.open() for _ in range(60)]
+        ends = await asyncio.gather(*(reader.read() for reader, _ in flood), return_exceptions=True)
+        async with asyncio.timeout(10):
+            while not (told := [note for note in these.notes if "cut off unread" in note.reason]):
+                await asyncio.sleep(0.01)
+        for _, writer in held + flood:
+            writer.close()
+
+    # One of them may find the place of the third, which is told why.
+    assert sum(end == b"" or isinstance(end, ConnectionError) for end in ends) >= 59
+    assert sum(int(note.reason.split(":")[1].split()[0]) for note in told) >= 59
+    assert len(told) < 5
+    assert not any(note.allowed for note in told)
+
+
+async def test_one_sandbox_does_not_take_the_whole_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "LOOKUPS_AT_ONCE", 2)
+    going, most, gate = 0, 0, asyncio.Event()
+
+    async def slow(host: str, port: int) -> list[str]:
+        nonlocal going, most
+        going, most = going + 1, max(most, going + 1)
+        await gate.wait()
+        going -= 1
+        return ["1.1.1.1"]
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    these = Bench(listener.getsockname()[1], Reach(parse([{"name": "r", "hosts": ["*.example.org"]}])))
+
+    async def reach() -> Reach:
+        return these.reach
+
+    async def nowhere(address: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        raise ConnectionRefusedError
+
+    running = EgressProxy(reach, these.notes.append, Told(these), lookup=slow, connect=nowhere)
+    await running.serve(listener)
+    asking = [asyncio.create_task(these.say(b"CONNECT a.example.org:443 HTTP/1.1\r\n\r\n")) for _ in range(6)]
+    async with asyncio.timeout(10):
+        while going < 2:
+            await asyncio.sleep(0.01)
+    gate.set()
+    answers = await asyncio.gather(*asking)
+    await running.close()
+
+    assert most == 2
+    assert all(b"did not answer" in answer for answer in answers)
+
+
 async def test_a_silent_program_is_cut_but_a_long_download_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxy, "IDLE_TIMEOUT_S", 0.3)
 

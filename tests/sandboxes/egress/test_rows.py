@@ -61,3 +61,19 @@ def test_old_ones_are_forgotten_some_at_a_time(atlas: Agent, settings: object, m
 
     assert [sweep(), sweep(), sweep()] == [3, 2, 0]
     assert EgressDecision.objects.count() == 1
+
+
+def test_an_agent_that_asks_for_ever_does_not_fill_the_disk(atlas: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MOST_PER_AGENT", 3)
+    needed = EgressDecision.objects.create(
+        id=ids.connection_id(), agent=atlas, port=1, allowed=True, rule="p/needed", at=timezone.now()
+    )
+    refused = [
+        EgressDecision.objects.create(id=ids.connection_id(), agent=atlas, port=1, allowed=False, at=timezone.now())
+        for _ in range(5)
+    ]
+
+    assert [sweep(), sweep()] == [3, 0]
+
+    # The oldest went, but not the one by which a rule is known to be needed.
+    assert {row.pk for row in EgressDecision.objects.all()} == {needed.pk, *(row.pk for row in refused[3:])}

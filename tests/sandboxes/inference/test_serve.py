@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from sandboxes.inference import serve
 from sandboxes.inference.serve import PassedListeners
 
 
@@ -137,3 +138,30 @@ async def test_servers_that_come_and_go_leave_the_signal_handlers_alone() -> Non
     await listeners.close()
 
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == during == before
+
+
+async def test_a_flood_of_connections_is_cut_off_and_those_before_it_are_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serve, "MAX_CONNECTIONS", 2)
+    listeners = PassedListeners(drain_s=1)
+    made, address = listener()
+    await listeners.add("box", made, saying(b"x"))
+    port = int(address.rsplit(":", 1)[1].strip("/"))
+
+    async def ends(reader: asyncio.StreamReader) -> bool:
+        try:
+            return await asyncio.wait_for(reader.read(), 30) == b""
+        except ConnectionError:
+            return True
+
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    held[0][1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"200" in await held[0][0].readline()
+    flood = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
+    assert all(await asyncio.gather(*(ends(reader) for reader, _ in flood)))
+    held[1][1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"200" in await held[1][0].readline()
+    for _, writer in held + flood:
+        writer.close()
+    await listeners.close()
