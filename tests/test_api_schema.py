@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
-from agents.models import Agent, ApiToken, ModelRoute, Role, Soul, User
+from agents.models import Agent, ApiToken, ModelRoute, Policy, Role, Soul, User
 from logos_site.api import api
 from runs.models import Approval, Conversation, Run
 from sandboxes.models import Sandbox
@@ -65,6 +65,7 @@ def existing(rows: dict[Any, Any]) -> dict[str, Any]:
         "agent_id": rows[Agent].pk,
         "soul_id": rows[Soul].pk,
         "route_id": rows[ModelRoute].pk,
+        "policy_id": rows[Policy].pk,
         "conversation_id": rows[Conversation].pk,
         "run_id": rows[Run].pk,
         "approval_id": rows[Approval].pk,

@@ -17,6 +17,11 @@ WALLS = Walls(
         *("/dev/null", "/dev/tty", "/dev/ptmx", "/dev/pts"),
     ),
 )
+_IMAGE = Note(
+    "elsewhere",
+    "Every path named must be in the sandbox's image: with one missing it does not start.",
+    "Take out the runtime's own paths for an image that does not hold it.",
+)
 _MODELS = Note(
     "elsewhere",
     "Where the agent's model answers is no rule of it: Logos adds that when it makes the sandbox.",
@@ -30,7 +35,8 @@ def of_policy(policy: Policy) -> Compiled:
         rules = reaching.rules_in(policy)
     except Invalid as error:
         return compiled((), WALLS, closed=f"This policy cannot be used: {error.message}")
-    return compiled(rules, WALLS)
+    made = compiled(rules, WALLS)
+    return Compiled(made.document, (*made.notes, _IMAGE))
 
 
 def of_agent(user: User, agent: Agent) -> Compiled:
@@ -46,7 +52,7 @@ def of_agent(user: User, agent: Agent) -> Compiled:
         )
     reach = reaching.reach_of(agent)
     made = compiled(reaching.shown(reach.rules), WALLS, _limits(agent), reach.closed)
-    return Compiled(made.document, (*made.notes, _MODELS))
+    return Compiled(made.document, (*made.notes, _IMAGE, _MODELS))
 
 
 def _limits(agent: Agent) -> dict[str, str]:

@@ -137,7 +137,7 @@ def test_the_api_tells_the_same(ada: User, atlas: Agent, policy: Policy, partly:
     assert one["document"] == read(one["yaml"]) == of_policy(policy).document
     assert allows(one["document"], "pypi.org", 443, "/usr/bin/pip")
     assert not half["is_whole"]
-    assert [note["kind"] for note in half["notes"]] == ["left out"]
+    assert [note["kind"] for note in half["notes"]] == ["left out", "elsewhere"]
     assert half["notes"][0]["rule"] == f"{partly.pk}/*.corp.example"
     assert agent["document"]["network_policies"].keys() == one["document"]["network_policies"].keys()
 

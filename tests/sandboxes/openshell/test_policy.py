@@ -38,8 +38,10 @@ entries = st.fixed_dictionaries(
         "effect": st.sampled_from(["allow", "allow", "deny"]),
     }
 )
-rule_sets = st.lists(entries, max_size=7).map(
-    lambda found: parse([{"name": f"rule {number}", **entry} for number, entry in enumerate(found)], "lab")
+# Whatever a rule may be called: the name is a text in the file and a part of a comment.
+names = st.text(min_size=1, max_size=12).filter(lambda name: name.isprintable() and bool(name.strip()))
+rule_sets = st.lists(st.tuples(names, entries), max_size=7, unique_by=lambda pair: pair[0].strip()).map(
+    lambda found: parse([{"name": name, **entry} for name, entry in found], "lab")
 )
 
 
