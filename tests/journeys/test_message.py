@@ -78,6 +78,19 @@ def test_a_run_says_what_it_used_and_what_it_cost(logos: House) -> None:
     assert not run.cost_is_partial
 
 
+def test_a_run_tells_the_walls_that_stood_around_it(logos: House) -> None:
+    run = logos.ask("hello")
+
+    had = logos.api("GET", f"/runs/{run.pk}/permissions")
+
+    assert {"userns", "mnt", "pid", "net", "seccomp"} <= set(had["layers"])
+    assert (had["driver"], had["added"], had["removed"]) == ("local", [], [])
+    walls = {wall["name"]: wall["is_up"] for wall in had["walls"]}
+    assert walls["Namespaces"]
+    assert walls["System calls"]
+    assert "Restart it" not in str(had["walls"])  # every limit is kept by something
+
+
 def test_files_stay_from_one_conversation_to_the_next(logos: House) -> None:
     logos.ask("write: kept.txt = still here")
     run = logos.ask("run: cat kept.txt")
