@@ -26,7 +26,7 @@ from agents import (
     starters,
     tokens,
 )
-from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Provider, Role, Soul, User
+from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Preset, Provider, Role, Soul, User
 from runs import approvals
 from runs.models import Approval, Conversation, Run, Status
 from sandboxes.models import InferenceCall, Sandbox
@@ -99,7 +99,9 @@ def _composed(people: dict[str, User]) -> dict[type[Model], Any]:
     groups.add(ada, team, bob)
     permissions.grant(team, "edit", atlas)
     permissions.grant(people["olga"], "manage", policy)
-    return {User: alice, Agent: atlas, Soul: soul, ModelRoute: default, Policy: policy, Provider: lab, Group: team}
+    preset = Preset.objects.get(pk="github")  # of the house
+    found = {User: alice, Agent: atlas, Soul: soul, ModelRoute: default, Policy: policy, Provider: lab, Group: team}
+    return {**found, Preset: preset}
 
 
 def _worked(alice: User, atlas: Agent) -> dict[type[Model], Any]:

@@ -36,7 +36,7 @@ class Command(LogosCommand):
         for each in (policy, agent):
             each.add_argument("--json", action="store_true", help="print it as the API shows it")
             add_person(each, "look as this person")
-        check = verbs.add_parser("check", help="is this file a document as Logos writes them?")
+        check = verbs.add_parser("check", help="hold a file against the schema, as far as Logos writes it")
         check.add_argument("file", metavar="FILE", help="YAML; - is stdin")
 
     def do_policy(self, options: dict[str, Any]) -> None:
