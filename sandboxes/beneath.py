@@ -6,9 +6,11 @@ without following links; a path here never holds "..", so that both find the sam
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
+import time
 from collections.abc import Sequence
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -18,6 +20,8 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _OPENAT2 = 437  # the same number on every architecture
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 _RENAME_NOREPLACE = 1
+REMOVE_S = 30.0  # an agent may put things in faster than they are taken out
+_ROUND = 10_000  # names looked at before they are dealt with: a directory may grow while it is read
 _TRIES = 20  # the kernel asks to try again when something was renamed on the way
 
 
@@ -86,41 +90,64 @@ def remove(parent: int, name: bytes) -> None:
     """Remove a file, a link or a directory with all that is in it, while an agent may still work there.
 
     Directories are emptied one level at a time, their subdirectories moved up first, so that no depth runs us out of
-    stack or path length."""
+    stack or path length. What somebody else has removed or replaced meanwhile is met again in the next round.
+    TimeoutError after REMOVE_S: what is gone by then is gone."""
+    until = time.monotonic() + REMOVE_S
     try:
         os.unlink(name, dir_fd=parent)
         return
     except (IsADirectoryError, PermissionError):
-        top = _opened_wide(parent, name)
+        pass
+    while True:
+        _clear(parent, name, until)
+        try:
+            os.rmdir(name, dir_fd=parent)
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            _check(until)
+
+
+def _clear(parent: int, name: bytes, until: float) -> None:
+    top = _opened_wide(parent, name)
     try:
-        while inner := _emptied(top):
-            for each in inner:
-                _flatten(top, each)
+        for each in _emptied(top, until):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                _flatten(top, each, until)
     finally:
         os.close(top)
-    os.rmdir(name, dir_fd=parent)
 
 
-def _emptied(directory: int) -> list[bytes]:
+def _check(until: float) -> None:
+    if time.monotonic() > until:
+        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+
+
+def _emptied(directory: int, until: float) -> list[bytes]:
     """Unlink what is no directory; the names of what is one."""
     found = []
-    for name, is_directory in entries(directory):
+    for name, is_directory in entries(directory, _ROUND):
+        _check(until)
         if is_directory:
             found.append(name)
         else:
-            os.unlink(name, dir_fd=directory)
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                os.unlink(name, dir_fd=directory)
     return found
 
 
-def _flatten(top: int, name: bytes) -> None:
+def _flatten(top: int, name: bytes, until: float) -> None:
     inner = _opened_wide(top, name)
     try:
-        for each in _emptied(inner):
-            os.close(_opened_wide(inner, each))  # a directory that is closed to its owner cannot be moved
-            os.rename(each, b".gone-" + os.urandom(8).hex().encode(), src_dir_fd=inner, dst_dir_fd=top)
+        for each in _emptied(inner, until):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.close(_opened_wide(inner, each))  # a directory that is closed to its owner cannot be moved
+                os.rename(each, b".gone-" + os.urandom(8).hex().encode(), src_dir_fd=inner, dst_dir_fd=top)
     finally:
         os.close(inner)
-    os.rmdir(name, dir_fd=top)
+    with contextlib.suppress(OSError):  # not empty: it is met again
+        os.rmdir(name, dir_fd=top)
 
 
 def _opened_wide(parent: int, name: bytes) -> int:

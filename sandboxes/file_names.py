@@ -31,7 +31,8 @@ def _percent(char: str) -> str:
 def shown(name: bytes) -> str:
     """The name for people: what is no text, or steers it, is a replacement character."""
     text = name.decode("utf-8", "replace")
-    return "".join("\ufffd" if unicodedata.category(char) in _UNSEEN else char for char in text)
+    seen = "".join("\ufffd" if unicodedata.category(char) in _UNSEEN else char for char in text)
+    return seen if seen.strip() else "\ufffd" * len(seen)  # spaces alone would be a link without a word
 
 
 def parsed(path: str) -> tuple[bytes, ...]:

@@ -79,6 +79,9 @@ class Opened:
             os.close(self.descriptor)
             self.descriptor = -1
 
+    # Who asked for a download may leave before its first piece is read, and then nothing in ``pieces`` runs.
+    __del__ = close
+
 
 class Workspace:
     """The directory of one agent's files on this host; a context manager. ``owner``: the host user they belong to,
@@ -288,6 +291,12 @@ def _told() -> Iterator[None]:
         ) from error
     except IsADirectoryError as error:
         raise Conflict("A directory has this name.", reason="name_taken", action="Choose another name.") from error
+    except TimeoutError as error:
+        raise Conflict(
+            "There is more in it than is deleted at once, or something goes on writing there. Part of it is gone.",
+            reason="not_all_removed",
+            action="Delete it again, or stop the sandbox first.",
+        ) from error
     except OSError as error:
         if error.errno in _FULL:
             raise LogosError(

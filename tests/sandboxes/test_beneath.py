@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,3 +120,43 @@ def test_a_directory_of_any_depth_is_removed_also_one_closed_to_its_owner(root: 
     beneath.remove(root, b"deep")
 
     assert list(inside.iterdir()) == []
+
+
+def test_a_directory_that_others_empty_and_fill_meanwhile_is_removed(root: int, inside: Path) -> None:
+    """Somebody deletes and replaces what is in it until it is gone: no round fails for that."""
+    is_over = threading.Event()
+
+    def bustle() -> None:
+        names = [inside / "deep" / str(number) for number in range(40)]
+        while not is_over.is_set() and (inside / "deep").exists():
+            for path in names:
+                with contextlib.suppress(OSError):
+                    path.mkdir() if path.name[-1] in "02468" else path.touch()
+                    path.rmdir() if path.name[-1] in "48" else path.unlink()
+
+    bustling = threading.Thread(target=bustle)
+    bustling.start()
+    try:
+        beneath.remove(root, b"deep")
+    finally:
+        is_over.set()
+        bustling.join()
+
+    assert not (inside / "deep").exists()
+
+
+def test_who_fills_it_faster_than_it_is_emptied_does_not_hold_us(
+    root: int, inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beneath, "REMOVE_S", 0.2)
+    found = beneath.entries
+
+    def one_more(directory: int, most: int = 0) -> list[tuple[bytes, bool]]:
+        names = found(directory, most)
+        os.close(os.open(os.urandom(8).hex(), os.O_CREAT | os.O_WRONLY, 0o600, dir_fd=directory))
+        return names
+
+    monkeypatch.setattr(beneath, "entries", one_more)
+
+    with pytest.raises(TimeoutError):
+        beneath.remove(root, b"deep")

@@ -236,3 +236,39 @@ def test_what_is_put_belongs_to_the_agent(at: Path) -> None:
         space.make_directory("dir")
 
     assert {(at / name).stat().st_uid for name in ("file", "dir")} == {200_001}
+
+
+def test_a_download_nobody_reads_keeps_no_file_open(space: Workspace, at: Path) -> None:
+    """Whoever asked may leave before the first piece: a generator that never began runs no end."""
+    (at / "a").write_text("content")
+    opened = space.file("a")
+    descriptor = opened.descriptor
+    pieces = opened.pieces()
+
+    del opened, pieces
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+def test_what_goes_on_growing_while_it_is_deleted_is_said(
+    space: Workspace, at: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (at / "busy").mkdir()
+
+    def never(parent: int, name: bytes) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(module.beneath, "remove", never)
+
+    with pytest.raises(Conflict, match="goes on writing there"):
+        space.remove("busy")
+
+
+def test_a_name_of_spaces_alone_can_be_seen(space: Workspace, at: Path) -> None:
+    (at / " \u3000").touch()
+
+    (entry,) = space.listing("").entries
+
+    assert entry.name == "\ufffd\ufffd"
+    assert space.find(entry.path).kind == "file"
