@@ -40,7 +40,7 @@ from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
 from runs.api import approvals, asof, conversations, egress, ledger, permitted, runs
 from sandboxes import api as sandboxes
-from sandboxes import files_api, provider_api, what_if_api
+from sandboxes import files_api, provider_api, shells_api, what_if_api
 from sandboxes.openshell import api as openshell_api
 
 logger = logging.getLogger(__name__)
@@ -218,6 +218,7 @@ api.add_router("/conversations", conversations.router)
 api.add_router("/runs", runs.router)
 api.add_router("/approvals", approvals.router)
 api.add_router("/sandboxes", sandboxes.router)
+api.add_router("/sandboxes", shells_api.router)
 api.add_router("/agents", files_api.router)
 api.add_router("/tokens", tokens.router)
 api.add_router("/people", people.router)

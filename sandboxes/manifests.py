@@ -172,7 +172,7 @@ class _Walk:
             while left and (piece := os.read(descriptor, min(_PIECE, left))):
                 left -= len(piece)
                 seen.update(piece)
-                kept = piece if size <= KEPT_TEXT_BYTES else b""
+                kept += piece if size <= KEPT_TEXT_BYTES else b""  # all of it, or it is another text than its digest
         except OSError:
             return ""
         finally:
@@ -230,5 +230,5 @@ def _tidy(root: Path) -> None:
         path.unlink(missing_ok=True)
     named = {str(row[1]) for run_id in runs(root) if (each := of(root, run_id)) for row in each.files.values()}
     for path in (root / "engine/runs/texts").iterdir():
-        if path.name not in named:
+        if path.name not in named and path.suffix != ".partial":  # that one is being written for another run
             path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sandboxes.views import files, limits, openshell, providers, sandboxes, shells, what_if
+from sandboxes.views import files, limits, openshell, providers, running, sandboxes, shells, what_if
 
 app_name = "sandboxes"
 
@@ -19,7 +19,13 @@ urlpatterns = [
     path("agents/<str:agent_id>/files/move/", files.file_move, name="file-move"),
     path("sandboxes/<str:sandbox_id>/", sandboxes.sandbox_detail, name="sandbox-detail"),
     path("sandboxes/<str:sandbox_id>/keep/", sandboxes.sandbox_keep, name="sandbox-keep"),
+    path("sandboxes/<str:sandbox_id>/running/", running.sandbox_running, name="sandbox-running"),
+    path("sandboxes/<str:sandbox_id>/start/", running.sandbox_start, name="sandbox-start"),
+    path("sandboxes/<str:sandbox_id>/stop/", running.sandbox_halt, name="sandbox-halt"),
+    path("sandboxes/<str:sandbox_id>/restart/", running.sandbox_restart, name="sandbox-restart"),
     path("sandboxes/<str:sandbox_id>/shell/", shells.sandbox_shell, name="sandbox-shell"),
+    path("sandboxes/<str:sandbox_id>/shells/", shells.sandbox_shells, name="sandbox-shells"),
+    path("sandboxes/<str:sandbox_id>/shells/<str:name>/", shells.sandbox_transcript, name="sandbox-transcript"),
     path("agents/<str:agent_id>/sandbox/limits/", limits.sandbox_limits_page, name="sandbox-limits"),
     path("agents/<str:agent_id>/openshell/", openshell.agent_openshell, name="agent-openshell"),
     path("agents/<str:agent_id>/openshell/policy.yaml", openshell.agent_openshell_file, name="agent-openshell-file"),

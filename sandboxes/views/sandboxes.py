@@ -16,6 +16,7 @@ from agents.models import Agent, User
 from agents.views.access import person, signed_in
 from sandboxes import health, keeping, lifecycle, logs, telling
 from sandboxes.models import Sandbox
+from sandboxes.views import running
 
 
 @require_safe
@@ -53,19 +54,16 @@ def sandbox_detail(request: HttpRequest, sandbox_id: str) -> HttpResponse:
     """How it is, how it was during the last day, and the end of what it wrote for whoever may operate it."""
     user = person(request)
     row = permissions.fetch(user, "sandbox.view", _rows(), pk=sandbox_id)
-    may_operate = bool(permissions.allows(user, "sandbox.operate", row.agent)) and not row.agent.is_deleted
+    part = running.part_of(user, row)
     samples = health.samples_of(row)
     context = {
-        "row": row,
-        "agent": row.agent,
-        "may_operate": may_operate,
+        **part,
         "may_shell": bool(permissions.allows(user, "sandbox.shell", row.agent)) and not row.agent.is_deleted,
-        "health": health.of(row, health.last_of(row)),
         "series": health.series(samples),
         "has_samples": bool(samples),
         "idle_minutes": settings.LOGOS_IDLE_STOP_MINUTES,
     }
-    if may_operate:
+    if part["may_operate"]:
         log = logs.LOGS.get(request.GET.get("log", ""), logs.which(""))
         context["log"] = logs.tail(row, log, known=known_values(row.agent))
         context["logs"] = logs.LOGS.values()
