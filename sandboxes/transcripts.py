@@ -26,9 +26,9 @@ _NAME = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9A-Za-z]{20,40}\.txt")
 # Operating system commands and their kin with all they carry, then control sequences, then single escapes. None of them
 # looks back: what is read was written by whoever was in the sandbox.
 _ESCAPES = re.compile(
-    r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x07\x0b-\x1f\x7f]"
+    r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[ -/]*[0-~]|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f]"
 )
-_LINE_ENDS = re.compile(r"\r+\n")
+_LINE_ENDS = re.compile(r"\r*\n\r*|\r+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ def text(row: Sandbox, name: str) -> str:
 
 def plain(shown: str, known: Iterable[str] = ()) -> str:
     """What a terminal showed, without what moved its cursor; masked again, for what colours had kept apart."""
-    lines = _LINE_ENDS.sub("\n", shown).replace("\r", "\n")
-    return logs.clean(_typed_over(_ESCAPES.sub("", lines)), known)
+    lines = _LINE_ENDS.sub("\n", _ESCAPES.sub("", shown))
+    return logs.clean(_typed_over(lines), known)
 
 
 def _typed_over(text: str) -> str:

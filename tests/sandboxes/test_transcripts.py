@@ -84,14 +84,14 @@ def test_a_transcript_is_plain_text_without_secrets_of_today(alice: User, browse
     name = shown(
         box,
         alice,
-        b"$ \x1b[1;31mred\x1b[0m <b>\r\n\x1b]0;title\x07 typo\x08\x08o ok\r\nKEY=s3cret-of-\x1b[1malice-4711\r\n",
+        b"$ ls\r\n\x1b[?2004l\rnotes\r\n$ \x1b[1;31mred\x1b[0m <b>\r\n\x1b]0;title\x07 typo\x08\x08o ok\r\nKEY=s3cret-of-\x1b[1malice-4711\r\n",
     )
     agent_secrets.put(alice, box.agent, "KEY", SECRET)
 
     page = browser(alice).get(f"/sandboxes/{box.pk}/shells/{name}/")
 
     text = page.content.decode()
-    assert "$ red &lt;b&gt;" in text
+    assert "$ ls\nnotes\n$ red &lt;b&gt;" in text
     assert "tyo ok" in text
     assert "title\x07" not in text
     assert "\x1b" not in text
