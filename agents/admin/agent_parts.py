@@ -203,7 +203,7 @@ class AgentDocumentAdmin(PartAdmin):
 
 
 class PartInline(RelativeTimes, TabularInline):
-    """The parts of one agent at a glance; each is changed on its own page."""
+    """The parts of one agent at a glance, in few columns, because cells are large here; each has a page with all of it."""
 
     extra = 0
     can_delete = False
@@ -228,19 +228,19 @@ class PartInline(RelativeTimes, TabularInline):
 class CapabilityInline(PartInline):
     model = AgentCapability
     view_action = "capability.view"
-    fields = readonly_fields = ("key", "agreed_version", "consented_by", "consented_at")
+    fields = readonly_fields = ("key", "consented_at")
 
 
 class SecretInline(PartInline):
     model = AgentSecret
     view_action = "secret.view"
-    fields = readonly_fields = ("name", "always_given", "set_by", "set_at", "delivered_at")
+    fields = readonly_fields = ("name", "always_given")
 
 
 class DocumentInline(PartInline):
     model = AgentDocument
     view_action = "document.view"
-    fields = readonly_fields = ("path", "is_restored", "updated_by", "updated_at")
+    fields = readonly_fields = ("path", "updated_at")
 
 
 AGENT_PARTS = (CapabilityInline, SecretInline, DocumentInline)

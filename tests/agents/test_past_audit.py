@@ -67,7 +67,7 @@ def test_changes_and_events_are_one_list_newest_first(browser: Browser, ada: Use
         ({"action": "granted"}, "alice gave access to agent atlas: chat to mallory", 1),
         ({"action": "changed", "kind": "soul"}, "alice changed soul Steady hand: text Clearer words", 1),
         ({"text": "clearer"}, "alice changed soul Steady hand: text Clearer words", 1),
-        ({"text": "package"}, "ada made policy Package indexes", 1),
+        ({"text": "package indexes"}, "ada made policy Package indexes", 1),
         ({"kind": "policy"}, "ada made policy Package indexes", 1),
         ({"person": "mallory", "action": "granted"}, "alice gave access to agent atlas: chat to mallory", 1),
         ({"text": "nothing of the kind"}, "", 0),
@@ -253,11 +253,10 @@ def test_every_kind_of_history_is_in_the_timeline_or_told_by_events(ada: User) -
 def test_a_hundred_years_of_time_are_fine(ada: User) -> None:
     wanted = Wanted(since=timezone.now() - timedelta(days=36_500), until=timezone.now() + timedelta(days=36_500))
 
-    entries, more = timeline.page(ada, wanted, None, 25)
+    entries, more = timeline.page(ada, wanted, None, 200)
 
-    assert entries
     assert not more
-    assert SecurityEvent.objects.count() == len(entries)
+    assert SecurityEvent.objects.count() == sum(entry.event is not None for entry in entries) > 0
 
 
 def test_what_others_wrote_is_shown_as_text(browser: Browser, ada: User) -> None:
