@@ -140,7 +140,7 @@ def test_the_first_link_is_dead_once_there_is_an_administrator(first: First, wat
 
 def test_a_tool_is_seen_while_it_runs_and_its_run_can_be_opened(page: Page) -> None:
     new_chat(page)
-    send(page, "run: sleep 1; echo hello && id")
+    send(page, "run: sleep 3; echo hello && id")
 
     expect(page.locator(f"{LIVE} .step.running")).to_be_visible(timeout=SLOW)
     until_done(page)
@@ -170,9 +170,9 @@ def test_a_reload_in_mid_run_shows_everything_and_goes_on_without_gap_or_duplica
         )
 
     until_done(page)
-    assert words_of(page) == " ".join(long_reply(150).split())
+    assert words_of(page) == " ".join(long_reply(500).split())
     page.reload()
-    assert words_of(page) == " ".join(long_reply(150).split())
+    assert words_of(page) == " ".join(long_reply(500).split())
 
 
 def test_the_run_page_follows_a_run_live_and_survives_a_reload(page: Page) -> None:
