@@ -7,7 +7,9 @@ socket, and may kill what it started. Benchmarks use it too.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -300,12 +302,27 @@ class House:
         return [pid for pid, words in processes_of(self.home).items() if command in words]
 
 
+@functools.cache
+def _migrated() -> Path:
+    """A home with the tables and nothing in them, made once by each process of tests."""
+    home = make_home()
+    manage(home, "migrate", "--verbosity", "0")
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    return home
+
+
+def furnish(home: Path) -> None:
+    """Give a fresh home its tables and secrets."""
+    shutil.copy2(_migrated() / "logos.sqlite3", home / "logos.sqlite3")
+    shutil.copytree(_migrated() / "secrets", home / "secrets")
+
+
 @contextlib.contextmanager
-def a_house(template: Path | None = None, **settings: str) -> Iterator[House]:
+def a_house(**settings: str) -> Iterator[House]:
     """A seeded house on a fresh home, not yet serving; everything is gone afterwards."""
     home = make_home()
     try:
-        manage(home, "migrate", "--verbosity", "0")
+        furnish(home)
         with at_home(home):
             house = House(home, **settings)
             try:

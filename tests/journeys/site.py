@@ -17,7 +17,17 @@ from typing import TypeVar
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.journeys.house import PROJECT, at_home, environment, free_port, keepers_of, make_home, processes_of, until
+from tests.journeys.house import (
+    PROJECT,
+    at_home,
+    environment,
+    free_port,
+    furnish,
+    keepers_of,
+    make_home,
+    processes_of,
+    until,
+)
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 QUIET = (
@@ -100,6 +110,7 @@ class Site:
 def a_site() -> Iterator[Site]:
     """A fresh one; everything is gone afterwards."""
     home = make_home()
+    furnish(home)
     site = None
     try:
         site = Site(home)

@@ -32,7 +32,7 @@ from tests.journeys.sound import assert_sound
 
 pytestmark = [pytest.mark.runtime, pytest.mark.timeout(3000)]
 
-ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "5"))
 SEED = int(os.environ.get("CHAOS_SEED", "20261121"))
 # A machine that is busy otherwise takes half a minute to start a runtime; what is stuck stays so for ever.
 PATIENCE_S = 180.0

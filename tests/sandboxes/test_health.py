@@ -180,7 +180,7 @@ def test_what_does_not_run_is_not_looked_at(what: str, box: Sandbox, driver: Fak
 
 
 def test_everything_below_a_process_counts() -> None:
-    source = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
+    source = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'sum(range(5_000_000)); print(1, flush=True); input()'])"
     process = subprocess.Popen([sys.executable, "-c", source], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.readline()
