@@ -23,6 +23,8 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\Z")
 # documentation). What they resolve to is refused again when it is not public; here the rule is said in words.
 OWN_NAMES = (
     "localhost",
+    "localdomain",
+    "localdomain6",
     "local",
     "internal",
     "lan",
@@ -32,6 +34,7 @@ OWN_NAMES = (
     "ip6.arpa",
     "test",
     "onion",
+    "metadata.tencentyun.com",
 )
 
 

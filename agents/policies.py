@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from agents import permissions, rule_lines
+from agents import permissions, programs, rule_lines
 from agents.editing import editing
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
@@ -30,10 +30,13 @@ def clean_name(name: str, what: str = "A policy") -> str:
 
 
 def clean_rules(given: Any) -> list[dict[str, Any]]:
-    """Rules, as rows or as a policy's JSON, in their one spelling. Invalid as ``agents.reach.parse``."""
+    """Rules, as rows or as a policy's JSON, in their one spelling. Invalid as ``agents.reach.parse``, and for programs
+    that can never be told."""
     if isinstance(given, tuple) and all(isinstance(each, Rule) for each in given):
         given = [rule.as_json() for rule in given]
-    return [rule.as_json() for rule in parse(given)]
+    rules = parse(given)
+    programs.check(rules)
+    return [rule.as_json() for rule in rules]
 
 
 @transaction.atomic

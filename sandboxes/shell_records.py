@@ -7,6 +7,7 @@ typed without being shown, a password, is not in it.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -17,7 +18,12 @@ from agents.ids import ulid
 from agents.models import Agent, User
 
 MOST_BYTES = 256 * 1024
+# Read beyond that and thrown away: a secret that the end cuts in two would not be recognised.
+_MARGIN_BYTES = 4096
 KEPT = 20
+# How a shell goes on at the edge of the window in the middle of what is typed: a key there would be in two halves,
+# neither of which looks like one.
+_WRAPPED = re.compile(r" \r(?=[!-~])")
 
 
 class Recorded:
@@ -34,7 +40,7 @@ class Recorded:
     def heard(self, data: bytes) -> None:
         """The terminal showed this."""
         self._size += len(data)
-        self._shown += data[: MOST_BYTES - len(self._shown)]
+        self._shown += data[: MOST_BYTES + _MARGIN_BYTES - len(self._shown)]
 
     def end(self, code: int | None, why: str = "") -> None:
         """The shell is over; None when it was cut off, and ``why``."""
@@ -53,9 +59,11 @@ class Recorded:
         )
 
     def _keep(self) -> bool:
-        text = secrets.redact(bytes(self._shown).decode(errors="replace"), self._known)
+        text = masked(bytes(self._shown).decode(errors="replace"), self._known)
+        if self._size > len(self._shown):
+            text = text[:-_MARGIN_BYTES]
         if self._size > MOST_BYTES:
-            text += f"\n[the first {MOST_BYTES // 1024} KB of {self._size // 1024}]\n"
+            text = f"{text[:MOST_BYTES]}\n[the first {MOST_BYTES // 1024} KB of {self._size // 1024}]\n"
         try:
             directory = self._root / "engine/shells"
             directory.mkdir(mode=0o700, exist_ok=True)
@@ -67,3 +75,12 @@ class Recorded:
         except OSError:
             return False
         return True
+
+
+def masked(shown: str, known: Iterable[str]) -> str:
+    """What was shown without secrets, those that were typed over the edge of the window too."""
+    known = list(known)
+    whole = _WRAPPED.sub("", shown)
+    clean = secrets.redact(whole, known)
+    # Where nothing was found what was shown stays as it was: programs that draw on one line return like this as well.
+    return clean if clean != whole else secrets.redact(shown, known)

@@ -21,12 +21,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from agents.programs import WRITABLE
 from sandboxes.driver import Program, Sockets
 
 _LOCAL, _REMOTE, _STATE, _INODE = 1, 2, 3, 9
 _ESTABLISHED = "01"
-# Where the agent can put a program of its own under any name.
-WRITABLE = ("/workspace/", "/home/", "/hermes/", "/tmp/", "/dev/", "/proc/", "/run/user/", "/var/tmp/")  # noqa: S108
 
 
 Address = tuple[str, int]

@@ -101,6 +101,7 @@ class PassedListeners:
                 proxy_headers=False,
                 server_header=False,
                 date_header=False,
+                backlog=128,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=self._drain_s,
             )

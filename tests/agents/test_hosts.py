@@ -56,7 +56,17 @@ def test_a_policy_may_be_written_as_people_write() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["localhost", "a.localhost", "printer.local", "metadata.google.internal", "nas.lan", "*.internal", "x.home.arpa"],
+    [
+        "localhost",
+        "a.localhost",
+        "localhost.localdomain",
+        "metadata.tencentyun.com",
+        "printer.local",
+        "metadata.google.internal",
+        "nas.lan",
+        "*.internal",
+        "x.home.arpa",
+    ],
 )
 def test_names_of_this_machine_or_network_are_refused(name: str) -> None:
     with pytest.raises(Invalid, match="which agents never reach"):

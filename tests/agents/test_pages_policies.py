@@ -57,6 +57,8 @@ def test_an_operator_writes_one_in_one_spelling(browser: Browser, olga: User) ->
         ("\n".join(f"h{number}.example" for number in range(1001)), "1,000 rules"),
         ("a.example\n\nb.example : 0", "Line 3: 0 is no port"),
         ("a.example by git", "is no rule"),
+        ("a.example by /workspace/bin/git", "counts as unknown"),
+        ("a.example by /usr/bin/git, /tmp/*", "counts as unknown"),
         ("a.example as one\nb.example as one", "Two rules are called"),
         ('[{"name": "a", "hosts": ["a.example"], "hosts": ["b.example"]}]', "written twice"),
         ("[{", "not valid JSON"),

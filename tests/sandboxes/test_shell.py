@@ -53,6 +53,42 @@ def test_a_transcript_is_capped_and_old_ones_go(
     assert SecurityEvent.objects.filter(kind="shell_closed").first().detail["bytes"] == 5000  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("at", range(60, 82, 3))
+def test_a_key_that_was_typed_over_the_edge_of_the_window_is_masked(
+    alice: User, atlas: Agent, root: Path, at: int
+) -> None:
+    key = "sk-proj-Ab3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC2dE3fG4hI5j"
+    recorded = Recorded(alice, atlas, root, [SECRET])
+    # As bash writes what is typed beyond the last column.
+    recorded.heard(
+        f"$ export A={key[: 82 - at]} \r{key[82 - at :]}\r\n50 % \r100 %\r\n{SECRET[:5]} \r{SECRET[5:]}".encode()
+    )
+    recorded.end(0)
+
+    (kept,) = (root / "engine/shells").iterdir()
+    shown = kept.read_text().replace(" \r", "")
+    assert key[-12:] not in shown
+    assert SECRET[5:] not in shown
+
+
+def test_a_secret_at_the_end_of_what_is_kept_is_not_kept_in_half(alice: User, atlas: Agent, root: Path) -> None:
+    recorded = Recorded(alice, atlas, root, [SECRET])
+    recorded.heard(b"x" * (shell_records.MOST_BYTES - 8) + SECRET.encode() + b"y" * 9000)
+    recorded.end(0)
+
+    (kept,) = (root / "engine/shells").iterdir()
+    assert SECRET[:8] not in kept.read_text()
+
+
+def test_a_line_that_is_drawn_again_is_kept_as_it_was(alice: User, atlas: Agent, root: Path) -> None:
+    recorded = Recorded(alice, atlas, root, [])
+    recorded.heard(b"50 % \r100 %\r\n")
+    recorded.end(0)
+
+    (kept,) = (root / "engine/shells").iterdir()
+    assert kept.read_bytes() == b"50 % \r100 %\r\n"
+
+
 def test_only_who_manages_the_agent_gets_a_shell(bob: User, atlas: Agent) -> None:
     Sandbox.objects.create(agent=atlas, number=1)
 
