@@ -20,13 +20,10 @@ UPLOADS = re.compile(rb"/(?:api/)?agents/[a-z0-9_]{1,40}/files/(?:content)?")
 FORM_BYTES = 64 << 10
 LINGER_S = 2.0
 
-_BODY = json.dumps(
-    {"error": {"reason": "too_large", "message": "The request is too large.", "action": "", "field": ""}}
-).encode()
-_ANSWER = (
-    b"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\nConnection: close\r\n"
-    b"Content-Length: %d\r\n\r\n" % len(_BODY)
-) + _BODY
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Too large</title></head>
+<body><h1>Too large</h1><p>%s Go back in your browser; nothing else was changed.</p></body></html>
+"""
 
 
 class Bounded(WebRequest):
@@ -61,10 +58,25 @@ class Bounded(WebRequest):
     def _refuse(self) -> None:
         self._is_refused = True
         transport: Any = self.channel.transport
-        transport.write(_ANSWER)
+        transport.write(refusal(getattr(self.channel, "_path", b""), self._most > MAX_BODY_BYTES))
         # Closed at once, the answer would be lost to whoever is still sending.
         transport.loseWriteConnection()
         asyncio.get_running_loop().call_later(LINGER_S, transport.abortConnection)
+
+
+def refusal(path: bytes, is_upload: bool) -> bytes:
+    """The whole answer, for a program or for a person; an upload is told how large it may be."""
+    sentence = "The request is too large."
+    if is_upload:
+        sentence = f"A file may have {settings.LOGOS_UPLOAD_MB} MB here. Nothing of it was kept."
+    kind, body = "text/html; charset=utf-8", _PAGE % sentence
+    if path.startswith(b"/api/"):
+        error = {"reason": "too_large", "message": sentence, "action": "", "field": "file" if is_upload else ""}
+        kind, body = "application/json", json.dumps({"error": error})
+    return (
+        f"HTTP/1.1 413 Content Too Large\r\nContent-Type: {kind}\r\nX-Content-Type-Options: nosniff\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
 
 
 def _most(path: bytes, headers: Any) -> int:
