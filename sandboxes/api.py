@@ -107,7 +107,10 @@ class LimitsPatch(Schema):
     """Which limits to change."""
 
     version: int | None = None
-    limits: dict[Text, int | None] = Field({}, description="By name; null takes the site's number.", max_length=20)
+    # Required: a limit that is written beside it, not in it, must not look as if it had been set.
+    limits: dict[Text, int | None] = Field(
+        description="By name; null takes the site's number.", min_length=1, max_length=20
+    )
 
     model_config = {"json_schema_extra": {"example": {"version": 4, "limits": {"memory_mb": 2048, "disk_mb": None}}}}
 

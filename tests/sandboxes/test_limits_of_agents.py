@@ -142,6 +142,9 @@ def test_the_api_reads_and_changes_them(alice: User, atlas: Agent) -> None:
     assert program.get(path)["own"] == []
     changed = patch({"memory_mb": 1024}, version=atlas.version)
     assert (changed.status_code, changed.json()["limits"]["memory_mb"]) == (200, 1024)
+    # A limit beside "limits" must not look as if it had been set.
+    assert program("PATCH", path, {"memory_mb": 512}).status_code == 422
+    assert patch({}).status_code == 422
     stale = patch({"tmp_mb": 64}, version=atlas.version)
     assert (stale.status_code, stale.json()["error"]["reason"]) == (409, "stale")
     assert patch({"memory_mb": None}).json()["own"] == []
