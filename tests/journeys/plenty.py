@@ -49,7 +49,6 @@ def plenty() -> dict[type[Model], Any]:
     rows = _composed(people)
     rows |= _worked(people["alice"], rows[Agent])
     rows |= _kept(people, rows[Agent])
-    rows[Preset] = Preset.objects.get(pk="github")
     return rows
 
 
