@@ -7,7 +7,9 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from agents import permissions
+from agents.errors import NotFound
 from agents.views.access import person, signed_in
+from logos_site.api import refuse
 from logos_site.up import first_link
 from runs.views import parts
 
@@ -38,5 +40,8 @@ def nothing(request: HttpRequest) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The page for an address nothing lives at."""
+    """The page for an address nothing lives at; below the API its own refusal: a line break in an address fits no
+    pattern, not even the API's last one."""
+    if request.path_info.startswith("/api/"):
+        return refuse(request, NotFound("This address"))
     return render(request, "404.html", status=404)

@@ -24,7 +24,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield method.upper(), path, operation
 
 
-@pytest.mark.parametrize("path", ["", "nope", "agents/", "runs/a/b/c", "..%2fadmin"])
+@pytest.mark.parametrize("path", ["", "nope", "agents/", "runs/a/b/c", "..%2fadmin", "agents/x/documents/a%0Ab"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_an_address_nobody_has_is_refused_in_the_same_shape(alice: User, path: str, method: str) -> None:
     answer = Program(alice)(method, path)
