@@ -133,8 +133,13 @@ async def ensure_running(
 
 async def needs_new_start(agent_id: str, db: Db) -> bool:
     """Is the sandbox composed otherwise than when it was started?"""
+    return bool(await why_new_start(agent_id, db))
+
+
+async def why_new_start(agent_id: str, db: Db) -> str:
+    """What of it is composed otherwise than when it was started, for a sentence; "" for nothing."""
     wanted = await wanted_of(agent_id, db)
-    return wanted.configuration_hash != _composed(wanted)[2]
+    return identity.differing(wanted.configuration_hash, _composed(wanted)[2])
 
 
 def _composed(wanted: Wanted) -> tuple[HermesConfig, SandboxSpec, str]:

@@ -26,7 +26,7 @@ from sandboxes.hermes.client import HermesClient
 from sandboxes.hermes.configuration import EGRESS_PORT, ROUTER_PORT
 from sandboxes.inference.lanes import Lanes
 from sandboxes.inference.serve import PassedListeners
-from sandboxes.lifecycle import Db, Progress, Running, answers, ensure_running, needs_new_start, wanted_of
+from sandboxes.lifecycle import Db, Progress, Running, answers, ensure_running, wanted_of, why_new_start
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +73,11 @@ class Residents:
 
         What is composed otherwise by now is started anew, but not under the runs that go on in it."""
         has_waited = False
-        while await self._would_end_runs(agent_id):
+        while why := await self._would_end_runs(agent_id):
             if not has_waited:
                 has_waited = True
-                progress("Waiting until the agent's other runs have ended, because its secrets or limits have changed")
+                have = "has" if why.startswith("Logos") else "have"
+                progress(f"Waiting until the agent's other runs have ended, because {why} {have} changed")
             await asyncio.sleep(OTHERS_S)
         async with self._locks.setdefault(agent_id, asyncio.Lock()):
             running = await ensure_running(agent_id, progress, self._db, self._answers)
@@ -86,11 +87,12 @@ class Residents:
             known.running = running
             return known
 
-    async def _would_end_runs(self, agent_id: str) -> bool:
+    async def _would_end_runs(self, agent_id: str) -> str:
+        """What has changed so that it must be started anew, which would end the runs in it; "" when it need not."""
         known = self._by_agent.get(agent_id)
         if known is None or known.gone.is_set() or not self._lanes.has_runs(known.running.sandbox_id):
-            return False
-        return await needs_new_start(agent_id, self._db)
+            return ""
+        return await why_new_start(agent_id, self._db)
 
     async def reattach(self, agent_id: str) -> Resident | None:
         """The agent's sandbox if it still runs and answers; None when it does not. Starts nothing."""

@@ -88,3 +88,17 @@ def test_the_order_of_what_has_none_does_not_count() -> None:
     )
 
     assert identity.digest(turned) == identity.digest(SPEC)
+
+
+def test_what_differs_is_named_so_that_whoever_waits_is_told_why() -> None:
+    before = identity.digest(SPEC, (SECRET,), "local 1")
+    limited, moved = replace(SPEC, limits=Limits(memory_mb=512)), replace(SPEC, files={})
+
+    assert len(before) == 64
+    assert identity.differing(before, before) == ""
+    assert identity.differing(before, identity.digest(SPEC, (), "local 1")) == "its secrets"
+    assert identity.differing(before, identity.digest(limited, (SECRET,), "local 1")) == "its limits"
+    assert identity.differing(before, identity.digest(limited, (), "local 1")) == "its secrets and its limits"
+    assert identity.differing(before, identity.digest(SPEC, (SECRET,), "local 2")) == "Logos or its runtime"
+    assert identity.differing(before, identity.digest(moved, (), "local 1")) == "its secrets and Logos or its runtime"
+    assert identity.differing("0" * 64, before) == "Logos or its runtime", "an earlier version wrote that"
