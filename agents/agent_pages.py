@@ -18,7 +18,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.urls import reverse
 
-from agents import permissions
+from agents import learning, permissions
 from agents.models import Agent, User
 from agents.standing import reasons
 
@@ -72,7 +72,8 @@ def frame(user: User, agent: Agent, tab: str = "overview") -> dict[str, Any]:
 
     return {
         "agent": agent,
-        "may": {name: may(f"agent.{name}") for name in ("chat", "edit", "manage")},
+        "may": {name: may(f"agent.{name}") for name in ("chat", "edit", "manage", "learn")},
+        "learns_until": learning.until(agent.pk),
         "may_create": permissions.may(user, "agent.create"),
         "tabs": [
             {"url": reverse(each.url_name, args=[agent.pk]), "label": each.label, "current": each.name == tab}

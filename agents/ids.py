@@ -54,6 +54,10 @@ def agent_id() -> str:
     return f"agent_{ulid()}"
 
 
+def learning_id() -> str:
+    return f"learn_{ulid()}"
+
+
 def sandbox_id() -> str:
     return f"box_{ulid()}"
 

@@ -72,6 +72,7 @@ ACTIONS: dict[str, Action] = {
         Action("agent.chat", "Send messages to an agent", "chat", MEMBERS),
         Action("agent.edit", "Change an agent's soul, tools, model and policies", "edit", MEMBERS),
         Action("agent.manage", "Share, archive or delete an agent", "manage", MEMBERS),
+        Action("agent.learn", "Let an agent reach what no rule names, for a while", "manage", OPERATORS),
         Action("agent.create", "Create agents of one's own", "", MEMBERS),
         Action("capability.view", "See which capabilities of an agent are on", "view", EVERYONE),
         Action("capability.switch", "Turn an agent's local capabilities on, and any capability off", "edit", MEMBERS),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from agents import hosts
@@ -16,6 +17,9 @@ from agents.errors import Invalid
 DEFAULT_PORTS = (443,)
 MAX_RULES = 1_000
 MAX_PER_RULE = 100
+# What records say instead of a rule, and the ports, while an agent learns (``agents.learning``).
+LEARNING = "learning"
+LEARNED_PORTS = (80, 443)
 _KEYS = frozenset({"name", "hosts", "ports", "binaries", "effect"})
 
 
@@ -93,16 +97,18 @@ class Verdict:
 class Reach:
     """The rules of one agent, indexed by host: a verdict costs the labels of the name, not the number of rules."""
 
-    def __init__(self, rules: Iterable[Rule], closed: str = "") -> None:
-        """``closed``: nothing is let through, for this reason."""
-        self.rules, self.closed = tuple(rules), closed
+    def __init__(self, rules: Iterable[Rule], closed: str = "", learns_until: datetime | None = None) -> None:
+        """``closed``: nothing is let through, for this reason. ``learns_until``: before that, what no rule covers is."""
+        self.rules, self.closed, self.learns_until = tuple(rules), closed, learns_until
         self._by_host: dict[str, list[Rule]] = {}
         for rule in self.rules:
             for host in rule.hosts:
                 self._by_host.setdefault(host, []).append(rule)
 
-    def decide(self, host: str, port: int, binary: str = "") -> Verdict:
-        """May ``binary`` (a path; "" when it is not known) open a connection to ``port`` of ``host``? Never raises."""
+    def decide(self, host: str, port: int, binary: str = "", at: datetime | None = None) -> Verdict:
+        """May ``binary`` (a path; "" when it is not known) open a connection to ``port`` of ``host``? Never raises.
+
+        ``at`` is now, for what may be learned; without it the rules alone decide."""
         if self.closed:
             return Verdict(False, "", self.closed)
         try:
@@ -116,7 +122,10 @@ class Reach:
                 return Verdict(False, rule.label, f"The rule {rule.words} denies {name}.")
         if fitting:
             return Verdict(True, fitting[0].label, f"The rule {fitting[0].words} allows it.")
-        return Verdict(False, "", _nearest_miss(name, port, binary, [rule for rule in about if rule.allows]))
+        missed = _nearest_miss(name, port, binary, [rule for rule in about if rule.allows])
+        if at is not None and self.learns_until is not None and at < self.learns_until and _is_learned(name, port):
+            return Verdict(True, LEARNING, f"{missed} It is let through while the agent learns.")
+        return Verdict(False, "", missed)
 
     def _about(self, name: str) -> Iterator[Rule]:
         """The rules that name this host, those of the exact name first."""
@@ -125,6 +134,14 @@ class Reach:
         while "." in below:
             below = below.partition(".")[2]
             yield from self._by_host.get(f"*.{below}", ())
+
+
+def _is_learned(name: str, port: int) -> bool:
+    """Only what a rule could allow, on the web's own ports; where it leads to must be public, as always."""
+    try:
+        return port in LEARNED_PORTS and bool(hosts.pattern(name))
+    except Invalid:
+        return False
 
 
 def _nearest_miss(name: str, port: int, binary: str, about: list[Rule]) -> str:

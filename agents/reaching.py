@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from agents import hosts, secrets
+from agents import hosts, learning, secrets
 from agents.catalogue import Capability
 from agents.errors import Invalid
 from agents.models import Agent, Policy
-from agents.reach import DEFAULT_PORTS, Reach, Rule, parse, place
+from agents.reach import DEFAULT_PORTS, LEARNED_PORTS, LEARNING, Reach, Rule, parse, place
 
 logger = logging.getLogger(__name__)
 
@@ -65,17 +65,23 @@ def reach_of(agent: Agent) -> Reach:
             rules_in(policy)
         except Invalid:
             return Reach((), closed="A policy of this agent cannot be read, so nothing is let through.")
-    return Reach(rules_of(agent))
+    return Reach(rules_of(agent), learns_until=learning.until(agent.pk))
+
+
+def learned() -> Rule:
+    """How a run's record says that the agent learned: it could reach more than its rules say."""
+    return Rule(LEARNING, ("any public host",), tuple(reversed(LEARNED_PORTS)), policy=LEARNING)
 
 
 def version_of(agent_id: str) -> tuple[object, ...]:
-    """What changes whenever the rules may have: three small queries, nothing parsed or opened."""
+    """What changes whenever the rules may have: four small queries, nothing parsed or opened."""
     agent = Agent(pk=agent_id)
     policies = agent.policies.order_by("pk", "presets__pk")
     return (
         *policies.values_list("pk", "version", "presets__pk", "presets__version"),
         *agent.capabilities.order_by("pk").values_list("key", "agreed_version"),
         *agent.secrets.order_by("pk").values_list("name", "version"),
+        ("learns until", learning.until(agent_id)),
     )
 
 

@@ -38,7 +38,7 @@ from agents.api.asking import BearerToken, BrowserSession
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
-from runs.api import approvals, asof, conversations, egress, ledger, permitted, runs
+from runs.api import approvals, asof, conversations, egress, learning, ledger, permitted, runs
 from sandboxes import api as sandboxes
 from sandboxes import files_api, provider_api, shells_api, what_if_api
 from sandboxes.openshell import api as openshell_api
@@ -226,6 +226,7 @@ api.add_router("/groups", groups.router)
 api.add_router("/service-accounts", service_accounts.router)
 api.add_router("", egress.router)
 api.add_router("", permitted.router)
+api.add_router("/agents", learning.router)
 api.add_router("", ledger.router)
 api.add_router("/asof", asof.router)
 api.add_router("", audit.router)

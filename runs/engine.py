@@ -15,6 +15,7 @@ from typing import Any
 
 from django.conf import settings
 
+from agents import learning
 from agents.errors import LogosError
 from runs import dispatch, events, settling, work
 from runs.execution import Execution
@@ -270,6 +271,7 @@ class Engine:
         now = asyncio.get_running_loop().time()
         if now >= self._sweep_at:
             full = await self._pen.run(sweep) >= SWEPT
+            await self._pen.run(learning.settle)
             self._sweep_at = now + (0 if full else SWEEP_PAUSE_S)
 
     async def _beat(self) -> None:

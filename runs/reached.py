@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from agents.reach import LEARNING
 from runs.recorder import Recorder
 from sandboxes.egress.proxy import Decision
 
@@ -29,6 +30,7 @@ class Reached:
         self._recorder = recorder
         self._held: dict[Key, _Held] = {}
         self._told = 0
+        self._has_learned = False
 
     def add(self, decision: Decision) -> None:
         """Take a decision; the same one again within a second only adds to the next event."""
@@ -36,6 +38,10 @@ class Reached:
         if (held := self._held.get(key)) is not None:
             held.count += 1
             return
+        if decision.rule == LEARNING and not self._has_learned:
+            self._has_learned = True
+            text = "The agent learns: what no rule names is let through to the open internet, and recorded."
+            self._recorder.emit("note", {"text": text})
         held = self._held[key] = _Held(_data(decision))
         self._emit(held.data, 1)
         asyncio.get_running_loop().call_later(TOGETHER_S, self._release, key)

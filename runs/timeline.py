@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+from agents.reach import LEARNING
 from runs import purposes
 from runs.events import ENDS, Event
 from runs.results import summary
@@ -133,6 +134,7 @@ class Egress(Item):
     allowed: bool = False
     reason: str = ""
     count: int = 0
+    learned: bool = False
 
     @property
     def program(self) -> str:
@@ -311,6 +313,7 @@ class Timeline:
             self._add(item)
         item.count += data.get("count", 1)
         item.reason = data.get("reason", "")
+        item.learned = allowed and data.get("rule") == LEARNING
         return [item]
 
     def _on_note(self, event: Event) -> list[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import activity, chat, files, ledger, permitted, reach, sharing, steering
+from runs.views import activity, chat, files, learning, ledger, permitted, reach, sharing, steering
 from runs.views.asof import as_of
 
 app_name = "runs"
@@ -27,6 +27,9 @@ urlpatterns = [
     path("runs/<str:run_id>/clone/", steering.clone, name="run-clone"),
     path("agents/<str:agent_id>/reach/", reach.agent_reach, name="agent-reach"),
     path("agents/<str:agent_id>/reach/try/", permitted.agent_try, name="agent-try"),
+    path("agents/<str:agent_id>/learning/", learning.learning_start, name="learning-start"),
+    path("agents/<str:agent_id>/learning/stop/", learning.learning_stop, name="learning-stop"),
+    path("agents/<str:agent_id>/proposal/", learning.agent_proposal, name="agent-proposal"),
     path("policies/<str:policy_id>/prune/", reach.prune, name="policy-prune"),
     path("policies/<str:policy_id>/unprune/", reach.unprune, name="policy-unprune"),
     path("asof/", as_of, name="asof"),

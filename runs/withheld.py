@@ -14,7 +14,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 from agents import permissions
 from agents.composed import HIDDEN_MODEL, HIDDEN_SOUL
 from agents.models import Agent, ModelRoute, Policy, Role, Soul, User
-from agents.reach import policy_of
+from agents.reach import LEARNING, policy_of
 from agents.reaching import CAPABILITY
 from runs.events import Event
 from runs.models import Run
@@ -129,7 +129,7 @@ class Reader:
         return True
 
     def _sees_source(self, source: str, agent_id: str) -> bool:
-        return source.startswith(CAPABILITY) or self._sees(Policy, policy_of(source), agent_id)
+        return source == LEARNING or source.startswith(CAPABILITY) or self._sees(Policy, policy_of(source), agent_id)
 
 
 def summary_of(rules: list[dict[str, Any]]) -> set[str]:

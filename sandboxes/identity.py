@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from agents.agent_secrets import Granted
 from sandboxes.driver import SandboxSpec
 
-
 # The parts that people change, which a sentence names; each has so many digits of the identity.
 _TOLD = {"secrets": "its secrets", "limits": "its limits"}
 _DIGITS = 16

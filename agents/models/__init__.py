@@ -16,6 +16,7 @@ from agents.models.grants import (
     SoulGroupGrant,
     SoulUserGrant,
 )
+from agents.models.learning import Learning
 from agents.models.links import OneTimeLink, Purpose
 from agents.models.people import ApiToken, Kind, Role, User
 from agents.models.policies import Policy
@@ -36,6 +37,7 @@ __all__ = [
     "DataExport",
     "ExportState",
     "Kind",
+    "Learning",
     "ModelRoute",
     "ModelRouteGroupGrant",
     "ModelRouteUserGrant",

@@ -71,6 +71,9 @@ _OF_IT = {
     "sandbox_not_kept": "lets stop, when nobody uses it, the sandbox of",
     "capability_on": "turned on a capability of",
     "capability_off": "turned off a capability of",
+    "learning_on": "let learn what it needs to reach, the",
+    "learning_off": "ended the learning of",
+    "learning_over": "noted that the time to learn is over, of",
     "secret_set": "set a secret of",
     "secret_removed": "removed a secret of",
     "secret_grant": "changed when commands are given a secret of",
@@ -229,6 +232,8 @@ def _part(name: str, value: Any) -> str:
         return f"{value} of them" if value != 1 else ""
     if name == "days":
         return f"for {value} days"
+    if name == "minutes":
+        return f"for {value} minutes"
     if name == "hours":
         return f"the old one works for {value} more hours"
     if isinstance(value, int):

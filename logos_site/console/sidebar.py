@@ -36,6 +36,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "sandboxes.HealthSample": "monitor_heart",
             "sandboxes.InferenceCall": "network_node",
             "sandboxes.EgressDecision": "public",
+            "agents.Learning": "school",
             "agents.ModelRoute": "route",
             "agents.Provider": "cloud",
             "agents.Policy": "policy",

@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Protocol, cast
 
 from agents import ids
@@ -192,7 +193,7 @@ class EgressProxy:
         if asked is None:
             raise Refusal("400 Bad Request", denied)
         decision = self._by(
-            (await self._reach()).decide(asked.host, asked.port, program.path),
+            (await self._reach()).decide(asked.host, asked.port, program.path, datetime.now(UTC)),
             replace(denied, host=asked.host, port=asked.port, method=asked.method),
         )
         if not decision.allowed:
@@ -226,7 +227,7 @@ class EgressProxy:
             reach = await self._reach()
             for task, going in list(self._going.items()):
                 each = going.decision
-                verdict = reach.decide(each.host, each.port, each.binary)
+                verdict = reach.decide(each.host, each.port, each.binary, datetime.now(UTC))
                 if not verdict.allowed and not going.is_cut:
                     going.decision = replace(each, allowed=False, rule=verdict.rule, reason=f"Cut: {verdict.reason}")
                     going.is_cut = True

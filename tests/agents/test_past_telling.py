@@ -16,7 +16,7 @@ from agents.past.timeline import Entry
 
 OF_AGENTS = (
     "granted", "revoked", "visibility_changed", "transferred", "refused", "sandbox_kept", "sandbox_not_kept",
-    "capability_on", "capability_off", "secret_set", "secret_removed", "secret_grant", "key_replaced", "key_removed",
+    "capability_on", "capability_off", "learning_on", "learning_off", "learning_over", "secret_set", "secret_removed", "secret_grant", "key_replaced", "key_removed",
     "shell_opened", "shell_closed", "file_put", "file_directory", "file_moved", "file_removed",
 )  # fmt: skip
 OF_GROUPS = ("group_made", "group_renamed", "group_deleted", "member_added", "member_removed")
@@ -27,6 +27,7 @@ DETAILS: dict[str, dict[str, Any]] = {
     "refused": {"what": "Change the agent"},
     "visibility_changed": {"before": "private", "after": "shared"},
     "transferred": {"before": "ada", "after": "alice"},
+    "learning_on": {"minutes": 60},
     "role_changed": {"before": "user", "after": "operator"},
     "limit_changed": {"before": "3", "after": "unlimited"},
     "service_moved": {"before": "ada", "after": "alice", "tokens": "all revoked"},

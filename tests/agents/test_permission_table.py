@@ -34,6 +34,7 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "agent.chat": ("chat", WORKERS),
         "agent.edit": ("edit", WORKERS),
         "agent.manage": ("manage", WORKERS),
+        "agent.learn": ("manage", KEEPERS),
         "sandbox.limit": ("manage", WORKERS),
         "sandbox.shell": ("manage", WORKERS),
         "workspace.view": ("chat", WORKERS),

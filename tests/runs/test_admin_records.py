@@ -17,6 +17,7 @@ from agents.models import (
     AgentSecret,
     ApiToken,
     DataExport,
+    Learning,
     ModelRoute,
     OneTimeLink,
     Policy,
@@ -52,7 +53,7 @@ RECORDS = [
 PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
-FOR_ADMINS = [DataExport, OneTimeLink, SecurityEvent, SiteSettings]
+FOR_ADMINS = [DataExport, Learning, OneTimeLink, SecurityEvent, SiteSettings]
 
 
 def test_every_model_of_ours_is_in_the_console() -> None:

@@ -1,4 +1,4 @@
-"""See what agents asked the network for, follow it, and take out rules nobody needed, from a shell."""
+"""See what agents asked the network for, follow it, learn and propose rules, and take out those nobody needed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db.models import Q, QuerySet
 
-from agents import agent_pages, permissions
+from agents import agent_pages, learning, permissions
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.errors import Invalid
-from agents.models import Policy
-from runs import permitted, reach
+from agents.models import Agent, Policy
+from runs import learned, permitted, reach
 from runs.api.egress import DecisionOut
 from sandboxes.egress import usage
 from sandboxes.models import EgressDecision
@@ -22,12 +22,14 @@ COLUMNS = ("AT", "DECISION", "HOST", "PROGRAM", "RUN", "REASON")
 
 
 class Command(LogosCommand):
-    """``egress list|tail|try|unused|prune``."""
+    """``egress list|tail|try|unused|prune|learn|propose``."""
 
     help = "See what agents asked the network for, and which rules nobody needs."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|tail|try|unused|prune")
+        verbs = parser.add_subparsers(
+            dest="verb", required=True, metavar="list|tail|try|unused|prune|learn|propose"
+        )
         listing = verbs.add_parser("list", help="the newest decisions about an agent")
         follow = verbs.add_parser("tail", help="follow the decisions about an agent until interrupted")
         for each in (listing, follow):
@@ -50,6 +52,20 @@ class Command(LogosCommand):
                 "--days", type=int, default=usage.DEFAULT_DAYS, metavar="N", help="for so long (default 14)"
             )
             add_person(each)
+        learn = verbs.add_parser(
+            "learn", help="let an agent reach every public host for a while, to learn what it needs"
+        )
+        propose = verbs.add_parser("propose", help="the fewest rules for what was recorded; prints them, saves nothing")
+        for each in (learn, propose):
+            each.add_argument("agent", metavar="AGENT", help="name or id")
+            each.add_argument("--policy", default="", metavar="POLICY", help="name or id of a policy the agent has")
+            add_person(each)
+        learn.add_argument(
+            "--minutes", type=int, default=learning.DEFAULT_MINUTES, metavar="N", help="for so long (default 60)"
+        )
+        learn.add_argument("--stop", action="store_true", help="end it before its time")
+        propose.add_argument("--denied", action="store_true", help="from what was refused lately")
+        propose.add_argument("--save", action="store_true", help="add them to the policy")
         prune.add_argument("rules", nargs="+", metavar="RULE", help="names of rules")
 
     def do_list(self, options: dict[str, Any]) -> None:
@@ -96,12 +112,40 @@ class Command(LogosCommand):
         usage.prune(user, policy.pk, policy.version, options["rules"], options["days"])
         self.say(f"{policy.name} is shorter now.")
 
+    def do_learn(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        agent = _agent(user, options["agent"])
+        if options["stop"]:
+            learning.stop(user, agent.pk)
+            self.say(f"{agent.name} learns no more.")
+            return
+        policy = learning.require_policy(user, agent, options["policy"])
+        row = learning.start(user, agent.pk, policy.pk, options["minutes"])
+        self.say(f"{agent.name} learns until {row.until:%Y-%m-%d %H:%M} UTC, for the policy {policy.name}.")
+
+    def do_propose(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        agent = _agent(user, options["agent"])
+        policy = learning.require_policy(user, agent, options["policy"])
+        found = learned.proposed(user, agent, policy, "denied" if options["denied"] else "learned")
+        for line in found.lines:
+            self.stdout.write(plain(line))
+        for each in found.left_out:
+            self.say(f"left out: {plain(each.asked.host)}:{each.asked.port} by {plain(each.asked.binary)}. {each.why}")
+        if options["save"] and found.lines:
+            learned.store(user, policy, policy.version, found.lines)
+            self.say(f"{policy.name} is saved, and counts from now on.")
+
     def _decisions(self, options: dict[str, Any]) -> QuerySet[EgressDecision]:
         user: Any = reader(options["user"])
-        named = Q(pk=options["agent"]) | Q(name__iexact=options["agent"])
-        agent = permissions.fetch(user, "agent.view", agent_pages.rows().filter(named))
+        agent = _agent(user, options["agent"])
         rows = reach.decisions(user, agent).order_by("-pk")
         return rows.filter(allowed=False) if options["denied"] else rows
+
+
+def _agent(user: Any, named: str) -> Agent:
+    rows = agent_pages.rows().filter(Q(pk=named) | Q(name__iexact=named))
+    return permissions.fetch(user, "agent.view", rows)
 
 
 def _policy(user: Any, named: str) -> Policy:

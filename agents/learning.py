@@ -1,0 +1,119 @@
+"""Let an agent learn what it needs: for a limited time, what no rule names is let through to the open internet and recorded.
+
+It is per agent, not per policy: a policy may belong to many agents, also of other people, and all of them would be
+opened for the needs of one. The policy that is named is where the rules are proposed, and whoever may edit it and
+manages the agent may begin. Every absolute refusal stays: rules that deny, addresses, names and addresses of one's
+own network, ports but 80 and 443. It ends by itself, because every connection asks anew whether it is over.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from agents import audit, permissions
+from agents.errors import Conflict, Invalid, NotFound
+from agents.models import Agent, Learning, Policy, User
+
+DEFAULT_MINUTES = 60
+MOST_MINUTES = 24 * 60
+
+
+def going(agent_id: str) -> QuerySet[Learning]:
+    """The time of learning that goes on, if one does: not when it is over, when the agent has lost the policy, or
+    when whoever began it may not begin one any more by their role."""
+    roles = permissions.ACTIONS["agent.learn"].roles
+    rows = Learning.objects.filter(agent=agent_id, ended_at=None, until__gt=timezone.now())
+    return rows.filter(policy__agents=agent_id, started_by__is_active=True, started_by__role__in=roles)
+
+
+def until(agent_id: str) -> datetime | None:
+    """When the learning that goes on is over; None when none does. One query."""
+    return going(agent_id).values_list("until", flat=True).first()
+
+
+def last(agent_id: str) -> Learning | None:
+    """The newest time of learning whose rules could still be proposed."""
+    return Learning.objects.filter(agent=agent_id, policy__agents=agent_id).select_related("policy").first()
+
+
+def start(user: User, agent_id: str, policy_id: str, minutes: int = DEFAULT_MINUTES) -> Learning:
+    """Begin. ``user`` manages the agent as an operator or admin and may edit the policy, which the agent has.
+
+    Raises NotFound, Invalid for a time that is none, Conflict while it learns already or is not in use."""
+    if not 1 <= minutes <= MOST_MINUTES:
+        raise Invalid(
+            f"An agent may learn for 1 to {MOST_MINUTES:,} minutes.", field="minutes", action="Begin again after that."
+        )
+    with transaction.atomic():
+        agent = permissions.fetch(
+            user, "agent.learn", Agent.objects.alive().select_for_update(of=("self",)), pk=agent_id
+        )
+        if agent.is_archived:
+            raise Conflict(
+                "This agent is archived, so it can learn nothing.", action="Take it out of the archive first."
+            )
+        policy = permissions.fetch(user, "policy.edit", Policy.objects.filter(agents=agent), pk=policy_id)
+        settle(agent.pk)
+        if going(agent.pk).exists():
+            raise Conflict("This agent is learning already.", reason="learning", action="End that first.")
+        # One that counts no more, because of who began it or where it led, makes room.
+        Learning.objects.filter(agent=agent, ended_at=None).update(ended_at=timezone.now())
+        now = timezone.now()
+        try:
+            with transaction.atomic():
+                row = Learning.objects.create(
+                    agent=agent, policy=policy, started_by=user, started_at=now, until=now + timedelta(minutes=minutes)
+                )
+        except IntegrityError as error:
+            raise Conflict("This agent is learning already.", reason="learning", action="End that first.") from error
+        audit.note("learning_on", actor=user, about=agent, minutes=minutes)
+    return row
+
+
+def stop(user: User, agent_id: str) -> Learning:
+    """End it now: whoever may begin, and whoever manages the agent. Raises Conflict when it is over."""
+    with transaction.atomic():
+        agent = permissions.fetch(
+            user, "agent.manage", Agent.objects.alive().select_for_update(of=("self",)), pk=agent_id
+        )
+        row = going(agent.pk).first()
+        if row is None:
+            settle(agent.pk)
+            raise Conflict("This agent is not learning.", reason="not_learning", action="Nothing has to be done.")
+        row.ended_at, row.ended_by = timezone.now(), user
+        row.save(update_fields=["ended_at", "ended_by"])
+        audit.note("learning_off", actor=user, about=agent)
+    return row
+
+
+def settle(agent_id: str = "") -> int:
+    """Write down that those whose time is over have ended, of all agents or one; how many. Nothing hangs on it."""
+    over = Learning.objects.filter(ended_at=None, until__lte=timezone.now()).select_related("agent")
+    count = 0
+    for row in over.filter(agent=agent_id) if agent_id else over[:100]:
+        with transaction.atomic():
+            if Learning.objects.filter(pk=row.pk, ended_at=None).update(ended_at=F("until")):
+                audit.note("learning_over", about=row.agent)
+                count += 1
+    return count
+
+
+def choices(user: User, agent: Agent) -> list[Policy]:
+    """The policies of the agent for which ``user`` may let it learn."""
+    rows = Policy.objects.filter(agents=agent).order_by("name")
+    return list(permissions.visible(user, rows, "policy.edit"))
+
+
+def require_policy(user: User, agent: Agent, policy_id: str) -> Policy:
+    """The policy of the agent that ``user`` may edit: the one named, else the one it learned for last, else the first."""
+    held = choices(user, agent)
+    if not policy_id and (row := last(agent.pk)) is not None and row.policy in held:
+        return row.policy
+    found = [policy for policy in held if policy_id in ("", policy.pk, policy.name)]
+    if not found:
+        raise NotFound("A policy of this agent that you may edit")
+    return found[0]
