@@ -65,7 +65,8 @@ def boxes(wanted: Iterable[Asked]) -> list[Box]:
     """Few boxes whose union is exactly ``wanted``; the same whatever the order."""
     single: set[Box] = {(frozenset({w.host}), frozenset({w.port}), frozenset({w.binary})) for w in wanted}
     found: list[set[Box]] = [_joined(single, order) for order in permutations(range(3))]
-    return sorted(min(found, key=len), key=lambda box: tuple(sorted(map(str, box[axis])) for axis in range(3)))
+    fewest: set[Box] = min(found, key=len)
+    return sorted(fewest, key=lambda box: tuple(sorted(map(str, box[axis])) for axis in range(3)))
 
 
 def _joined(found: set[Box], order: Iterable[int]) -> set[Box]:

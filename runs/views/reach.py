@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from agents import agent_pages, permissions
+from agents import agent_pages, learning, permissions
 from agents.errors import LogosError
 from agents.models import Policy
 from agents.past import kinds, reverting
@@ -52,6 +52,8 @@ def agent_reach(request: HttpRequest, agent_id: str) -> HttpResponse:
         "unused": usage.unused_of([each.policy for each in found if each.may_edit and each.policy]),
         "pruned": request.session.get(PRUNED),
         "sees_all": reach.sees_all(user, agent),
+        "learnable": [each.policy for each in found if each.may_edit and each.policy],
+        "most_minutes": learning.MOST_MINUTES,
     }
     return render(request, "runs/reach.html", context)
 
