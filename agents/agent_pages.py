@@ -73,7 +73,10 @@ def frame(user: User, agent: Agent, tab: str = "overview") -> dict[str, Any]:
     return {
         "agent": agent,
         "may": {name: may(f"agent.{name}") for name in ("chat", "edit", "manage", "learn")},
-        "learns_until": learning.until(agent.pk),
+        "learns_until": agent.__dict__["learns_until"]
+        if "learns_until" in agent.__dict__
+        else learning.until(agent.pk),
+        "standing": standing,
         "may_create": permissions.may(user, "agent.create"),
         "tabs": [
             {"url": reverse(each.url_name, args=[agent.pk]), "label": each.label, "current": each.name == tab}

@@ -9,9 +9,10 @@ own network, ports but 80 and 443. It ends by itself, because every connection a
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from agents import audit, permissions
@@ -22,7 +23,7 @@ DEFAULT_MINUTES = 60
 MOST_MINUTES = 24 * 60
 
 
-def going(agent_id: str) -> QuerySet[Learning]:
+def going(agent_id: Any) -> QuerySet[Learning]:
     """The time of learning that goes on, if one does: not when it is over, when the agent has lost the policy, or
     when whoever began it may not begin one any more by their role."""
     roles = permissions.ACTIONS["agent.learn"].roles
@@ -33,6 +34,11 @@ def going(agent_id: str) -> QuerySet[Learning]:
 def until(agent_id: str) -> datetime | None:
     """When the learning that goes on is over; None when none does. One query."""
     return going(agent_id).values_list("until", flat=True).first()
+
+
+def until_of_each() -> Any:
+    """The same as a column of a query of agents."""
+    return Subquery(going(OuterRef("pk")).order_by().values("until")[:1])
 
 
 def last(agent_id: str) -> Learning | None:

@@ -10,7 +10,7 @@ from ninja import Field, Query, Router, Schema
 
 from agents import agent_pages, permissions
 from agents.api.asking import asker
-from agents.api.policies import RULE, PolicyOut, RuleOut
+from agents.api.policies import MAX_PRESETS, RULE, PolicyOut, RuleOut
 from agents.api.shapes import NEXT, PageQuery, Text, Version, page
 from agents.models import Agent, Policy
 from runs import reach
@@ -89,16 +89,24 @@ class UnusedOut(Schema):
     days: int
     is_known: bool
     unused: list[RuleOut]
+    presets: list[str] = Field(description="Presets of which nothing matched any rule, by id.")
 
-    model_config = {"json_schema_extra": {"example": {"days": 14, "is_known": True, "unused": [RULE]}}}
+    @staticmethod
+    def resolve_presets(found: usage.Usage) -> list[str]:
+        return [preset.pk for preset in found.presets]
+
+    model_config = {
+        "json_schema_extra": {"example": {"days": 14, "is_known": True, "unused": [RULE], "presets": ["slack"]}}
+    }
 
 
 class Pruning(Schema):
-    """The unused rules to take out, by name."""
+    """The unused rules to take out, by name, and presets, by id."""
 
     version: Version
     days: int = Field(usage.DEFAULT_DAYS, ge=1, le=3_650)
-    names: list[Text] = Field(min_length=1, max_length=1_000)
+    names: list[Text] = Field([], max_length=1_000)
+    preset_ids: list[Text] = Field([], max_length=MAX_PRESETS)
 
     model_config = {"json_schema_extra": {"example": {"version": 3, "days": 14, "names": ["packages"]}}}
 
@@ -134,4 +142,4 @@ def list_unused_rules(request: HttpRequest, policy_id: Text, query: Query[Unused
 )
 def prune_policy(request: HttpRequest, policy_id: Text, body: Pruning) -> Policy:
     """Only what is unused is taken out; the policy's history can put it back."""
-    return usage.prune(asker(request), policy_id, body.version, body.names, body.days)
+    return usage.prune(asker(request), policy_id, body.version, body.names, body.days, body.preset_ids)

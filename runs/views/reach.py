@@ -13,6 +13,7 @@ from agents import agent_pages, learning, permissions
 from agents.errors import LogosError
 from agents.models import Policy
 from agents.past import kinds, reverting
+from agents.standing import reasons
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
@@ -28,12 +29,15 @@ PRUNED = "pruned_policy"
 def agent_reach(request: HttpRequest, agent_id: str) -> HttpResponse:
     """The page."""
     user = person(request)
-    agent = permissions.fetch(user, "agent.view", agent_pages.rows(), pk=agent_id)
+    rows_of = agent_pages.rows().annotate(learns_until=learning.until_of_each())
+    agent = permissions.fetch(user, "agent.view", rows_of, pk=agent_id)
+    frame = agent_pages.frame(user, agent, "reach")
+    all_of_it = bool(reasons(permissions.ACTIONS["egress.view"], frame["standing"]))
     state = Choice("decision", "Decision", (("allowed", "let through"), ("denied", "refused")))
     since = Choice("since", "Since", (), is_date=True)
     run = Choice("run", "Run", (), is_text=True)
     filters = Filters(request.GET, state, since, run, hint="Host or program")
-    seen = reach.decisions(user, agent)
+    seen = reach.decisions(user, agent, all_of_it)
     rows = filters.search(seen, "host", "binary")
     if state.value:
         rows = rows.filter(allowed=state.value == "allowed")
@@ -41,18 +45,18 @@ def agent_reach(request: HttpRequest, agent_id: str) -> HttpResponse:
         rows = rows.filter(at__date__gte=since.value)
     if run.value:
         rows = rows.filter(run_id=run.value)
-    found, hides = reach.sources(user, agent)
+    found = reach.overview(user, agent, seen)
     context: dict[str, Any] = {
-        **agent_pages.frame(user, agent, "reach"),
-        "sources": found,
-        "hides": hides,
-        "denied": reach.denied(user, seen, found),
+        **frame,
+        "sources": found.sources,
+        "hides": found.hides,
+        "denied": found.denied,
         "filters": filters,
         "page": listing.page(rows, filters),
-        "unused": usage.unused_of([each.policy for each in found if each.may_edit and each.policy]),
+        "unused": [each for each in found.unused if each.unused or each.presets],
         "pruned": request.session.get(PRUNED),
-        "sees_all": reach.sees_all(user, agent),
-        "learnable": [each.policy for each in found if each.may_edit and each.policy],
+        "sees_all": all_of_it,
+        "learnable": [each.policy for each in found.sources if each.may_edit and each.policy],
         "most_minutes": learning.MOST_MINUTES,
     }
     return render(request, "runs/reach.html", context)
@@ -73,6 +77,7 @@ def prune(request: HttpRequest, policy_id: str) -> HttpResponse:
             policy_id,
             int(version) if version.isdigit() and len(version) < 10 else 0,
             request.POST.getlist("rule"),
+            preset_ids=request.POST.getlist("preset"),
         )
     except LogosError as error:
         if error.reason == "not_found":

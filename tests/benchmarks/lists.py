@@ -28,6 +28,7 @@ PAGES = (
     ("souls", "/souls/"),
     ("models", "/models/"),
     ("policies", "/policies/"),
+    ("presets", "/presets/"),
     ("people", "/people/"),
     ("audit", "/audit/"),
     ("audit search", "/audit/?text=raven"),
@@ -118,6 +119,15 @@ def changelists() -> list[tuple[str, str]]:
     ]
 
 
+def of_an_agent(person: Any) -> list[tuple[str, str]]:
+    """The heavy tabs of one agent of theirs."""
+    from agents import permissions
+    from agents.models import Agent
+
+    seen = permissions.visible(person, Agent.objects.in_use(), "agent.edit").order_by("pk")[:1]
+    return [(f"agent {tab}", f"/agents/{agent.pk}/{tab}/") for agent in seen for tab in ("reach", "proposal")]
+
+
 def pages(people: dict[str, Any], options: argparse.Namespace) -> dict[str, float]:
     """One line per page and person; the worst of each kind of page as figures."""
     from django.conf import settings
@@ -128,7 +138,7 @@ def pages(people: dict[str, Any], options: argparse.Namespace) -> dict[str, floa
     for role, person in people.items():
         client = visitor(person)
         base = percentile(timed(lambda: client.get("/healthz"), options.requests), 0.5)  # noqa: B023
-        for name, path in (*PAGES, *changelists()):
+        for name, path in (*PAGES, *of_an_agent(person), *changelists()):
             if options.only not in name:
                 continue
             answer = client.get(path)

@@ -6,6 +6,7 @@ import http.server
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
@@ -16,7 +17,9 @@ from tests.rules import rules
 
 pytestmark = pytest.mark.runtime
 
-CURL = "curl -sS -m 10 -o /dev/stdout -w ' %{http_code}' "
+# On a machine that has much else to do a sandbox may take half a minute to start and a program seconds to be told.
+CURL = "curl -sS -m 60 -o /dev/stdout -w ' %{http_code}' "
+PATIENCE_S = 180.0
 
 
 class Hello(http.server.BaseHTTPRequestHandler):
@@ -66,7 +69,8 @@ def test_what_is_allowed_arrives_and_the_rest_is_refused_and_recorded(house: Hou
     policy = allow(house, "allowed.example : 80 by /usr/bin/curl")
     asks = [f"{CURL} http://{name}.example/" for name in ("allowed", "denied")]
 
-    run = house.ask("".join(f"run: {each}\n" for each in asks) + "then run: wget -T 5 -qO- http://allowed.example/")
+    wget = "then run: wget -t 1 -T 60 -qO- http://allowed.example/"
+    run = house.ask("".join(f"run: {each}\n" for each in asks) + wget, PATIENCE_S)
 
     story = assert_sound(run)
     results = "".join(event.data["result"] for event in story if event.kind == "tool.result")
@@ -76,7 +80,8 @@ def test_what_is_allowed_arrives_and_the_rest_is_refused_and_recorded(house: Hou
         (event.data["host"], event.data["binary"], event.data["decision"]) for event in story if event.kind == "egress"
     }
     assert {("allowed.example", "/usr/bin/curl", "allowed"), ("denied.example", "/usr/bin/curl", "denied")} <= told
-    until(lambda: EgressDecision.objects.filter(allowed=True).exclude(duration_ms=None).exists(), "the rows are there")
+    over = EgressDecision.objects.filter(host="allowed.example", allowed=True).exclude(duration_ms=None)
+    until(over.exists, "the row is there, and complete", PATIENCE_S)
     row = EgressDecision.objects.get(host="allowed.example", allowed=True)
     assert (row.run_id, row.agent_id, row.port, row.method) == (run.pk, house.agent_id, 80, "GET")
     assert (row.rule, len(row.sha256), row.received > 20) == (f"{policy}/allowed.example", 64, True)
@@ -87,8 +92,60 @@ def test_what_is_allowed_arrives_and_the_rest_is_refused_and_recorded(house: Hou
     house.api(
         "PATCH", f"/policies/{policy}", json={"version": before["version"], "rules": rules("denied.example : 80")}
     )
-    again = house.ask("".join(f"run: {each}\n" for each in asks), talk=run.conversation_id)
+    again = house.ask("".join(f"run: {each}\n" for each in asks), PATIENCE_S, talk=run.conversation_id)
     results = "".join(event.data["result"] for event in assert_sound(again) if event.kind == "tool.result")
     assert "hello from denied.example 200" in results
     assert "No rule names allowed.example." in results
+    assert again.agent.sandbox.starts == 1
+
+
+def test_an_agent_learns_what_it_needs_and_the_rules_that_are_proposed_are_enough(house: House) -> None:
+    policy = allow(house, "deny bad.example")
+    new, bad, inside = (f"{CURL} http://{name}/" for name in ("new.example", "bad.example", "localhost"))
+    house.api("POST", f"/agents/{house.agent_id}/learning", json={"policy_id": policy, "minutes": 30})
+
+    run = house.ask(f"run: {new}\nrun: {bad}\nthen run: {inside}", PATIENCE_S)
+
+    story = assert_sound(run)
+    results = "".join(event.data["result"] for event in story if event.kind == "tool.result")
+    assert "hello from new.example 200" in results
+    assert "The rule bad.example denies bad.example." in results
+    assert "hello from localhost" not in results
+    assert next(event.data["text"] for event in story if event.kind == "note").startswith("The agent learns")
+    assert {
+        event.data["rule"] for event in story if event.kind == "egress" and event.data["host"] == "new.example"
+    } == {"learning"}
+    house.api("DELETE", f"/agents/{house.agent_id}/learning")
+
+    def proposed() -> Any:
+        return (found := house.api("GET", f"/agents/{house.agent_id}/proposal"))["rules"] and found
+
+    found = until(proposed, "the connection is recorded, and a rule proposed", PATIENCE_S)
+    (rule,) = found["rules"]
+    assert (rule["hosts"], rule["ports"], rule["binaries"]) == (["new.example"], [80], ["/usr/bin/curl"])
+    held = house.api("GET", f"/policies/{policy}")["rules"]
+    house.api("PATCH", f"/policies/{policy}", json={"version": found["policy_version"], "rules": [*held, rule]})
+    other = f"{CURL} http://other.example/"
+    again = house.ask(f"run: {new}\nthen run: {other}", PATIENCE_S, talk=run.conversation_id)
+    results = "".join(event.data["result"] for event in assert_sound(again) if event.kind == "tool.result")
+    assert "hello from new.example 200" in results
+    assert "No rule names other.example." in results
+
+
+def test_a_preset_bites_at_once_in_a_running_sandbox(house: House) -> None:
+    house.api("POST", "/presets", json={"id": "ours", "name": "Ours", "rules": rules("first.example : 80")})
+    policy = allow(house)
+    house.api("PATCH", f"/policies/{policy}", json={"version": 1, "preset_ids": ["ours"]})
+    asks = "".join(f"run: {CURL} http://{name}.example/\n" for name in ("first", "second"))
+
+    run = house.ask(asks, PATIENCE_S)
+    house.api("PATCH", "/presets/ours", json={"version": 1, "rules": rules("second.example : 80")})
+    again = house.ask(asks, PATIENCE_S, talk=run.conversation_id)
+
+    for each, through, refused in ((run, "first", "second"), (again, "second", "first")):
+        story = assert_sound(each)
+        results = "".join(event.data["result"] for event in story if event.kind == "tool.result")
+        assert f"hello from {through}.example 200" in results
+        assert f"No rule names {refused}.example." in results
+        assert f"{policy}+ours/{through}.example" in {e.data["rule"] for e in story if e.kind == "egress"}
     assert again.agent.sandbox.starts == 1

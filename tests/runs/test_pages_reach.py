@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from agents import capabilities, ids, permissions, privacy
+from agents import capabilities, ids, permissions, policies, privacy
 from agents.models import Agent, Policy, Role, User, Visibility
 from runs import reach
 from sandboxes.egress import usage
@@ -110,7 +110,7 @@ def test_what_was_refused_can_be_proposed_as_a_rule_with_one_click(
     asked(atlas, "bad.example", rule=f"{policy.pk}/bad.example")
     client = browser(ada)
 
-    (each, _) = reach.denied(ada, reach.decisions(ada, atlas), reach.sources(ada, atlas)[0])
+    (each, _) = reach.overview(ada, atlas, reach.decisions(ada, atlas)).denied
     assert (each.line, each.count) == ("new.example by /usr/bin/git", 2)
     assert each.propose in text(client.get(f"/agents/{atlas.pk}/reach/")).replace("&amp;", "&")
     page = text(client.get(each.propose))
@@ -122,7 +122,7 @@ def test_what_was_refused_can_be_proposed_as_a_rule_with_one_click(
 def test_a_proposal_without_a_policy_begins_one(browser: Browser, ada: User, atlas: Agent) -> None:
     asked(atlas, "new.example")
 
-    (each,) = reach.denied(ada, reach.decisions(ada, atlas), [])
+    (each,) = reach.overview(ada, atlas, reach.decisions(ada, atlas)).denied
 
     assert "new.example</textarea>" in text(browser(ada).get(each.propose))
 
@@ -142,6 +142,31 @@ def test_unused_rules_are_taken_out_and_put_back(browser: Browser, ada: User, at
     assert [rule["name"] for rule in Policy.objects.get().rules] == ["used.example", "idle.example", "bad.example"]
     again = client.post(f"/policies/{policy.pk}/unprune/", {"agent": atlas.pk}, follow=True)
     assert "nothing to put back" in text(again)
+
+
+def test_a_preset_that_nobody_needed_is_taken_out_and_put_back(
+    browser: Browser, ada: User, atlas: Agent, policy: Policy
+) -> None:
+    policy.presets.add("github", "slack")
+    policy.history.update(history_date=timezone.now() - timedelta(days=20))
+    policies.change(ada, policy.pk, policy.version, preset_ids=["github", "slack", "tavily"])
+    policy.refresh_from_db()
+    asked(atlas, "api.github.com", allowed=True, rule=f"{policy.pk}+github/api")
+    client = browser(ada)
+
+    assert [each.pk for each in usage.unused(policy).presets] == ["slack"], "one was needed, one is young"
+    page = text(client.get(f"/agents/{atlas.pk}/reach/"))
+    assert 'name="preset" value="slack"' in page
+    assert 'name="preset" value="github"' not in page
+    assert "/presets/github/" in page
+    assert Program(ada).get(f"policies/{policy.pk}/unused?days=14")["presets"] == ["slack"]
+    assert "preset slack" in shell.run("egress", "unused", "Web").out
+    data = {"agent": atlas.pk, "version": policy.version, "preset": ["slack"]}
+    client.post(f"/policies/{policy.pk}/prune/", data)
+    assert {each.pk for each in policy.presets.all()} == {"github", "tavily"}
+    client.post(f"/policies/{policy.pk}/unprune/", {"agent": atlas.pk})
+    assert {each.pk for each in policy.presets.all()} == {"github", "slack", "tavily"}
+    assert shell.run("egress", "prune", "Web", "--preset", "github").code == 1
 
 
 def test_what_is_needed_or_new_or_unknown_stays(ada: User, atlas: Agent, policy: Policy) -> None:
@@ -182,10 +207,12 @@ def test_it_is_narrowed_and_takes_few_queries_and_little_room(
         atlas.policies.add(more)
     for number in range(60):
         asked(atlas, f"{'x' * 60}{number}.example", binary="/usr/bin/" + "p" * 100, reason="r" * 300, run_id="run_1")
+    atlas.policies.first().presets.add("github", "slack")  # type: ignore[union-attr]
+    capabilities.switch_on(ada, atlas, "github", 1)
     client = browser(ada)
 
     client.get(f"/agents/{atlas.pk}/reach/")
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(10):
         page = text(client.get(f"/agents/{atlas.pk}/reach/"))
     assert len(page) < 60_000
     only = text(client.get(f"/agents/{atlas.pk}/reach/", {"decision": "allowed", "text": "curl"}))

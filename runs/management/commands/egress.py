@@ -66,7 +66,8 @@ class Command(LogosCommand):
         learn.add_argument("--stop", action="store_true", help="end it before its time")
         propose.add_argument("--denied", action="store_true", help="from what was refused lately")
         propose.add_argument("--save", action="store_true", help="add them to the policy")
-        prune.add_argument("rules", nargs="+", metavar="RULE", help="names of rules")
+        prune.add_argument("rules", nargs="*", metavar="RULE", help="names of rules")
+        prune.add_argument("--preset", nargs="+", default=[], metavar="PRESET", help="presets to take out, by id")
 
     def do_list(self, options: dict[str, Any]) -> None:
         found = list(self._decisions(options)[: _limit(options["limit"])])
@@ -104,12 +105,14 @@ class Command(LogosCommand):
         if not known.is_known:
             self.say("Records of this policy do not go back that far.")
             return
-        self.print_table(("RULE", "HOSTS"), ((rule["name"], ", ".join(rule["hosts"])) for rule in known.unused))
+        rows = [(rule["name"], ", ".join(rule["hosts"])) for rule in known.unused]
+        rows += [(f"preset {preset.pk}", ", ".join(preset.hosts)) for preset in known.presets]
+        self.print_table(("RULE", "HOSTS"), rows)
 
     def do_prune(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
         policy = _policy(user, options["policy"])
-        usage.prune(user, policy.pk, policy.version, options["rules"], options["days"])
+        usage.prune(user, policy.pk, policy.version, options["rules"], options["days"], options["preset"])
         self.say(f"{policy.name} is shorter now.")
 
     def do_learn(self, options: dict[str, Any]) -> None:
