@@ -68,9 +68,12 @@ def reach_of(agent: Agent) -> Reach:
     return Reach(rules_of(agent), learns_until=learning.until(agent.pk))
 
 
-def learned() -> Rule:
-    """How a run's record says that the agent learned: it could reach more than its rules say."""
-    return Rule(LEARNING, ("any public host",), tuple(reversed(LEARNED_PORTS)), policy=LEARNING)
+def recorded(agent: Agent, agreed_to: Iterable[Capability] | None = None) -> tuple[Rule, ...]:
+    """The rules as a run that begins now records them, and that the agent could reach more because it learned."""
+    rules = shown(rules_of(agent, agreed_to))
+    if learning.until(agent.pk) is None:
+        return rules
+    return (*rules, Rule(LEARNING, ("any public host",), tuple(reversed(LEARNED_PORTS)), policy=LEARNING))
 
 
 def version_of(agent_id: str) -> tuple[object, ...]:

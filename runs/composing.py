@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from agents import agent_secrets, learning, reach, reaching
+from agents import agent_secrets, reach, reaching
 from agents.models import Agent
 from agents.routes import route_of
 from runs.stamp import ModelPart, PermissionsPart, RuntimePart, SoulPart, Stamp, ToolsPart, fingerprint
@@ -20,8 +20,7 @@ def compose(agent: Agent) -> dict[str, Any]:
     """The five dimensions as JSON. Invalid when the agent has no model to answer with."""
     route, soul = route_of(agent), agent.soul
     agreed = agent.agreed_capabilities()
-    rules = reaching.shown(reaching.rules_of(agent, agreed))
-    rules += (reaching.learned(),) if learning.until(agent.pk) else ()
+    rules = reaching.recorded(agent, agreed)
     written = agent.documents.order_by("path").values_list("path", "sha256")
     return Stamp(
         agent_id=agent.pk,

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.urls import reverse
+from django.utils import timezone
 
 from agents import permissions, reaching, rule_lines
 from agents.catalogue import CATALOGUE
 from agents.errors import Conflict
 from agents.models import Agent, Policy, User
-from agents.reach import Reach, Rule, Verdict, policy_of, preset_of
+from agents.reach import LEARNING, Reach, Rule, Verdict, policy_of, preset_of
 from runs import withheld
 from runs.models import Run
 from sandboxes.walls import Wall, explained
@@ -87,13 +89,16 @@ def attempt(user: User, run: Run, host: str, port: int, binary: str = "") -> Ver
             reason="hidden_policy",
             action="Ask whoever owns that policy to share it with you.",
         )
-    return Reach(frozen(part["rules"])).decide(host.strip(), port, binary.strip())
+    rules, now = frozen(part["rules"]), timezone.now()
+    learned = any(rule.policy == LEARNING for rule in rules)
+    until = now + timedelta(seconds=1) if learned else None
+    return Reach(rules, learns_until=until).decide(host.strip(), port, binary.strip(), now)
 
 
 def attempt_now(user: User, agent: Agent, host: str, port: int, binary: str = "") -> Verdict:
     """What the agent's rules say to one connection now. Of policies ``user`` may not see no word is told: then there
     is only whether it would be let through."""
-    verdict = reaching.reach_of(agent).decide(host.strip(), port, binary.strip())
+    verdict = reaching.reach_of(agent).decide(host.strip(), port, binary.strip(), timezone.now())
     held = Policy.objects.filter(agents=agent)
     if not held.exclude(pk__in=permissions.visible(user, held).order_by().values("pk")).exists():
         return verdict
@@ -118,7 +123,7 @@ def frozen(rules: Iterable[dict[str, Any]]) -> tuple[Rule, ...]:
 
 def _now(run: Run, reader: withheld.Reader) -> list[dict[str, Any]]:
     """The agent's rules at this moment, as a run that began now would record them, as far as the reader may see."""
-    rules = [{"in": rule.policy, **rule.as_json()} for rule in reaching.shown(reaching.rules_of(run.agent))]
+    rules = [{"in": rule.policy, **rule.as_json()} for rule in reaching.recorded(run.agent)]
     shown = reader.stamp({"agent_id": run.agent_id, "permissions": {"rules": rules, "hosts": []}})
     return list(shown["permissions"]["rules"])
 
@@ -142,6 +147,8 @@ def _sources(rules: list[dict[str, Any]]) -> tuple[Source, ...]:
 
 
 def _place(stands_in: str, names: dict[str, str]) -> tuple[str, str]:
+    if stands_in == LEARNING:
+        return "While the agent learned", ""
     if stands_in.startswith(reaching.CAPABILITY):
         key = stands_in.removeprefix(reaching.CAPABILITY)
         return f"{CATALOGUE[key].name if key in CATALOGUE else key}, a capability", ""

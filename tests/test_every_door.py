@@ -139,6 +139,7 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "path": "mine.md",
         "target": "taken.md",
         "agent_id": rows[Agent].pk,
+        "policy_id": rows[Policy].pk,
         "action": "delete_selected",
         "_selected_action": rows[Agent].pk,
         "post": "yes",

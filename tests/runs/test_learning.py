@@ -20,7 +20,7 @@ from agents.reach import LEARNING
 from runs import learned
 from sandboxes.models import EgressDecision
 from tests import shell
-from tests.api_client import Program
+from tests.api_client import Program, end
 from tests.conftest import person
 from tests.rules import rules
 
@@ -118,7 +118,7 @@ def test_a_policy_that_cannot_be_read_closes_it_too(otto: User, atlas: Agent, po
 
 
 def test_a_run_says_that_it_went_while_the_agent_learned(ada: User, atlas: Agent, policy: Policy, route: Any) -> None:
-    from runs import withheld
+    from runs import dispatch, permitted, withheld
     from runs.composing import compose
 
     assert not [rule for rule in compose(atlas)["permissions"]["rules"] if rule["in"] == LEARNING]
@@ -128,6 +128,12 @@ def test_a_run_says_that_it_went_while_the_agent_learned(ada: User, atlas: Agent
 
     assert [rule["hosts"] for rule in stamp["permissions"]["rules"] if rule["in"] == LEARNING] == [["any public host"]]
     assert "any public host" in stamp["permissions"]["hosts"]
+    run = dispatch.start(ada, "Hello", agent=atlas).run
+    end(run, "Done.")
+    learning.stop(ada, atlas.pk)
+    assert permitted.attempt(ada, run, "new.example", 443)
+    assert not permitted.attempt(ada, run, "bad.example", 443)
+    assert not permitted.attempt_now(ada, atlas, "new.example", 443)
     hers = withheld.told(person("hanna"), stamp)["permissions"]
     assert [rule["in"] for rule in hers["rules"]] == [LEARNING]
 

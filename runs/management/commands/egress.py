@@ -27,9 +27,7 @@ class Command(LogosCommand):
     help = "See what agents asked the network for, and which rules nobody needs."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(
-            dest="verb", required=True, metavar="list|tail|try|unused|prune|learn|propose"
-        )
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|tail|try|unused|prune|learn|propose")
         listing = verbs.add_parser("list", help="the newest decisions about an agent")
         follow = verbs.add_parser("tail", help="follow the decisions about an agent until interrupted")
         for each in (listing, follow):
