@@ -16,10 +16,11 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
+
+from sandboxes import highlighting
 
 # Above this the text is shown as it is: the parser takes 4 µs a character on its worst inputs, and it
 # runs where streams are served.
@@ -72,10 +73,10 @@ def _to_html(text: str) -> SafeString:
 
 def _colour(code: str, language: str) -> str:
     """The inside of a code block with its tokens in spans, or escaped where the language is not known."""
-    if not language or len(code) > MAX_HIGHLIGHTED_CHARS:
+    if not language or len(code) > MAX_HIGHLIGHTED_CHARS or not highlighting.is_quick(code):
         return escape(code)
     try:
-        return highlight(code, get_lexer_by_name(language), _formatter)
+        return highlighting.coloured(get_lexer_by_name(language), code, _formatter)
     except ClassNotFound:
         return escape(code)
 
