@@ -43,7 +43,7 @@ class Joined:
     async def __aexit__(self, *_: object) -> None:
         self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1001})
         assert self.task is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):
             await asyncio.wait([self.task])
         if not self.task.cancelled():
             self.task.result()
@@ -59,8 +59,8 @@ class Joined:
         self._inbox.put_nowait({"type": "websocket.receive", "text": text})
 
     async def until(self, condition: Callable[[Joined], object]) -> None:
-        """Return when what has come fulfils the condition; fails after a minute, or when it is over without it."""
-        async with asyncio.timeout(60), self._news:
+        """Return when what has come fulfils the condition; fails after minutes, or when it is over without it."""
+        async with asyncio.timeout(150), self._news:
             await self._news.wait_for(lambda: condition(self) or self._is_over())
         assert condition(self), (self.told, self.shown[-500:])
 
