@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from agents import audit, permissions
@@ -97,15 +97,34 @@ def stop(user: User, agent_id: str) -> Learning:
 
 
 def settle(agent_id: str = "") -> int:
-    """Write down that those whose time is over have ended, of all agents or one; how many. Nothing hangs on it."""
-    over = Learning.objects.filter(ended_at=None, until__lte=timezone.now()).select_related("agent")
-    count = 0
-    for row in over.filter(agent=agent_id) if agent_id else over[:100]:
-        with transaction.atomic():
-            if Learning.objects.filter(pk=row.pk, ended_at=None).update(ended_at=F("until")):
-                audit.note("learning_over", about=row.agent)
-                count += 1
-    return count
+    """Write down that those whose time is over have ended, and end those that whoever began them could not begin any
+    more; of all agents or one; how many."""
+    open_ones = Learning.objects.filter(ended_at=None).select_related("agent", "policy", "started_by")
+    rows = open_ones.filter(agent=agent_id) if agent_id else open_ones
+    return sum(_settled(row) for row in rows)
+
+
+def _settled(row: Learning) -> bool:
+    if row.until <= timezone.now():
+        ended_at, why = row.until, ""
+    elif not _may_go_on(row):
+        ended_at, why = timezone.now(), "Whoever began it may not any more."
+    else:
+        return False
+    with transaction.atomic():
+        is_ours = bool(Learning.objects.filter(pk=row.pk, ended_at=None).update(ended_at=ended_at))
+        if is_ours:
+            audit.note("learning_over", about=row.agent, why=why)
+    return is_ours
+
+
+def _may_go_on(row: Learning) -> bool:
+    """A grant that is taken back, or an owner's agent given away, ends what was opened with it."""
+    user = row.started_by
+    return user is not None and all(
+        permissions.allows(user, action, about)
+        for action, about in (("agent.learn", row.agent), ("policy.edit", row.policy))
+    )
 
 
 def choices(user: User, agent: Agent) -> list[Policy]:

@@ -260,6 +260,7 @@ class Engine:
             if not any(run.job.agent_id == agent_id for run in self._runs.values()):
                 logger.info("The sandbox of the agent %s is stopped, which is not in use any more", agent_id)
                 await lifecycle.stop(agent_id, self._threads.run, now=True)
+                self._asked_again.pop(agent_id, None)  # it may have been asked for while it was being started
         now = asyncio.get_running_loop().time()
         for agent_id in await self._threads.run(records.leftovers):
             if now >= self._asked_again.get(agent_id, 0):
@@ -271,7 +272,6 @@ class Engine:
         now = asyncio.get_running_loop().time()
         if now >= self._sweep_at:
             full = await self._pen.run(sweep) >= SWEPT
-            await self._pen.run(learning.settle)
             self._sweep_at = now + (0 if full else SWEEP_PAUSE_S)
 
     async def _beat(self) -> None:
@@ -282,6 +282,7 @@ class Engine:
                 await self.residents.adopt()
                 await self._retire()
                 await self._forget_old()
+                await self._pen.run(learning.settle)
             except Exception:
                 logger.exception("The engine's leases could not be renewed")
             await asyncio.sleep(work.BEAT_S)

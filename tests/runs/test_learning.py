@@ -187,6 +187,22 @@ def test_a_time_that_is_none_is_refused(otto: User, atlas: Agent, policy: Policy
         learning.start(otto, atlas.pk, policy.pk, minutes)
 
 
+@pytest.mark.parametrize("lost", ["agent", "policy"])
+def test_it_ends_within_seconds_when_who_began_it_loses_the_right(
+    otto: User, atlas: Agent, policy: Policy, lost: str
+) -> None:
+    learning.start(otto, atlas.pk, policy.pk)
+    assert learning.settle() == 0
+
+    level, row = ("manage", atlas) if lost == "agent" else ("edit", policy)
+    permissions.revoke(otto, level, row)
+
+    # The engine asks at every beat.
+    assert (learning.settle(), learning.settle()) == (1, 0)
+    assert reaching.reach_of(atlas).learns_until is None
+    assert SecurityEvent.objects.get(kind="learning_over").detail["why"]
+
+
 def test_the_end_is_written_down_once(otto: User, atlas: Agent, policy: Policy) -> None:
     learning.start(otto, atlas.pk, policy.pk)
     assert learning.settle() == 0
