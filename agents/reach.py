@@ -123,7 +123,9 @@ class Reach:
         if fitting:
             return Verdict(True, fitting[0].label, f"The rule {fitting[0].words} allows it.")
         missed = _nearest_miss(name, port, binary, [rule for rule in about if rule.allows])
-        if at is not None and self.learns_until is not None and at < self.learns_until and _is_learned(name, port):
+        learns = at is not None and self.learns_until is not None and at < self.learns_until
+        # A host that is denied on one port or to one program was not meant to be learned on another.
+        if learns and all(rule.allows for rule in about) and _is_learned(name, port):
             return Verdict(True, LEARNING, f"{missed} It is let through while the agent learns.")
         return Verdict(False, "", missed)
 

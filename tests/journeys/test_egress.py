@@ -109,7 +109,7 @@ def test_an_agent_learns_what_it_needs_and_the_rules_that_are_proposed_are_enoug
     story = assert_sound(run)
     results = "".join(event.data["result"] for event in story if event.kind == "tool.result")
     assert "hello from new.example 200" in results
-    assert "The rule bad.example denies bad.example." in results
+    assert "hello from bad.example" not in results
     assert "hello from localhost" not in results
     assert next(event.data["text"] for event in story if event.kind == "note").startswith("The agent learns")
     assert {

@@ -71,7 +71,7 @@ def test_it_opens_public_names_on_the_webs_ports_and_nothing_else(otto: User, at
     assert reach.decide("known.example", 80, "/usr/bin/curl", now).rule == LEARNING, "a rule names it on another port"
     assert reach.decide("known.example", 443, "/usr/bin/curl", now).rule == f"{policy.pk}/known.example"
     for host, port in [
-        ("new.example.org", 22), ("new.example.org", 8443), ("bad.example", 443), ("10.0.0.1", 443), ("::1", 443),
+        ("new.example.org", 22), ("new.example.org", 8443), ("bad.example", 443), ("bad.example", 80), ("10.0.0.1", 443), ("::1", 443),
         ("127.1", 80), ("localhost", 80), ("printer.local", 80), ("metadata.google.internal", 80), ("router", 80),
         ("169.254.169.254", 80), ("0x7f.1", 80), ("", 80),
     ]:  # fmt: skip
