@@ -32,6 +32,7 @@ from runs.shared import Tools
 from runs.sink import RunSink
 from runs.words import describe
 from runs.work import Work
+from sandboxes.driver import SandboxError
 from sandboxes.hermes import events as runtime_events
 from sandboxes.hermes.client import RunStatus, Turn
 from sandboxes.hermes.events import RuntimeEvent
@@ -58,6 +59,8 @@ TURN_S = 0.01  # others have theirs at least this often while a runtime talks wi
 # that the runtime is gone.
 POLL_S = 0.2
 FAILED_LOOKS = 10
+# What a sandbox said last is read before it is given up.
+GONE_S = 2.0
 
 
 class Stopped(Exception):
@@ -175,6 +178,7 @@ class Execution:
 
     async def _follow(self, resident: Resident) -> Outcome:
         """Read the one stream there is. After a stop only for as long as the runtime may take to end by itself."""
+        watcher = asyncio.create_task(self._end_when_gone(resident))
         try:
             async with asyncio.timeout(STOP_GRACE_S if self.stop.is_set() else None) as self.patience:
                 async with contextlib.aclosing(resident.client.events(self.runtime_run_id)) as stream:
@@ -186,11 +190,21 @@ class Execution:
                             await asyncio.sleep(0)
                             began = time.monotonic()
         except TimeoutError:
-            if not self.stop.is_set():
+            if not self.stop.is_set() and not resident.gone.is_set():
                 raise
-            self.may_still_run = True
-            logger.warning("The runtime did not confirm the stop within %.1f s", STOP_GRACE_S)
+            if self.stop.is_set():
+                self.may_still_run = True
+                logger.warning("The runtime did not confirm the stop within %.1f s", STOP_GRACE_S)
+        finally:
+            watcher.cancel()
         return self.ending.cancelled() if self.stop.is_set() else await self.after_lost_stream(resident)
+
+    async def _end_when_gone(self, resident: Resident) -> None:
+        """A sandbox that has ended says no more, and its connection need not tell us so."""
+        await resident.gone.wait()
+        await asyncio.sleep(GONE_S)
+        if self.patience is not None and not self.patience.expired():
+            self.patience.reschedule(asyncio.get_running_loop().time())
 
     # what the runtime says ------------------------------------------------------------------------
 
@@ -252,6 +266,8 @@ class Execution:
         failed_looks, overdue = 0, 0.0
         while True:
             try:
+                if resident.gone.is_set():
+                    raise SandboxError("The sandbox has ended.", reason=Code.SANDBOX_DISCONNECTED)
                 status = await resident.client.status(self.runtime_run_id)
             except LogosError as error:
                 if error.reason == "run_not_found":
