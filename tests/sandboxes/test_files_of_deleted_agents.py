@@ -82,6 +82,23 @@ async def test_the_engine_ends_the_sandbox_and_then_has_the_files_removed(
     assert await driver.poll(handle.state) is not None
 
 
+async def test_files_asked_for_while_it_was_being_started_are_asked_for_again_at_once(
+    alice: User, atlas: Agent, box: Sandbox, driver: FakeDriver
+) -> None:
+    handle = await driver.start(SandboxSpec("atlas", files(box)))
+    await Sandbox.objects.filter(pk=box.pk).aupdate(state=State.RUNNING, driver_state=dict(handle.state))
+    await lifecycle.in_thread(retiring.delete, alice, atlas.pk)
+    assert files(box).exists()
+
+    engine = Engine()
+    engine._asked_again[atlas.pk] = float("inf")
+    await engine._retire()
+    await engine.stop()
+
+    assert not files(box).exists()
+    assert await driver.poll(handle.state) is not None
+
+
 async def test_the_engine_ends_the_sandbox_of_an_archived_agent_and_keeps_its_files(
     alice: User, atlas: Agent, box: Sandbox, driver: FakeDriver
 ) -> None:
