@@ -140,6 +140,7 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "target": "taken.md",
         "agent_id": rows[Agent].pk,
         "policy_id": rows[Policy].pk,
+        "limits": {"memory_mb": 2048},
         "action": "delete_selected",
         "_selected_action": rows[Agent].pk,
         "post": "yes",
