@@ -34,7 +34,7 @@ from agents.api import (
     souls,
     tokens,
 )
-from agents.api.asking import BearerToken, BrowserSession
+from agents.api.asking import BearerToken, BrowserSession, person_of
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
@@ -115,6 +115,24 @@ def refuse(request: HttpRequest, error: LogosError, status: int | None = None) -
     return api.create_response(request, refusal(error), status=status)
 
 
+def _for_people_and_programs(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """How the API is described, for a signed-in browser, else for a program with a token; others are sent to sign in."""
+    for_people = login_required(view)
+
+    @wraps(view)
+    def described(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if "Authorization" not in request.headers:
+            return for_people(request, *args, **kwargs)
+        try:
+            if person_of(request) is not None:
+                return view(request, *args, **kwargs)
+        except LogosError as error:
+            return refuse(request, error)
+        return _nobody(request, AuthenticationError())
+
+    return described
+
+
 api = LogosAPI(
     title="Logos",
     version="1",
@@ -122,7 +140,7 @@ api = LogosAPI(
     urls_namespace="api",
     parser=StrictParser(),
     auth=[BearerToken(), BrowserSession()],
-    docs_decorator=login_required,  # strangers need not know what there is
+    docs_decorator=_for_people_and_programs,  # strangers need not know what there is
 )
 
 

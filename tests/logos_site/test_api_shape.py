@@ -106,6 +106,14 @@ def test_every_operation_needs_a_person(client: Client, db: None) -> None:
     assert not reached
 
 
+def test_a_program_reads_the_schema_with_its_token(alice: User, client: Client) -> None:
+    answer = Program(alice)("GET", "openapi.json")
+
+    assert answer.json()["openapi"].startswith("3.")
+    assert client.get("/api/openapi.json", headers={"Authorization": "Bearer logos_none"}).status_code == 401
+    assert client.get("/api/openapi.json").status_code == 302
+
+
 def test_the_schema_is_served_and_every_reference_in_it_resolves(client: Client, alice: User) -> None:
     client.force_login(alice, backend="allauth.account.auth_backends.AuthenticationBackend")
     schema = client.get("/api/openapi.json").json()

@@ -132,6 +132,8 @@ def test_unused_rules_are_taken_out_and_put_back(browser: Browser, ada: User, at
     page = text(client.get(f"/agents/{atlas.pk}/reach/"))
     assert "Not needed for 14 days: Web" in page
     assert 'value="used.example"' not in page
+    assert 'value="idle.example" checked' in page
+    assert 'value="bad.example"> ' in page, "without what denies more may be reached: nobody takes that out by accident"
     data = {"agent": atlas.pk, "version": policy.version, "rule": ["idle.example", "bad.example"]}
 
     answer = client.post(f"/policies/{policy.pk}/prune/", data, follow=True)
