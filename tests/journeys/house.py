@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.test import override_settings
 
@@ -91,14 +92,20 @@ def at_home(home: Path) -> Iterator[None]:
     seal_keys = (home / "secrets" / "seal_keys").read_text().split(",")
     entry = connections.databases["default"]
     before = entry["NAME"]
-    connections["default"].close()
+    _close_connections()
     entry["NAME"] = connections["default"].settings_dict["NAME"] = str(home / "logos.sqlite3")
     try:
         with override_settings(LOGOS_HOME=home, LOGOS_SEAL_KEYS=seal_keys):
             yield
     finally:
-        connections["default"].close()
+        _close_connections()
         entry["NAME"] = connections["default"].settings_dict["NAME"] = before
+
+
+def _close_connections() -> None:
+    """Of this thread, and of the one in which coroutines ask the database: it lives on and would ask the last home's."""
+    connections["default"].close()
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
 
 def processes_of(home: Path) -> dict[int, str]:
