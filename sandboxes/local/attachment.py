@@ -9,12 +9,14 @@ import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sandboxes.driver import Attachment, Execution, LimitNotice, Program, SandboxError, Sockets
-from sandboxes.egress.attribution import Attributor
 from sandboxes.local import wire
 from sandboxes.local.keeper import SOCKET_NAME
+
+if TYPE_CHECKING:
+    from sandboxes.egress.attribution import Attributor
 
 CONNECT_TIMEOUT_S = 5.0
 DIAL_TIMEOUT_S = 10.0  # PID 1 gives up after 5
@@ -153,6 +155,9 @@ class LocalAttachment(Attachment):
 
     async def _attribution(self) -> Attributor:
         if self._attributor is None:
+            # Only an engine that serves a proxy asks: the driver itself needs nothing but the standard library.
+            from sandboxes.egress.attribution import Attributor
+
             self._attributor = Attributor((await self.hello())["init"]["pid"])
         return self._attributor
 

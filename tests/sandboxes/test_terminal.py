@@ -13,7 +13,7 @@ pytestmark = pytest.mark.sandbox
 
 
 async def until(heard: bytearray, words: bytes) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while words not in heard:
             await asyncio.sleep(0.02)
 
@@ -43,7 +43,7 @@ async def test_control_characters_reach_what_runs_in_it(attached: Attachment) ->
     terminal = Terminal(heard.extend)
     await terminal.open(attached, 24, 80)
     try:
-        terminal.type(b"echo begun; sleep 60; echo $((6*7))\n")
+        terminal.type(b"sh -c 'echo begun; exec sleep 60'; echo $((6*7))\n")
         await until(heard, b"begun\r\n")
         terminal.type(b"\x03")
         await until(heard, b"^C")
