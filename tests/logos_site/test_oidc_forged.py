@@ -51,7 +51,7 @@ def test_told_the_truth_it_opens_the_account(forger: Forger) -> None:
         {"aud": "somebody-else"},
         {"aud": ["somebody-else"]},
         {"aud": ["logos", "other"], "azp": "other"},
-        {"exp": int(time.time()) - 120},
+        {"exp": "two minutes ago"},  # the same name in every worker
         {"exp": None},
         {"iat": None},
         {"sub": None},
@@ -67,7 +67,7 @@ def test_told_the_truth_it_opens_the_account(forger: Forger) -> None:
     ids=str,
 )
 def test_a_token_that_does_not_fit_opens_nothing(forger: Forger, claims: dict[str, Any]) -> None:
-    forger.claims = claims
+    forger.claims = {**claims, **({"exp": int(time.time()) - 120} if claims.get("exp") else {})}
 
     client = come(forger)
 
