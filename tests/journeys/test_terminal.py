@@ -40,7 +40,7 @@ def test_a_person_works_in_a_terminal_and_leaves_it(logos: House) -> None:
         complaints = Complaints(page)
         page.goto(f"/sandboxes/{box.pk}/shell/")
         rows, state = page.locator(".xterm-rows"), page.locator("[data-shell-state]")
-        expect(state).to_contain_text("Open", timeout=WAIT_MS)
+        expect(state).to_contain_text("Open. What", timeout=WAIT_MS)
 
         page.keyboard.type("echo $((6*7))-hi; stty size\n")
         expect(rows).to_contain_text("42-hi", timeout=WAIT_MS)
