@@ -22,6 +22,7 @@ from agents.errors import Conflict, Invalid, NotFound
 from agents.invisible import first_hidden
 from agents.models import Agent, ApiToken, Kind, Role, User
 from agents.models.people import NO_LIMIT, active_admins
+from agents.numbers import whole
 
 STATES = ("active", "suspended", "waiting", "refused", "erased")
 MOST_AGENTS = 10_000
@@ -195,13 +196,14 @@ def limit_from(text: str) -> int | None:
         return None
     if text == "unlimited":
         return NO_LIMIT
-    if not (text.isascii() and text.isdigit()) or len(text) > 6 or int(text) > MOST_AGENTS:
+    number = whole(text)
+    if number is None or number > MOST_AGENTS:
         raise Invalid(
             "This is no limit.",
             field="max_agents",
             action=f"Give a number up to {MOST_AGENTS:,}, or unlimited, or role for what the role gives.",
         )
-    return int(text)
+    return number
 
 
 def limit_text(limit: int | None) -> str:

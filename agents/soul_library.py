@@ -14,6 +14,7 @@ from agents.editing import editing
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.invisible import spelled_out
 from agents.models import Agent, Soul, SoulRevision, SoulStatus, User, Visibility
+from agents.numbers import whole
 
 NAMED_AGENTS = 5
 
@@ -180,6 +181,6 @@ def _from_starter(slug: str, mark: str) -> str:
 
 def number_of(text: str, field: str) -> int:
     """A revision's number as somebody typed it. Raises Invalid."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+    if (number := whole(text)) is None:
         raise Invalid("A revision has a number.", field=field)
-    return int(text)
+    return number

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from agents import permissions
+from agents.numbers import whole
 from channels_app.people import person_of
 from runs import rendering
 from runs.hub import Live, hub
@@ -229,7 +230,7 @@ def _after(scope: Scope) -> int:
     value = (
         dict(scope["headers"]).get(b"last-event-id", b"").decode("latin-1") or query_of(scope).get("after", ["0"])[0]
     )
-    return min(int(value), 2**31 - 1) if value.isascii() and value.isdigit() and len(value) <= 10 else 0
+    return min(whole(value, 10) or 0, 2**31 - 1)
 
 
 async def _until_left(receive: Receive) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agents import secrets
 from agents.errors import Invalid
+from agents.numbers import whole
 from sandboxes import lifecycle
 from sandboxes.models import Sandbox, State
 
@@ -86,7 +87,7 @@ def since(row: Sandbox, log: Log, place: str, *, known: Iterable[str] = ()) -> t
     with os.fdopen(descriptor, "rb") as file:
         facts = os.fstat(file.fileno())
         inode, _, at = place.partition("-")
-        start = int(at) if inode == str(facts.st_ino) and at.isdigit() and int(at) <= facts.st_size else 0
+        start = seen if inode == str(facts.st_ino) and (seen := whole(at, 15) or 0) <= facts.st_size else 0
         file.seek(start)
         content = file.read(MOST_BYTES)
     end = content.rfind(b"\n") + 1

@@ -14,6 +14,7 @@ from agents.api.shapes import NEXT, PageQuery, PersonRef, Text
 from agents.api.soul_revisions import PieceOut
 from agents.errors import Invalid, NotFound
 from agents.models import User
+from agents.numbers import whole
 from agents.past import comparing, reverting, telling, timeline, versions
 from agents.past.kinds import Past, find, kinds
 from agents.past.timeline import Wanted
@@ -210,9 +211,10 @@ def entry_out(reader: User, entry: timeline.Entry) -> dict[str, Any]:
 def list_versions(request: HttpRequest, kind: Text, object_id: Text, query: Query[PageQuery]) -> dict[str, Any]:
     """For who may edit the row, operators who may see it, and admins, also of rows that are gone."""
     past = find(asker(request), kind, object_id)
-    if query.after and not (query.after.isascii() and query.after.isdigit() and len(query.after) < 10):
+    before = whole(query.after) if query.after else None
+    if query.after and before is None:
         raise Invalid("This is not the `next` of a page.", field="after")
-    found, total = versions.listed(past, int(query.after) if query.after else None, query.limit)
+    found, total = versions.listed(past, before, query.limit)
     more = bool(found) and found[-1].number > 1
     return {"version": total, "items": found, "next": str(found[-1].number) if more else None}
 

@@ -18,6 +18,7 @@ from agents import permissions
 from agents.audit import EVENTS, word_for
 from agents.errors import Invalid
 from agents.models import Role, SecurityEvent, User
+from agents.numbers import whole
 from agents.past.comparing import labels
 from agents.past.kinds import kinds, managed, name_field, readable
 from agents.past.versions import WHAT
@@ -122,7 +123,7 @@ def place(text: str) -> tuple[datetime, str, str] | None:
         moment = datetime.fromisoformat(at)
     except ValueError:
         moment = None
-    known = source == EVENT or (source in kinds() and key.isascii() and key.isdigit() and len(key) < 10)
+    known = source == EVENT or (source in kinds() and whole(key) is not None)
     if moment is None or moment.tzinfo is None or not known:
         raise Invalid("This is not the `next` of a page.", field="after")
     return moment, source, key
@@ -150,7 +151,7 @@ def _narrowed(user: User, wanted: Wanted, model: Any) -> QuerySet[Any]:
     if wanted.action:
         rows = rows.filter(history_type=CHANGES[wanted.action])
     if wanted.object_id:
-        is_number = wanted.object_id.isascii() and wanted.object_id.isdigit() and len(wanted.object_id) < 10
+        is_number = whole(wanted.object_id) is not None
         fits = is_number or model._meta.pk.get_internal_type() == "CharField"
         rows = rows.filter(**{key: wanted.object_id}) if fits else rows.none()
     if wanted.person is not None:

@@ -14,6 +14,7 @@ from agents.capabilities import State
 from agents.catalogue import TRUST
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, User
+from agents.numbers import whole
 from agents.toolsets import TOOLSETS
 from agents.views.access import is_htmx, person, signed_in
 
@@ -43,10 +44,10 @@ def agent_capabilities(request: HttpRequest, agent_id: str) -> HttpResponse:
 
 def _switch(user: User, agent: Agent, key: str, given: Any) -> str:
     """Carry out what a form asks for; a sentence about what is true now."""
-    do, version = given.get("do", ""), given.get("version", "")
+    do, version = given.get("do", ""), whole(given.get("version", ""))
     name = capabilities.find(key).name
-    if do == "on" and version.isascii() and version.isdigit() and len(version) < 6:
-        capabilities.switch_on(user, agent, key, int(version))
+    if do == "on" and version is not None:
+        capabilities.switch_on(user, agent, key, version)
         return f"{name} is on from the next message."
     if do == "off":
         capabilities.switch_off(user, agent, key)

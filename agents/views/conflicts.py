@@ -30,6 +30,7 @@ from agents import permissions, rule_lines
 from agents.diffing import Piece, words
 from agents.editing import Stale
 from agents.models import User
+from agents.numbers import whole
 
 Texts = Mapping[str, str]
 Read = Callable[[Any], Texts]
@@ -110,7 +111,8 @@ def _records(row: Any, version: str) -> tuple[Any, Any]:
     if not hasattr(row, "history"):
         return None, None
     # A save that leaves no record (a secret, a read mark) moves the version on too.
-    read = row.history.filter(version__lte=int(version)).first() if version.isascii() and version.isdigit() else None
+    number = whole(version)
+    read = row.history.filter(version__lte=number).first() if number is not None else None
     return row.history.select_related("history_user").first(), read
 
 

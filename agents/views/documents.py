@@ -15,6 +15,7 @@ from agents.diffing import Piece, words
 from agents.editing import Stale
 from agents.errors import Invalid, LogosError
 from agents.models import Agent, AgentDocument, User
+from agents.numbers import whole
 from agents.views import conflicts
 from agents.views.access import person, signed_in
 
@@ -96,11 +97,11 @@ def document_detail(request: HttpRequest, agent_id: str, document_id: str) -> Ht
 
 def _save(request: HttpRequest, user: User, agent: Agent, row: AgentDocument) -> HttpResponse:
     draft = {**_draft(request), "path": row.path}
-    version = str(draft["version"])
+    version = whole(str(draft["version"]))
     try:
         documents.put(
             user, agent, row.path, draft["text"], is_restored=draft["is_restored"],
-            version=int(version) if version.isascii() and version.isdigit() and len(version) < 10 else -1,
+            version=-1 if version is None else version,
         )  # fmt: skip
     except Stale as stale:
         first = conflicts.saved_first(stale, request.POST, LABELS, user)

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from agents import permissions
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import User
+from agents.numbers import whole
 from agents.past import comparing, reverting, telling, timeline, versions
 from agents.past.kinds import Past, find, managed, may_change
 from agents.past.versions import Version
@@ -29,7 +30,7 @@ def history(request: HttpRequest, kind: str, object_id: str) -> HttpResponse:
     past = find(user, kind, object_id)
     if request.method != "POST":
         return render(request, "audit/history.html", _context(request, user, past))
-    to, seen = _number(request.POST.get("to", "")), _number(request.POST.get("seen", ""))
+    to, seen = whole(request.POST.get("to", "")), whole(request.POST.get("seen", ""))
     try:
         if to is None:
             raise Invalid("Say which version to put back.", field="to")
@@ -42,10 +43,10 @@ def history(request: HttpRequest, kind: str, object_id: str) -> HttpResponse:
 
 def _context(request: HttpRequest, user: User, past: Past, to: int | None = None) -> dict[str, Any]:
     given = request.GET
-    shown, total = versions.listed(past, _number(given.get("before", "")))
+    shown, total = versions.listed(past, whole(given.get("before", "")))
     newest = total
     chosen, problem = _chosen(past, to or _to(past, given), newest)
-    earlier = _earlier(past, chosen, _number(given.get("from", "")))
+    earlier = _earlier(past, chosen, whole(given.get("from", "")))
     changes = comparing.compare(user, earlier.record if earlier else None, chosen.record) if chosen else []
     may_revert = bool(chosen) and chosen is not None and chosen.number != newest and may_change(user, past)
     return {
@@ -73,8 +74,8 @@ def _context(request: HttpRequest, user: User, past: Past, to: int | None = None
 
 def _to(past: Past, given: Any) -> int | None:
     """The version asked for, by its number or by the id of its record, as the audit links to it."""
-    record = _number(given.get("record", ""))
-    return past.records.filter(history_id__lte=record).count() if record else _number(given.get("to", ""))
+    record = whole(given.get("record", ""))
+    return past.records.filter(history_id__lte=record).count() if record else whole(given.get("to", ""))
 
 
 def _chosen(past: Past, to: int | None, newest: int) -> tuple[Version | None, str]:
@@ -117,7 +118,3 @@ def _page_of(user: User, past: Past) -> str:
         with suppress(NoReverseMatch):
             return reverse(name, args=[past.pk])
     return ""
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from agents import audit, erasing, groups, invitations, limits, people, registration
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, Role, SecurityEvent, User
+from agents.numbers import whole
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
@@ -100,7 +101,7 @@ def _limit(admin: User, found: User, given: QueryDict) -> str:
 
 def _groups(admin: User, found: User, given: QueryDict) -> str:
     group_id = given.get("group", "")
-    group = groups.find(admin, int(group_id) if group_id.isascii() and group_id.isdigit() else 0)
+    group = groups.find(admin, whole(group_id) or 0)
     if given.get("leave"):
         groups.remove(admin, group, found)
         return f"{found.username} left {group.name}."
@@ -174,7 +175,7 @@ def invite(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             if withdrawn := request.POST.get("withdraw", ""):
-                invitations.withdraw(admin, int(withdrawn) if withdrawn.isascii() and withdrawn.isdigit() else 0)
+                invitations.withdraw(admin, whole(withdrawn) or 0)
                 messages.success(request, "The invitation is withdrawn.")
                 return redirect("agents:invite")
             role = request.POST.get("role", "")

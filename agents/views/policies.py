@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -17,6 +18,7 @@ from agents.errors import LogosError
 from agents.models import Agent, Policy, Preset, PresetCategory, User, Visibility
 from agents.views import conflicts, deciding, listing
 from agents.views.access import person, signed_in
+from agents.views.confirming import confirmed
 from agents.views.forms import complain
 from agents.views.listing import Choice, Filters
 from agents.views.presets import tabs
@@ -160,25 +162,16 @@ def policy_delete(request: HttpRequest, policy_id: str) -> HttpResponse:
     """Asks, then deletes; says whose it is when it has to stay."""
     user = person(request)
     policy = permissions.fetch(user, "policy.manage", Policy.objects.all(), pk=policy_id)
-    error = None
-    if request.method == "POST":
-        try:
-            policies.remove(user, policy_id)
-        except LogosError as refused:
-            if refused.reason == "not_found":
-                raise
-            error = refused
-        else:
-            messages.success(request, f"{policy.name} is deleted.")
-            return redirect("agents:policy-list")
     context = {
         "question": f"Delete policy {policy.name}?",
         "words": "Nobody can give it to an agent any more. Runs keep a copy of what was allowed to them.",
         "button": f"Delete policy {policy.name}",
         "back": reverse("agents:policy-detail", args=[policy_id]),
-        "error": error,
     }
-    return render(request, "_confirm.html", context, status=409 if error else 200)
+    return confirmed(
+        request, context, partial(policies.remove, user, policy_id),
+        done=f"{policy.name} is deleted.", to=reverse("agents:policy-list"),
+    )  # fmt: skip
 
 
 def _saved_first(stale: Stale, form: PolicyForm, user: User) -> tuple[conflicts.SavedFirst, QueryDict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -18,8 +19,10 @@ from agents.diffing import words
 from agents.editing import Stale
 from agents.errors import LogosError
 from agents.models import Preset, PresetCategory, User
+from agents.numbers import whole
 from agents.views import conflicts, deciding, listing
 from agents.views.access import person, signed_in
+from agents.views.confirming import confirmed
 from agents.views.forms import complain
 from agents.views.listing import Choice, Filters
 
@@ -145,10 +148,8 @@ def preset_shipped(request: HttpRequest, preset_id: str) -> HttpResponse:
     preset = permissions.fetch(user, "preset.edit", Preset.objects.all(), pk=preset_id)
     came, error = presets.get(preset_id), None
     if request.method == "POST":
-        version = request.POST.get("version", "")
         try:
-            number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
-            preset_library.restore(user, preset_id, number)
+            preset_library.restore(user, preset_id, whole(request.POST.get("version", "")) or 0)
         except Stale as stale:
             preset, error = stale.row, stale
         else:
@@ -179,25 +180,16 @@ def preset_delete(request: HttpRequest, preset_id: str) -> HttpResponse:
     """Asks, then deletes; says whose it is when it has to stay."""
     user = person(request)
     preset = permissions.fetch(user, "preset.edit", Preset.objects.all(), pk=preset_id)
-    error = None
-    if request.method == "POST":
-        try:
-            preset_library.remove(user, preset_id)
-        except LogosError as refused:
-            if refused.reason == "not_found":
-                raise
-            error = refused
-        else:
-            messages.success(request, f"{preset.name} is deleted.")
-            return redirect("agents:preset-list")
     context = {
         "question": f"Delete preset {preset.name}?",
         "words": "No policy can include it any more. Runs keep a copy of what was allowed to them.",
         "button": f"Delete preset {preset.name}",
         "back": reverse("agents:preset-detail", args=[preset_id]),
-        "error": error,
     }
-    return render(request, "_confirm.html", context, status=409 if error else 200)
+    return confirmed(
+        request, context, partial(preset_library.remove, user, preset_id),
+        done=f"{preset.name} is deleted.", to=reverse("agents:preset-list"),
+    )  # fmt: skip
 
 
 def _text(each: Any, rules: list[dict[str, Any]]) -> str:

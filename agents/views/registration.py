@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods
 from agents import people, registration
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import User
+from agents.numbers import whole
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.links import chosen_password, typed
@@ -78,7 +79,7 @@ def waiting(request: HttpRequest) -> HttpResponse:
 
 def _decide(request: HttpRequest, admin: User) -> str:
     number = request.POST.get("person", "")
-    found = people.find(admin, int(number) if number.isascii() and number.isdigit() and len(number) < 19 else 0)
+    found = people.find(admin, whole(number) or 0)
     do, note = request.POST.get("do"), typed(request, "note").strip()
     if do == "approve":
         registration.approve(admin, found, note)

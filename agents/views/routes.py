@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -14,10 +15,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agents import permissions, routes
 from agents.editing import Stale
-from agents.errors import Conflict, Invalid, LogosError
+from agents.errors import Invalid, LogosError
 from agents.models import Agent, ModelRoute, Provider, ProviderKind, User
 from agents.views import conflicts, deciding, listing
 from agents.views.access import person, signed_in
+from agents.views.confirming import confirmed
 from agents.views.forms import complain
 from agents.views.listing import Filters
 
@@ -174,23 +176,16 @@ def route_delete(request: HttpRequest, route_id: str) -> HttpResponse:
     user = person(request)
     rows = ModelRoute.objects.select_related("provider")
     route = permissions.fetch(user, "route.manage", rows, pk=route_id)
-    error = None
-    if request.method == "POST":
-        try:
-            routes.remove_route(route, user)
-        except Conflict as refused:
-            error = refused
-        else:
-            messages.success(request, f"{route.model} is deleted.")
-            return redirect("agents:route-list")
     context = {
         "question": f"Delete model {route.model}?",
         "words": "Agents can no longer choose it. Runs that used it keep its name and their cost.",
         "button": f"Delete model {route.model}",
         "back": reverse("agents:route-detail", args=[route_id]),
-        "error": error,
     }
-    return render(request, "_confirm.html", context, status=409 if error else 200)
+    return confirmed(
+        request, context, partial(routes.remove_route, route, user),
+        done=f"{route.model} is deleted.", to=reverse("agents:route-list"),
+    )  # fmt: skip
 
 
 def tabs(user: User, current: str) -> list[dict[str, Any]]:

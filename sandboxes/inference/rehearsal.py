@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.numbers import whole
 from sandboxes.inference import rehearsal_lines as lines
 from sandboxes.inference.conversations import text_of
 
@@ -165,8 +166,8 @@ def _obey(wishes: Wishes, word: str, value: str, then: bool) -> bool:
     elif word == "slow" and (delay := _DELAY.match(value)):
         seconds = float(delay[1]) / (1 if (delay[2] or "ms").lower() == "s" else 1000)
         wishes.delay_s = min(seconds, MAX_DELAY_S)
-    elif word == "words" and value.isdigit():
-        wishes.words = min(int(value), MAX_WORDS)
+    elif word == "words" and (words := whole(value)) is not None:
+        wishes.words = min(words, MAX_WORDS)
     elif word == "fail" and value.lower() in lines.FAILURES:
         wishes.fail = value.lower()
     else:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.errors import Code
+from agents.numbers import whole
 from sandboxes.inference.calls import CallRecord, RouteTarget
 from sandboxes.inference.failures import (
     CUT_OFF,
@@ -216,7 +217,7 @@ def _note_why(call: Call, cause: Cause) -> None:
 async def _answer_failure(call: Call, failure: Failure, send: Send) -> None:
     call.status = failure.status
     headers = [_JSON, (b"x-logos-call", call.id.encode())]
-    if failure.retry_after.isdigit():
+    if whole(failure.retry_after) is not None:
         headers.append((b"retry-after", failure.retry_after.encode()))
     await _send_whole(failure.status, headers, call.wire.failure_body(failure), send)
 

@@ -16,6 +16,7 @@ import aiohttp
 
 from agents.errors import Invalid
 from agents.ids import ulid
+from agents.numbers import whole
 from sandboxes.inference.breaker import Breaker
 from sandboxes.inference.calls import CallRecord, RouteTarget
 from sandboxes.inference.lanes import Lanes, Lease
@@ -86,10 +87,11 @@ class Router:
 
     async def _leased(self, sandbox_id: str, lane: str, scope: Scope, send: Send) -> Lease | None:
         """The lease this request belongs to, or None after having refused it."""
-        lease = self._lanes.get(sandbox_id, int(lane)) if lane.isascii() and lane.isdigit() and len(lane) < 5 else None
+        number = whole(lane, 4)
+        lease = self._lanes.get(sandbox_id, number) if number is not None else None
         if lease is None:
             said = "This model call belongs to no run: it came in on no lane."
-            if lane.isdigit():
+            if number is not None:
                 said = f"This model call belongs to no run: lane {lane} is not in use."
             await _refuse(send, 400, said, "no_run")
             return None
@@ -174,7 +176,7 @@ class _TooLarge(Exception):
 
 async def _read_body(receive: Receive, limit: int, announced: str) -> bytes | None:
     """The request's body, or None if the caller left meanwhile. Raises _TooLarge."""
-    if announced.isdigit() and int(announced) > limit:
+    if (whole(announced, 15) or 0) > limit:
         raise _TooLarge
     parts, size = [], 0
     while True:

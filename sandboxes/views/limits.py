@@ -13,6 +13,7 @@ from agents import agent_pages, composition, permissions, sandbox_limits
 from agents.editing import Stale, editing
 from agents.errors import Invalid, LogosError
 from agents.models import Agent, User
+from agents.numbers import whole
 from agents.views import conflicts
 from agents.views.access import person, signed_in
 
@@ -26,8 +27,8 @@ def sandbox_limits_page(request: HttpRequest, agent_id: str) -> HttpResponse:
     if request.method != "POST":
         return _page(request, agent, {name: str(value) for name, value in agent.limits.items()}, agent.version)
     typed = {name: request.POST.get(name, "").strip() for name in sandbox_limits.LIMITS}
-    version = request.POST.get("version", "")
-    number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else -1
+    version = whole(request.POST.get("version", ""))
+    number = -1 if version is None else version
     try:
         _change(user, agent, typed, number)
     except Stale as stale:
@@ -57,9 +58,9 @@ def _number(name: str, text: str) -> int | None:
     plain = text.replace(",", "").replace(" ", "")
     if not plain:
         return None
-    if not (plain.isascii() and plain.isdigit() and len(plain) < 12):
+    if (number := whole(plain, 11)) is None:
         raise Invalid(f"{sandbox_limits.LIMITS[name].label} must be a whole number.", field=name)
-    return int(plain)
+    return number
 
 
 def _page(

@@ -5,6 +5,7 @@ They live in this room because a provider is asked by what sandboxes call models
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -25,6 +26,7 @@ from agents.errors import LogosError
 from agents.models import Provider, ProviderKind
 from agents.views import conflicts
 from agents.views.access import person, signed_in
+from agents.views.confirming import confirmed
 from agents.views.forms import complain, in_words
 from agents.views.routes import tabs
 from sandboxes import provider_models
@@ -160,23 +162,16 @@ def provider_delete(request: HttpRequest, provider_id: str) -> HttpResponse:
     """Asks, then deletes a provider without models."""
     user = person(request)
     provider = permissions.fetch(user, "provider.edit", Provider.objects.all(), pk=provider_id)
-    error = None
-    if request.method == "POST":
-        try:
-            providers.remove(user, provider_id)
-        except LogosError as refused:
-            error = refused
-        else:
-            messages.success(request, f"{provider.name} is deleted.")
-            return redirect("sandboxes:provider-list")
     context = {
         "question": f"Delete provider {provider.name}?",
         "words": "Its key is deleted with it.",
         "button": f"Delete provider {provider.name}",
         "back": reverse("sandboxes:provider-detail", args=[provider_id]),
-        "error": error,
     }
-    return render(request, "_confirm.html", context, status=409 if error else 200)
+    return confirmed(
+        request, context, partial(providers.remove, user, provider_id),
+        done=f"{provider.name} is deleted.", to=reverse("sandboxes:provider-list"),
+    )  # fmt: skip
 
 
 @never_cache

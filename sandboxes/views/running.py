@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -13,9 +14,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from agents import permissions, preparing
-from agents.errors import Conflict, LogosError
+from agents.errors import Conflict
 from agents.models import User
 from agents.views.access import is_htmx, person, signed_in
+from agents.views.confirming import confirmed
 from sandboxes import activity, health, lifecycle, telling
 from sandboxes.models import Sandbox
 
@@ -48,14 +50,10 @@ def sandbox_halt(request: HttpRequest, sandbox_id: str) -> HttpResponse:
     _, row = _operated(request, sandbox_id)
     context = _question(row, f"Stop the sandbox of {row.agent.name}?", "Stop it")
     context["words"] += " The next message starts it again."
-    if request.method != "POST":
-        return render(request, "_confirm.html", context)
-    try:
-        async_to_sync(lifecycle.stop)(row.agent_id)
-    except LogosError as error:
-        return render(request, "_confirm.html", {**context, "error": error}, status=409)
-    messages.success(request, f"The sandbox of {row.agent.name} is stopped.")
-    return redirect("sandboxes:sandbox-detail", row.pk)
+    return confirmed(
+        request, context, partial(async_to_sync(lifecycle.stop), row.agent_id),
+        done=f"The sandbox of {row.agent.name} is stopped.", to=context["back"],
+    )  # fmt: skip
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -64,15 +62,14 @@ def sandbox_restart(request: HttpRequest, sandbox_id: str) -> HttpResponse:
     """Asks, then ends everything in it and starts it anew."""
     _, row = _operated(request, sandbox_id)
     context = _question(row, f"Start the sandbox of {row.agent.name} anew?", "Start it anew")
-    if request.method != "POST":
-        return render(request, "_confirm.html", context)
-    try:
+
+    def anew() -> None:
         async_to_sync(lifecycle.stop)(row.agent_id, and_stay=False)
         _start(row)
-    except LogosError as error:
-        return render(request, "_confirm.html", {**context, "error": error}, status=409)
-    messages.success(request, f"The sandbox of {row.agent.name} is being started anew.")
-    return redirect("sandboxes:sandbox-detail", row.pk)
+
+    return confirmed(
+        request, context, anew, done=f"The sandbox of {row.agent.name} is being started anew.", to=context["back"]
+    )
 
 
 def part_of(user: User, row: Sandbox) -> dict[str, Any]:

@@ -62,6 +62,12 @@ def test_a_place_that_makes_no_sense_is_the_beginning(box: Sandbox, place: str) 
     assert logs.since(box, RUNTIME, place)[0] == "one\n"
 
 
+def test_a_place_in_digits_that_are_none_is_the_beginning(box: Sandbox) -> None:
+    path = write(box, "one\n")
+
+    assert logs.since(box, RUNTIME, f"{path.stat().st_ino}-²")[0] == "one\n"
+
+
 def test_secrets_and_what_steers_terminals_are_taken_out(box: Sandbox) -> None:
     write(box, "red \x1b[31m and sk-proj-abcdefghijklmnopqrstuvwx and my-own-value-77\x07 \u202e\n")
 

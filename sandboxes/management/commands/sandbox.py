@@ -20,6 +20,7 @@ from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.editing import editing
 from agents.errors import Invalid
 from agents.models import Agent
+from agents.numbers import whole
 from sandboxes import drivers, file_verbs, health, keeping, lifecycle, logs, records, shell_verb
 from sandboxes.api import SandboxOut
 from sandboxes.driver import SandboxError
@@ -218,9 +219,9 @@ async def execute(
 
 
 def _number(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 12):
+    if (number := whole(text, 11)) is None:
         raise Invalid(f"{sandbox_limits.LIMITS[name].label} must be a whole number, or “site”.", field=name)
-    return int(text)
+    return number
 
 
 async def _want(wanted: Callable[[], Any]) -> None:
