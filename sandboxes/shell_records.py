@@ -10,6 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from agents.ids import ulid
 from agents.models import Agent, User
 
 MOST_BYTES = 256 * 1024
+# What is lost of a terminal when Logos is killed while it is open.
+SAVED_EVERY_S = 5.0
+# A copy half written by a process that was killed is swept once it is this old.
+STALE_S = 3600.0
 # Read beyond that and thrown away: a secret that the end cuts in two would not be recognised.
 _MARGIN_BYTES = 4096
 KEPT = 20
@@ -34,13 +39,18 @@ class Recorded:
         self._began = time.monotonic()
         self._shown = bytearray()
         self._size = 0
+        self._saved_at = self._began
         self.name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{ulid()}.txt"
         audit.note("shell_opened", actor=user, about=agent, transcript=self.name)
 
     def heard(self, data: bytes) -> None:
         """The terminal showed this."""
         self._size += len(data)
-        self._shown += data[: MOST_BYTES + _MARGIN_BYTES - len(self._shown)]
+        room = MOST_BYTES + _MARGIN_BYTES - len(self._shown)
+        self._shown += data[:room]
+        if room > 0 and time.monotonic() - self._saved_at >= SAVED_EVERY_S:
+            self._write(self._whole_lines())
+            self._saved_at = time.monotonic()
 
     def end(self, code: int | None, why: str = "") -> None:
         """The shell is over; None when it was cut off, and ``why``."""
@@ -64,17 +74,36 @@ class Recorded:
             text = text[:-_MARGIN_BYTES]
         if self._size > MOST_BYTES:
             text = f"{text[:MOST_BYTES]}\n[the first {MOST_BYTES // 1024} KB of {self._size // 1024}]\n"
+        return self._write(text)
+
+    def _whole_lines(self) -> str:
+        """So far; without the last line, in which half of a secret may stand."""
+        lines, _, _ = bytes(self._shown[:MOST_BYTES]).rpartition(b"\n")
+        return masked(lines.decode(errors="replace"), self._known) + "\n"
+
+    def _write(self, text: str) -> bool:
+        """Put the text in the place of what was kept before: whole, or not at all."""
+        directory = self._root / "engine/shells"
+        part = directory / f"{self.name}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            directory = self._root / "engine/shells"
             directory.mkdir(mode=0o700, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(directory / self.name, flags, 0o600), "w", newline="") as file:
+            with os.fdopen(os.open(part, flags, 0o600), "w", newline="") as file:
                 file.write(text)
-            for path in sorted(directory.iterdir())[:-KEPT]:
-                path.unlink(missing_ok=True)
+            part.rename(directory / self.name)
+            _sweep(directory)
         except OSError:
             return False
         return True
+
+
+def _sweep(directory: Path) -> None:
+    for path in sorted(directory.glob("*.txt"))[:-KEPT]:
+        path.unlink(missing_ok=True)
+    for path in directory.glob("*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > STALE_S:
+                path.unlink()
 
 
 def masked(shown: str, known: Iterable[str]) -> str:

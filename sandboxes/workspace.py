@@ -151,7 +151,7 @@ class Workspace:
         *above, name = _named(path)
         partial = b".logos-upload-" + secrets.token_hex(8).encode()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with _told(), self._opened(tuple(above)) as directory:
+        with _told(_DIRECTORY), self._opened(tuple(above)) as directory:
             descriptor = os.open(partial, flags, 0o600, dir_fd=directory)
             try:
                 with os.fdopen(descriptor, "wb") as file:
@@ -174,7 +174,7 @@ class Workspace:
     def make_directory(self, path: str) -> Entry:
         """A new directory in one that is there."""
         *above, name = _named(path)
-        with _told(), self._opened(tuple(above)) as directory:
+        with _told(_DIRECTORY), self._opened(tuple(above)) as directory:
             os.mkdir(name, 0o755, dir_fd=directory)
             made = os.open(name, beneath.DIRECTORY, dir_fd=directory)
             try:
@@ -278,13 +278,16 @@ def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(min(max(seconds, 0), 4_102_444_800), UTC)
 
 
+_DIRECTORY = "The directory to put it in"
+
+
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _told(missing: str = "This file") -> Iterator[None]:
     """What the disk says, in our words."""
     try:
         yield
     except FileNotFoundError as error:
-        raise NotFound("This file") from error
+        raise NotFound(missing) from error
     except FileExistsError as error:
         raise Conflict(
             "Something of this name is there already.", reason="name_taken", action="Choose another name."

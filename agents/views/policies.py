@@ -88,10 +88,15 @@ class Attempt(forms.Form):
     """Where an agent would connect to."""
 
     host = forms.CharField(max_length=300)
-    port = forms.IntegerField(min_value=1, max_value=65_535, initial=443)
+    port = forms.IntegerField(min_value=1, max_value=65_535, initial=443, required=False)
     binary = forms.CharField(required=False, max_length=300)
 
     use_required_attribute = False
+
+    def clean_port(self) -> int:
+        """A link may leave out the port everybody uses."""
+        port = self.cleaned_data["port"]
+        return 443 if port is None else int(port)
 
 
 @require_safe

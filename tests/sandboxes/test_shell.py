@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,37 @@ def test_a_secret_at_the_end_of_what_is_kept_is_not_kept_in_half(alice: User, at
 
     (kept,) = (root / "engine/shells").iterdir()
     assert SECRET[:8] not in kept.read_text()
+
+
+def test_what_an_open_shell_showed_is_kept_while_it_is_open(
+    alice: User, atlas: Agent, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell_records, "SAVED_EVERY_S", 0.0)
+    recorded = Recorded(alice, atlas, root, [SECRET])
+    recorded.heard(f"$ ls\r\nnotes\r\n{SECRET[:9]}".encode())
+
+    kept = root / "engine/shells" / recorded.name  # what is there after a kill -9
+    assert kept.read_text() == "$ ls\nnotes\n"
+    recorded.heard(f"{SECRET[9:]}\r\n-----BEGIN OPENSSH PRIVATE KEY-----\r\nabc\r\n".encode())
+    assert SECRET[9:] not in kept.read_text()
+    assert "abc" not in kept.read_text()
+    recorded.heard(b"-----END OPENSSH PRIVATE KEY-----\r\n$ exit\r\n")
+    recorded.end(0)
+    assert "$ exit" in kept.read_text()
+    assert os.listdir(kept.parent) == [recorded.name]
+
+
+def test_a_copy_half_written_by_a_killed_process_is_swept(alice: User, atlas: Agent, root: Path) -> None:
+    (root / "engine/shells").mkdir()
+    old, new = root / "engine/shells/1.txt.part", root / "engine/shells/2.txt.part"
+    for path in (old, new):
+        path.write_text("half")
+    os.utime(old, (0, 0))
+    recorded = Recorded(alice, atlas, root, [])
+    recorded.end(0)
+
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_a_line_that_is_drawn_again_is_kept_as_it_was(alice: User, atlas: Agent, root: Path) -> None:

@@ -132,6 +132,13 @@ def test_too_much_is_refused_and_leaves_nothing(space: Workspace, at: Path) -> N
     assert (at / "big").read_text() == "before"
 
 
+def test_a_directory_that_is_missing_is_named_as_what_is_missing(space: Workspace) -> None:
+    with pytest.raises(NotFound, match="directory to put it in"):
+        space.put("nowhere/new.txt", [b"x"], 10)
+    with pytest.raises(NotFound, match="directory to put it in"):
+        space.make_directory("nowhere/new")
+
+
 def test_a_broken_upload_leaves_nothing(space: Workspace, at: Path) -> None:
     def broken() -> Iterator[bytes]:
         yield b"begun"
