@@ -17,7 +17,8 @@ from agents.admin_filters import TypedFilter, VisibleRelatedFilter
 from agents.admin_panels import SHOWN, Panel, row_link
 from agents.admin_words import ago, seconds, state
 from agents.errors import Conflict
-from sandboxes import tasks
+from agents.views.access import person
+from sandboxes import operating
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, State
 
 _KINDS = {State.RUNNING: "ok", State.STARTING: "running", State.FAILED: "failed", State.STOPPED: "unknown"}
@@ -66,7 +67,7 @@ def stop_sandboxes() -> Action:
     def stop_sandbox(self: Any, request: HttpRequest, agent: Any) -> None:
         if not Sandbox.objects.filter(agent=agent).exclude(state=State.STOPPED).exists():
             raise Conflict("No sandbox of it runs.", reason="not_running")
-        tasks.stop_later(agent.pk)
+        operating.stop(person(request), agent, wait=False)
 
     return stop_sandbox
 
@@ -127,21 +128,21 @@ class SandboxAdmin(RecordAdmin):
 
     @bulk("Start", needs="sandbox.operate", done="Starting in the background", related=("agent",))
     def start(self, request: HttpRequest, sandbox: Sandbox) -> None:
-        tasks.provision_later(sandbox.agent_id)
+        operating.start(person(request), sandbox.agent)
 
     @bulk(
         "Stop", needs="sandbox.operate", done="Stopping in the background", related=("agent",),
         confirm="What runs in them ends. Their files stay, and the next message starts them again.",
     )  # fmt: skip
     def stop(self, request: HttpRequest, sandbox: Sandbox) -> None:
-        tasks.stop_later(sandbox.agent_id)
+        operating.stop(person(request), sandbox.agent, wait=False)
 
     @bulk(
         "Restart", needs="sandbox.operate", done="Starting anew in the background", related=("agent",),
         confirm="What runs in them ends. Their files stay.",
     )  # fmt: skip
     def restart(self, request: HttpRequest, sandbox: Sandbox) -> None:
-        tasks.restart_later(sandbox.agent_id)
+        operating.restart(person(request), sandbox.agent, wait=False)
 
 
 @admin.register(HealthSample)

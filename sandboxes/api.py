@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from asgiref.sync import async_to_sync
 from django.db.models import Q
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
@@ -17,7 +16,7 @@ from agents.api.shapes import NEXT, AgentRef, PageQuery, Text, page
 from agents.editing import editing
 from agents.errors import NotFound
 from agents.models import Agent
-from sandboxes import health, keeping, lifecycle, logs
+from sandboxes import health, keeping, logs, operating
 from sandboxes.models import Desired, Sandbox, State
 from sandboxes.walls import Wall, explained
 
@@ -159,7 +158,7 @@ def start_sandbox(request: HttpRequest, sandbox_id: Text) -> Sandbox:
 
     With an agent's id it also makes the agent's first sandbox."""
     agent = _operated(request, sandbox_id)
-    async_to_sync(lifecycle.ensure_running)(agent.pk)
+    operating.start(asker(request), agent, wait=True)
     return _row(agent)
 
 
@@ -167,7 +166,7 @@ def start_sandbox(request: HttpRequest, sandbox_id: Text) -> Sandbox:
 def stop_sandbox(request: HttpRequest, sandbox_id: Text) -> Sandbox:
     """Answers when everything in the sandbox has ended. A run in progress there ends as interrupted; files stay."""
     agent = _operated(request, sandbox_id)
-    async_to_sync(lifecycle.stop)(agent.pk)
+    operating.stop(asker(request), agent)
     return _row(agent)
 
 

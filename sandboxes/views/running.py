@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -13,12 +12,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from agents import permissions, preparing
-from agents.errors import Conflict
+from agents import permissions
 from agents.models import User
 from agents.views.access import is_htmx, person, signed_in
 from agents.views.confirming import confirmed
-from sandboxes import activity, health, lifecycle, telling
+from sandboxes import activity, health, operating, telling
 from sandboxes.models import Sandbox
 
 
@@ -35,7 +33,7 @@ def sandbox_running(request: HttpRequest, sandbox_id: str) -> HttpResponse:
 def sandbox_start(request: HttpRequest, sandbox_id: str) -> HttpResponse:
     """Have it started in the background."""
     user, row = _operated(request, sandbox_id)
-    _start(row)
+    operating.start(user, row.agent)
     if is_htmx(request):
         row.refresh_from_db()
         return _part(request, user, row)
@@ -47,11 +45,11 @@ def sandbox_start(request: HttpRequest, sandbox_id: str) -> HttpResponse:
 @signed_in
 def sandbox_halt(request: HttpRequest, sandbox_id: str) -> HttpResponse:
     """Asks, then ends everything in it."""
-    _, row = _operated(request, sandbox_id)
+    user, row = _operated(request, sandbox_id)
     context = _question(row, f"Stop the sandbox of {row.agent.name}?", "Stop it")
     context["words"] += " The next message starts it again."
     return confirmed(
-        request, context, partial(async_to_sync(lifecycle.stop), row.agent_id),
+        request, context, partial(operating.stop, user, row.agent),
         done=f"The sandbox of {row.agent.name} is stopped.", to=context["back"],
     )  # fmt: skip
 
@@ -60,16 +58,12 @@ def sandbox_halt(request: HttpRequest, sandbox_id: str) -> HttpResponse:
 @signed_in
 def sandbox_restart(request: HttpRequest, sandbox_id: str) -> HttpResponse:
     """Asks, then ends everything in it and starts it anew."""
-    _, row = _operated(request, sandbox_id)
+    user, row = _operated(request, sandbox_id)
     context = _question(row, f"Start the sandbox of {row.agent.name} anew?", "Start it anew")
-
-    def anew() -> None:
-        async_to_sync(lifecycle.stop)(row.agent_id, and_stay=False)
-        _start(row)
-
     return confirmed(
-        request, context, anew, done=f"The sandbox of {row.agent.name} is being started anew.", to=context["back"]
-    )
+        request, context, partial(operating.restart, user, row.agent),
+        done=f"The sandbox of {row.agent.name} is being started anew.", to=context["back"],
+    )  # fmt: skip
 
 
 def part_of(user: User, row: Sandbox) -> dict[str, Any]:
@@ -91,16 +85,6 @@ def part_of(user: User, row: Sandbox) -> dict[str, Any]:
 
 def _part(request: HttpRequest, user: User, row: Sandbox) -> HttpResponse:
     return render(request, "sandboxes/_running.html", part_of(user, row))
-
-
-def _start(row: Sandbox) -> None:
-    if row.agent.is_archived:
-        raise Conflict(
-            "This agent is archived, so its sandbox stays stopped.",
-            reason="archived",
-            action="Take it out of the archive first.",
-        )
-    preparing.ask(row.agent, True)
 
 
 def _question(row: Sandbox, question: str, button: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import QuerySet
@@ -10,11 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from agents import permissions, preparing
+from agents import permissions
 from agents.agent_secrets import known_values
 from agents.models import Agent, User
 from agents.views.access import person, signed_in
-from sandboxes import health, keeping, lifecycle, logs, telling
+from sandboxes import health, keeping, logs, operating, telling
 from sandboxes.models import Sandbox
 from sandboxes.views import running
 
@@ -32,8 +31,9 @@ def sandbox_part(request: HttpRequest, agent_id: str) -> HttpResponse:
 @signed_in
 def sandbox_prepare(request: HttpRequest, agent_id: str) -> HttpResponse:
     """Start it in the background."""
-    agent = _agent(person(request), agent_id, "sandbox.operate")
-    preparing.ask(agent, True)
+    user = person(request)
+    agent = _agent(user, agent_id, "sandbox.operate")
+    operating.start(user, agent)
     messages.success(request, f"The sandbox of {agent.name} is being prepared.")
     return redirect("agents:agent-detail", agent.pk)
 
@@ -42,8 +42,9 @@ def sandbox_prepare(request: HttpRequest, agent_id: str) -> HttpResponse:
 @signed_in
 def sandbox_stop(request: HttpRequest, agent_id: str) -> HttpResponse:
     """End everything in it; files stay."""
-    agent = _agent(person(request), agent_id, "sandbox.operate")
-    async_to_sync(lifecycle.stop)(agent.pk)
+    user = person(request)
+    agent = _agent(user, agent_id, "sandbox.operate")
+    operating.stop(user, agent)
     messages.success(request, f"The sandbox of {agent.name} is stopped. Its files stay; the next message starts it.")
     return redirect("agents:agent-detail", agent.pk)
 

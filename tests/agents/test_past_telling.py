@@ -15,7 +15,8 @@ from agents.past import telling
 from agents.past.timeline import Entry
 
 OF_AGENTS = (
-    "granted", "revoked", "visibility_changed", "transferred", "refused", "sandbox_kept", "sandbox_not_kept",
+    "granted", "revoked", "visibility_changed", "transferred", "refused", "sandbox_kept", "sandbox_not_kept", "sandbox_started", "sandbox_stopped",
+    "sandbox_restarted",
     "capability_on", "capability_off", "learning_on", "learning_off", "learning_over", "secret_set", "secret_removed", "secret_grant", "key_replaced", "key_removed",
     "shell_opened", "shell_closed", "file_put", "file_directory", "file_moved", "file_removed",
 )  # fmt: skip

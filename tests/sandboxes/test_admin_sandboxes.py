@@ -30,7 +30,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(f"start {agent_id}")
         return SimpleNamespace(sandbox_id="sbx_1")
 
-    async def stop(agent_id: str) -> None:
+    async def stop(agent_id: str, **how: Any) -> None:
         asked.append(f"stop {agent_id}")
 
     monkeypatch.setattr(lifecycle, "ensure_running", ensure_running)
@@ -38,10 +38,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_sandboxes_start_and_stop_in_the_background(ada: User, box: Sandbox, asked: list[str]) -> None:
+def test_sandboxes_start_and_stop_in_the_background(
+    ada: User, box: Sandbox, asked: list[str], django_capture_on_commit_callbacks: Any
+) -> None:
     console = Console(ada)
 
-    assert console.act(Sandbox, "start", box) == ["Starting in the background: 1."]
+    with django_capture_on_commit_callbacks(execute=True):
+        assert console.act(Sandbox, "start", box) == ["Starting in the background: 1."]
     assert console.act(Sandbox, "stop", box, confirmed="yes") == ["Stopping in the background: 1."]
     assert console.act(Sandbox, "restart", box, confirmed="yes") == ["Starting anew in the background: 1."]
     agent = box.agent_id
@@ -57,7 +60,7 @@ def test_stopping_asks_first(ada: User, box: Sandbox, asked: list[str]) -> None:
 
 
 def test_what_would_not_stop_is_not_started_over_it(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def stop(agent_id: str) -> None:
+    async def stop(agent_id: str, **how: Any) -> None:
         raise SandboxError("It would not stop.", reason="conflict", action="Try again.")
 
     async def ensure_running(agent_id: str) -> Any:

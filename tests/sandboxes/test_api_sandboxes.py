@@ -90,7 +90,7 @@ def test_a_stranger_to_the_agent_finds_nothing(mallory: User, box: Sandbox, oper
 def test_a_start_that_fails_says_why_and_what_to_do(
     alice: User, box: Sandbox, monkeypatch: pytest.MonkeyPatch, reason: str, status: int
 ) -> None:
-    async def fails(agent_id: str) -> None:
+    async def fails(agent_id: str, **how: Any) -> None:
         raise SandboxError("It would not start.", reason=reason, action="apt-get install bubblewrap", detail="inner")
 
     monkeypatch.setattr(lifecycle, "ensure_running", fails)

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from agents import permissions, preparing
-from agents.models import Agent, User
+from agents.models import Agent, SecurityEvent, User
 from sandboxes import activity, lifecycle
 from sandboxes.driver import SandboxError
 from sandboxes.models import Sandbox, State
@@ -29,7 +29,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was done, by the two functions that do it."""
     done: list[str] = []
 
-    async def stop(agent_id: str, *, and_stay: bool = True) -> None:
+    async def stop(agent_id: str, *, and_stay: bool = True, now: bool = False) -> None:
         done.append(f"stop {agent_id} {and_stay}")
 
     monkeypatch.setattr(lifecycle, "stop", stop)
@@ -132,3 +132,16 @@ def test_who_may_only_look_is_offered_nothing_and_does_nothing(
     for verb in ("start/", "stop/", "restart/"):
         assert client.post(at(box, verb)).status_code == 404
     assert not asked
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [("start/", "sandbox_started"), ("stop/", "sandbox_stopped"), ("restart/", "sandbox_restarted")],
+)
+def test_who_started_and_stopped_a_sandbox_is_in_the_audit(
+    alice: User, browser: Browser, box: Sandbox, asked: list[str], part: str, kind: str
+) -> None:
+    browser(alice).post(at(box, part))
+
+    event = SecurityEvent.objects.get(kind=kind)
+    assert (event.actor, event.object_id) == (alice, box.agent_id)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.core.management.base import CommandParser
 
 from agents import composition, permissions, sandbox_limits
@@ -21,7 +21,7 @@ from agents.editing import editing
 from agents.errors import Invalid
 from agents.models import Agent
 from agents.numbers import whole
-from sandboxes import drivers, file_verbs, health, keeping, lifecycle, logs, records, shell_verb
+from sandboxes import drivers, file_verbs, health, keeping, logs, operating, records, shell_verb
 from sandboxes.api import SandboxOut
 from sandboxes.driver import SandboxError
 from sandboxes.models import Sandbox
@@ -91,12 +91,12 @@ class Command(LogosCommand):
 
     def do_start(self, options: dict[str, Any]) -> None:
         agent = _agent(options)
-        async_to_sync(lifecycle.ensure_running)(agent.pk, progress=self.say)
+        operating.start(actor(options["user"]), agent, wait=True, progress=self.say)
         self._report(agent, options)
 
     def do_stop(self, options: dict[str, Any]) -> None:
         agent = _agent(options)
-        async_to_sync(lifecycle.stop)(agent.pk, now=options["now"])
+        operating.stop(actor(options["user"]), agent, now=options["now"])
         self._report(agent, options)
 
     def do_status(self, options: dict[str, Any]) -> None:
