@@ -12,7 +12,7 @@ from ninja import Field, Query, Router, Schema
 from agents import agent_pages, composition, permissions, sandbox_limits
 from agents.agent_secrets import known_values
 from agents.api.asking import asker
-from agents.api.shapes import NEXT, AgentRef, PageQuery, Text, page
+from agents.api.shapes import NEXT, AgentRef, PageQuery, Text, Version, page
 from agents.editing import editing
 from agents.errors import NotFound
 from agents.models import Agent
@@ -105,7 +105,7 @@ class LimitsOut(Schema):
 class LimitsPatch(Schema):
     """Which limits to change."""
 
-    version: int | None = None
+    version: Version
     # Required: a limit that is written beside it, not in it, must not look as if it had been set.
     limits: dict[Text, int | None] = Field(
         description="By name; null takes the site's number.", min_length=1, max_length=20
@@ -144,7 +144,7 @@ def get_limits(request: HttpRequest, sandbox_id: Text) -> dict[str, Any]:
 @router.patch("/{sandbox_id}/limits", response=LimitsOut, operation_id="change_limits", summary="Change its limits")
 def change_limits(request: HttpRequest, sandbox_id: Text, body: LimitsPatch) -> dict[str, Any]:
     """Names that are absent stay, null takes the site's number. More than the site gives is for operators and admins.
-    Holds from the next start."""
+    Holds from the next start. 409 `stale` when somebody saved the agent since the `version` you read."""
     user = asker(request)
     found = _found(request, sandbox_id, "sandbox.limit")
     with editing(user, "sandbox.limit", agent_pages.rows(), found.pk, body.version) as agent:

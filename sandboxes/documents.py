@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agents.documents import MAX_BYTES, PROFILE
+from sandboxes.arriving import arriving
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOST_NUMBERED = 50  # versions of one day; further ones get a random end
@@ -143,22 +144,14 @@ def _digest_at(directory: int, name: str) -> str | None:
 
 
 def _write(directory: int, name: str, content: bytes, uid: int | None) -> None:
-    partial = f".logos-{secrets.token_hex(8)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(partial, flags, 0o644, dir_fd=directory)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o644)
-            if uid is not None:
-                os.fchown(descriptor, uid, uid)
+    with arriving(directory, os.fsencode(name), replace=True) as descriptor:
+        os.fchmod(descriptor, 0o644)
+        if uid is not None:
+            os.fchown(descriptor, uid, uid)
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
             file.write(content)
         if _is_folder(directory, name):
             _put_aside(directory, name)
-        os.rename(partial, name, src_dir_fd=directory, dst_dir_fd=directory)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(partial, dir_fd=directory)
-        raise
 
 
 def _put_aside(directory: int, name: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Self
 
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from sandboxes import beneath, file_names
+from sandboxes.arriving import arriving
 
 MOST_LISTED = 20_000  # names read of one directory
 PIECE = 256 * 1024
@@ -149,23 +149,11 @@ class Workspace:
         """A new file of this content, whole or not at all. Conflict when something has the name, unless ``replace``;
         Invalid (reason "too_large") beyond ``most`` bytes, and then nothing is left."""
         *above, name = _named(path)
-        partial = b".logos-upload-" + secrets.token_hex(8).encode()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with _told(_DIRECTORY), self._opened(tuple(above)) as directory:
-            descriptor = os.open(partial, flags, 0o600, dir_fd=directory)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    _fill(file.fileno(), pieces, most)
-                    os.fchmod(file.fileno(), 0o644)
-                    self._own(file.fileno())
-                if replace:
-                    os.rename(partial, name, src_dir_fd=directory, dst_dir_fd=directory)
-                else:
-                    beneath.move(directory, partial, directory, name)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(partial, dir_fd=directory)
-                raise
+            with arriving(directory, name, replace=replace) as descriptor:
+                _fill(descriptor, pieces, most)
+                os.fchmod(descriptor, 0o644)
+                self._own(descriptor)
             entry = _entry(directory, tuple(above), name)
         if entry is None:
             raise Conflict("The agent removed it in the same moment.", action="Send it again.")

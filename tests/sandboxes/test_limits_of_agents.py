@@ -136,14 +136,16 @@ def test_others_find_nothing_there(browser: Browser, request: pytest.FixtureRequ
 def test_the_api_reads_and_changes_them(alice: User, atlas: Agent) -> None:
     program, path = Program(alice), f"sandboxes/{atlas.pk}/limits"
 
-    def patch(limits: dict[str, Any], **more: Any) -> Any:
-        return program("PATCH", path, {"limits": limits, **more})
+    def patch(limits: dict[str, Any], version: int = 0) -> Any:
+        return program("PATCH", path, {"limits": limits, "version": version or program.get(path)["version"]})
 
     assert program.get(path)["own"] == []
     changed = patch({"memory_mb": 1024}, version=atlas.version)
     assert (changed.status_code, changed.json()["limits"]["memory_mb"]) == (200, 1024)
     # A limit beside "limits" must not look as if it had been set.
-    assert program("PATCH", path, {"memory_mb": 512}).status_code == 422
+    assert program("PATCH", path, {"memory_mb": 512, "version": 1}).status_code == 422
+    # Nor may anybody overwrite what they have not read.
+    assert program("PATCH", path, {"limits": {"memory_mb": 512}}).status_code == 422
     assert patch({}).status_code == 422
     stale = patch({"tmp_mb": 64}, version=atlas.version)
     assert (stale.status_code, stale.json()["error"]["reason"]) == (409, "stale")
