@@ -89,6 +89,9 @@ EVENTS: dict[str, str] = {
     "secret_removed": "removed a secret of an agent",
     "secret_grant": "changed what a secret of an agent is given to",
     "keys_rotated": "sealed every secret with a new key",
+    "approval_decided": "decided what an agent asked operators for",
+    "approval_rule_made": "made a rule by which an agent does something unasked",
+    "approval_rule_ended": "ended a rule by which an agent did something unasked",
     "refused": "was refused",
 }
 

@@ -78,6 +78,10 @@ def approval_id() -> str:
     return f"appr_{ulid()}"
 
 
+def rule_id() -> str:
+    return f"rule_{ulid()}"
+
+
 def export_id() -> str:
     return f"export_{ulid()}"
 

@@ -102,6 +102,8 @@ ACTIONS: dict[str, Action] = {
         Action("run.view", "See a run and everything it recorded", "view", EVERYONE, True),
         Action("run.cancel", "Stop a run", "chat", MEMBERS, True),
         Action("run.approve", "Allow or deny what a run asks for", "chat", MEMBERS, True),
+        Action("approval.decide_admin", "Decide what agents ask operators and admins for", "manage", OPERATORS),
+        Action("approval.rules", "See and end the rules that let an agent do things unasked", "manage", MEMBERS),
         Action("run.clone", "Send a run's message again in a new chat", "view", MEMBERS, True),
         Action("sandbox.view", "See an agent's sandbox and its state", "view", EVERYONE),
         Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),
@@ -162,7 +164,7 @@ HOUSE: tuple[type[Model], ...] = (Provider, Preset)
 # Models without actions of their own are seen by whoever may see what they are part of. Model calls and what was
 # asked of the network are the exceptions: those of a shared agent tell what everybody asked of it, so they have
 # actions for who manages it.
-_FAMILIES = {"message": "conversation", "approval": "run"}
+_FAMILIES = {"message": "conversation", "approval": "run", "rule": "run"}
 
 _NOUNS = {
     "modelroute": "route",
@@ -171,6 +173,7 @@ _NOUNS = {
     "agentcapability": "capability",
     "agentsecret": "secret",
     "agentdocument": "document",
+    "approvalrule": "rule",
 }
 
 # What "shared" gives to everyone who may sign in.

@@ -21,6 +21,7 @@ STATUS = {
     "name_taken": 409,
     "already_finished": 409,
     "already_decided": 409,
+    "own_request": 409,
     "too_large": 413,
     "disk_full": 507,
     "busy": 503,

@@ -276,6 +276,15 @@ LOGOS_EGRESS_DAYS = env.number("LOGOS_EGRESS_DAYS", 30, "What agents reached and
 LOGOS_APPROVAL_TIMEOUT_S = env.number(
     "LOGOS_APPROVAL_TIMEOUT_S", 300, "A dangerous command nobody allows is denied after this."
 )
+LOGOS_ACCESS_TIMEOUT_S = env.number(
+    "LOGOS_ACCESS_TIMEOUT_S", 3600, "A host or a tool server an agent asks for and nobody allows is denied after this."
+)
+LOGOS_RULE_HOURS = env.number(
+    "LOGOS_RULE_HOURS",
+    24,
+    "A rule that a person makes when allowing what their agent asks lives this many hours at most.",
+)
+LOGOS_RULE_ADMIN_DAYS = env.number("LOGOS_RULE_ADMIN_DAYS", 30, "The same for operators and admins, in days.")
 LOGOS_FIRST_BYTE_TIMEOUT_S = env.number(
     "LOGOS_FIRST_BYTE_TIMEOUT_S", 120, "A model provider must begin to answer within this."
 )

@@ -16,7 +16,7 @@ from agents.admin_base import RecordAdmin, link, pretty
 from agents.admin_filters import TypedFilter, VisibleRelatedFilter
 from agents.admin_panels import SHOWN, Panel, row_link, rows_link
 from runs import approvals, dispatch, exporting, withheld
-from runs.models import Approval, Conversation, EngineBeat, Message, Run, RunEvent
+from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Message, Run, RunEvent
 from runs.templatetags.run_format import ago, duration, money, pill
 from sandboxes.admin import CALLS_OF_RUN
 
@@ -54,9 +54,9 @@ CHATS_OF_AGENT = Panel(
     "conversation.view",
 )  # fmt: skip
 QUESTIONS_OF_RUN = Panel(
-    "Approvals", Approval, "run__id__exact", ("Command", "State", "Decided by", "Asked"),
+    "Approvals", Approval, "run__id__exact", ("What", "State", "Decided by", "Asked"),
     lambda request, run: [
-        (row_link(asked, asked.command[:80]), asked.get_state_display(), asked.decided_by, ago(asked.created_at))
+        (row_link(asked, str(asked)), asked.get_state_display(), asked.decided_by, ago(asked.created_at))
         for asked in run.approvals.select_related("decided_by")[:SHOWN]
     ],
     "run.view",
@@ -247,32 +247,52 @@ class RunEventAdmin(RecordAdmin):
 
 @admin.register(Approval)
 class ApprovalAdmin(RecordAdmin):
-    """What runs asked people for, and who decided."""
+    """What people were asked for, and who decided."""
 
     view_action = "run.view"
     fields = (
-        *("run", "command", "description", "subject_hash", "state", "expires_at"),
-        *("decided_by", "decided_at", "answered_at", "created_at"),
+        *(
+            "kind",
+            "tier",
+            "agent",
+            "run",
+            "asked_for",
+            "title",
+            "what_exactly",
+            "purpose",
+            "severity",
+            "findings_shown",
+        ),
+        *("subject_hash", "state", "choice", "rule", "note", "decided_by", "decided_at", "decided_via", "decided_from"),
+        *("decided_alone", "needed", "expires_at", "frozen_at", "answered_at", "created_at"),
     )
-    list_display = ("what", "state", "run", "decided_by", "asked", "until")
-    list_select_related = ("run", "decided_by")
-    list_filter = ("state", ("created_at", admin.DateFieldListFilter))
-    link_lookups = ("run__id__exact", "run__agent__id__exact")
-    search_fields = ("command", "=run__id")
-    search_help_text = "Words of the command, or the id of a run"
+    list_display = ("what", "kind", "state", "agent", "run", "decided_by", "asked", "until")
+    list_select_related = ("agent", "run", "decided_by")
+    list_filter = ("state", "kind", "tier", ("created_at", admin.DateFieldListFilter))
+    link_lookups = ("run__id__exact", "agent__id__exact")
+    search_fields = ("title", "subject", "=run__id")
+    search_help_text = "Words of what was asked for, or the id of a run"
     ordering = ("-created_at", "pk")
     actions = ("deny",)
 
     @bulk(
         "Deny", needs="run.approve", done="Denied", confirm="Their runs go on without what they asked for.",
-        of=lambda approval: approval.run, related=("run__agent", "run__conversation"),
+        of=lambda approval: None, related=("agent", "run", "asked_for"),
     )  # fmt: skip
     def deny(self, request: HttpRequest, approval: Approval) -> None:
         approvals.decide(who(request), approval, "deny")
 
-    @admin.display(description="command", ordering="command")
+    @admin.display(description="what", ordering="title")
     def what(self, approval: Approval) -> str:
-        return approval.command[:80]
+        return (approval.exact or approval.title)[:80]
+
+    @admin.display(description="what exactly")
+    def what_exactly(self, approval: Approval) -> SafeString:
+        return pretty(approval.subject)
+
+    @admin.display(description="why it was asked")
+    def findings_shown(self, approval: Approval) -> SafeString:
+        return pretty(approval.findings)
 
     @admin.display(description="asked", ordering="created_at")
     def asked(self, approval: Approval) -> SafeString | str:
@@ -281,6 +301,32 @@ class ApprovalAdmin(RecordAdmin):
     @admin.display(description="until", ordering="expires_at")
     def until(self, approval: Approval) -> SafeString | str:
         return ago(approval.expires_at)
+
+
+@admin.register(ApprovalRule)
+class ApprovalRuleAdmin(RecordAdmin):
+    """What agents may do unasked for a while, and who let them."""
+
+    view_action = "run.view"
+    list_display = ("words", "kind", "scope", "agent", "made_by", "used", "until")
+    list_select_related = ("agent", "made_by")
+    list_filter = ("kind", "scope", ("created_at", admin.DateFieldListFilter))
+    link_lookups = ("agent__id__exact", "run__id__exact")
+    search_fields = ("words",)
+    search_help_text = "Words of the rule"
+    ordering = ("-created_at", "pk")
+    actions = ("end",)
+
+    @bulk(
+        "End", needs="approval.rules", done="Ended", confirm="What they allowed is asked for again.",
+        of=lambda rule: None,
+    )  # fmt: skip
+    def end(self, request: HttpRequest, rule: ApprovalRule) -> None:
+        approvals.revoke(who(request), rule.pk)
+
+    @admin.display(description="until", ordering="expires_at")
+    def until(self, rule: ApprovalRule) -> SafeString | str:
+        return ago(rule.revoked_at or rule.expires_at)
 
 
 @admin.register(EngineBeat)

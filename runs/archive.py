@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.exporting import Part, Rows, values
 from agents.models import User
-from runs.models import Approval, Conversation, Message, Run, RunEvent
+from runs.models import Approval, ApprovalRule, Conversation, Message, Run, RunEvent
 from runs.withheld import Reader
 
 
@@ -43,8 +43,13 @@ def _events(person: User) -> Iterator[dict[str, Any]]:
 
 
 def _approvals(person: User) -> Rows:
-    names = ("id", "run_id", "command", "description", "state", "decided_at", "created_at")
-    return values(Approval.objects.filter(run__conversation__owner=person).order_by("pk"), *names)
+    names = ("id", "kind", "run_id", "title", "subject", "state", "choice", "note", "decided_at", "created_at")
+    return values(Approval.objects.filter(asked_for=person).order_by("pk"), *names)
+
+
+def _rules(person: User) -> Rows:
+    names = ("id", "kind", "agent_id", "scope", "words", "created_at", "expires_at", "revoked_at", "used")
+    return values(ApprovalRule.objects.filter(made_by=person).order_by("pk"), *names)
 
 
 PARTS: list[Part] = [
@@ -59,4 +64,5 @@ PARTS: list[Part] = [
         _events,
     ),
     ("approvals.json", "What runs asked you for, and what you decided.", True, _approvals),
+    ("approval-rules.json", "The rules you made by which agents do things unasked.", True, _rules),
 ]

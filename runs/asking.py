@@ -22,10 +22,9 @@ from sandboxes.hermes.client import HermesClient
 logger = logging.getLogger(__name__)
 
 Db = Callable[..., Awaitable[Any]]
-Decision = tuple[str, str, str]  # id, state, who decided
 
-TOLD: dict[str, Literal["once", "deny"]] = {ApprovalState.ALLOWED: "once"}
-SHOWN: dict[str, str] = {ApprovalState.ALLOWED: "once", ApprovalState.EXPIRED: "expired"}
+ALLOW: Literal["once"] = "once"  # never the runtime's own "session" or "always": it would not ask us again
+DENY: Literal["deny"] = "deny"
 
 
 class Asking:
@@ -37,11 +36,13 @@ class Asking:
         # Held while the runtime is told something or asked what it waits for: its status is then not in between.
         self._turn = asyncio.Lock()
 
-    async def ask(self, command: str, description: str) -> None:
-        """Put a question of the runtime to the person."""
+    async def ask(self, command: str, description: str) -> bool:
+        """Put a question of the runtime to the person; True when a rule has answered it, and it is to be told."""
         asked = await self._db(approvals.request, self._run_id, command, description, self._recorder.known)
-        await self._db(work.enter, self._run_id, Status.WAITING)
+        if asked.state == ApprovalState.PENDING:
+            await self._db(work.enter, self._run_id, Status.WAITING)
         self._show(asked)
+        return bool(asked.state != ApprovalState.PENDING)
 
     async def take_over(self) -> None:
         """Show what a dead engine had written but not shown."""
@@ -62,7 +63,7 @@ class Asking:
                     return  # it was told while we looked
                 command = unheard.command_in(await client.session_messages(session_id))
                 if not command:
-                    await client.approve(runtime_run_id, "deny")
+                    await client.approve(runtime_run_id, DENY)
             except LogosError as error:
                 logger.warning("What the runtime waits for could not be read: %s %s", error.message, error.detail)
                 return
@@ -71,25 +72,24 @@ class Asking:
             else:
                 self._recorder.emit("note", {"text": "The agent asked for leave unheard; it was denied."})
 
-    async def tell(self, client: HermesClient, runtime_run_id: str, decided: Iterable[Decision]) -> None:
-        """Tell the runtime what was decided; what it has been told already is left out."""
-        for approval_id, state, by in decided:
+    async def tell(self, client: HermesClient, runtime_run_id: str, decided: Iterable[str]) -> None:
+        """Tell the runtime what was decided, by id; what it has been told already is left out."""
+        for approval_id in decided:
             async with self._turn:
-                if await self._db(work.answered, approval_id):
-                    await self._tell(client, runtime_run_id, approval_id, state, by)
+                if (asked := await self._db(work.answered, approval_id)) is not None:
+                    await self._tell(client, runtime_run_id, asked)
 
     def _show(self, asked: Approval) -> None:
         if asked.pk not in self._shown:
             self._shown.add(asked.pk)
             self._recorder.emit("approval.requested", approvals.shown(asked))
 
-    async def _tell(self, client: HermesClient, runtime_run_id: str, approval_id: str, state: str, by: str) -> None:
-        if approval_id not in self._shown:  # asked by an engine that died before it was stored, decided before we came
-            self._show(await self._db(approvals.by_id, approval_id))
-        self._recorder.emit("approval.decided", {"id": approval_id, "choice": SHOWN.get(state, "deny"), "by": by})
+    async def _tell(self, client: HermesClient, runtime_run_id: str, asked: Approval) -> None:
+        self._show(asked)  # it may have been asked by an engine that died before that was stored
+        self._recorder.emit("approval.decided", approvals.outcome(asked))
         await self._db(work.enter, self._run_id, Status.RUNNING)
         try:
-            await client.approve(runtime_run_id, TOLD.get(state, "deny"))
+            await client.approve(runtime_run_id, ALLOW if asked.state == ApprovalState.ALLOWED else DENY)
         except LogosError as error:
             logger.warning("The runtime did not take the decision: %s %s", error.message, error.detail)
             self._recorder.emit("note", {"text": "The decision came too late for the agent runtime."})

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from agents import learning
 from agents.errors import LogosError
-from runs import dispatch, events, settling, work
+from runs import approvals, dispatch, events, settling, work
 from runs.execution import Execution
 from runs.hub import Hub, hub
 from runs.recorder import Writer
@@ -283,6 +283,7 @@ class Engine:
                 await self._retire()
                 await self._forget_old()
                 await self._pen.run(learning.settle)
+                await self._pen.run(approvals.settle)
             except Exception:
                 logger.exception("The engine's leases could not be renewed")
             await asyncio.sleep(work.BEAT_S)

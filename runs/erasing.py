@@ -17,14 +17,14 @@ from agents.erasing import ERASED
 from agents.errors import Conflict
 from agents.models import User
 from runs import dispatch, events, settling
-from runs.models import ACTIVE, Approval, Conversation, Message, Run, RunEvent, Status
+from runs.models import ACTIVE, Approval, ApprovalRule, Conversation, Message, Run, RunEvent, Status
 
 BATCH = 500
 # How long runs may take to stop before one asks again.
 STOP_S = 30.0
 
 # Words of ours that a timeline needs to be drawn; everything else may have been written by somebody.
-STRUCTURE = frozenset({"call_id", "id", "tool", "model", "choice", "code", "parent"})
+STRUCTURE = frozenset({"call_id", "id", "tool", "model", "choice", "code", "parent", "kind", "tier", "via", "severity"})
 
 
 def erase(person: User) -> None:
@@ -37,8 +37,9 @@ def erase(person: User) -> None:
     Message.objects.filter(conversation__owner=person).update(text=ERASED, idempotency_key=None)
     mine = Run.objects.filter(conversation__owner=person)
     mine.update(error_message="", error_action="")
-    questions = Approval.objects.filter(run__conversation__owner=person)
-    questions.update(command=ERASED, description="")
+    questions = Approval.objects.filter(Q(asked_for=person) | Q(run__conversation__owner=person))
+    questions.update(subject={}, title=ERASED, purpose="", findings=[], note="")
+    ApprovalRule.objects.filter(approval__in=questions).update(words=ERASED)
     for run in Run.objects.filter(agent__owner=person).exclude(stamp={}).only("pk", "stamp").iterator(chunk_size=BATCH):
         if (stamp := without_names(run.stamp)) != run.stamp:
             Run.objects.filter(pk=run.pk).update(stamp=stamp)

@@ -222,7 +222,8 @@ class Execution:
                 stopped = {"stopped": True} if error and self.stop.is_set() else {}
                 self.sink.record([(kind, {**data, **stopped}) for kind, data in steps])
             case runtime_events.ApprovalRequest(command=command, description=description):
-                await self.asking.ask(command, description)
+                if await self.asking.ask(command, description):
+                    self.wake()
             case runtime_events.Completed(output=output):
                 return self.ending.completed(output)
             case runtime_events.Failed(error=sentence):

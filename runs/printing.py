@@ -68,7 +68,9 @@ class Teller:
                 why = f" ({plain(data['description'])})" if data.get("description") else ""
                 return f"? Waiting for you to allow{why}: {plain(data['command'])}"
             case "approval.decided":
-                return f"  {plain(data['choice'])}"
+                by = " by a rule" if data.get("via") == "rule" else ""
+                note = f": {plain(data['note'])}" if data.get("note") else ""
+                return f"  {plain(data['choice'])}{by}{note}"
         return ""
 
     def _end(self, event: Event) -> tuple[str, list[str]]:

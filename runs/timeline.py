@@ -100,12 +100,21 @@ class Question(Item):
 
     kind: ClassVar[str] = "question"
     approval_id: str = ""
+    asked: str = ""  # the kind of approval
+    tier: str = ""
     command: str = ""
     description: str = ""
     subject_hash: str = ""  # sent back with a decision, so that it holds for what was shown and nothing else
     expires_at: str = ""
     choice: str = ""
     by: str = ""
+    via: str = ""
+    rule: str = ""
+    note: str = ""
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.choice in ("once", "run", "rule")
 
 
 @dataclass(slots=True)
@@ -272,6 +281,8 @@ class Timeline:
             event.seq,
             event.at,
             approval_id=data["id"],
+            asked=data.get("kind", "command"),
+            tier=data.get("tier", ""),
             command=data["command"],
             description=data.get("description", ""),
             subject_hash=data.get("subject_hash", ""),
@@ -284,6 +295,7 @@ class Timeline:
         if not isinstance(item, Question):
             return []
         item.choice, item.by = event.data["choice"], event.data.get("by", "")
+        item.via, item.rule, item.note = (event.data.get(name, "") for name in ("via", "rule", "note"))
         return [item]
 
     def _on_model_call(self, event: Event) -> list[Item]:
@@ -328,7 +340,7 @@ class Timeline:
             elif isinstance(item, Tool) and item.state == "running":
                 item.state = "unknown"
             elif isinstance(item, Question) and not item.choice:
-                item.choice = "expired"  # nobody can decide it any more
+                item.choice = "withdrawn"  # nobody can decide it any more
             else:
                 continue
             changed.append(item)

@@ -169,27 +169,27 @@ def stop_all_of(agent_id: str, by: User | None = None) -> list[str]:
     return found
 
 
-def wishes(run_id: str) -> tuple[bool, list[tuple[str, str, str]]]:
-    """What people want of a running run: to stop it, and decisions (id, choice, by) the runtime was not told."""
+def wishes(run_id: str) -> tuple[bool, list[str]]:
+    """What people want of a running run: to stop it, and the decisions the runtime was not told, by id."""
     cancel = Run.objects.filter(pk=run_id, cancel_requested_at__isnull=False).exists()
     approvals.expire(Approval.objects.filter(run_id=run_id))
-    decided = (
-        Approval.objects.filter(run_id=run_id, answered_at=None)
-        .exclude(state=ApprovalState.PENDING)
-        .order_by("created_at")
-        .values_list("pk", "state", "decided_by__username")
-    )
-    return cancel, [(pk, state, by or "") for pk, state, by in decided]
+    untold = Approval.objects.filter(run_id=run_id, by_runtime=True, answered_at=None)
+    decided = untold.exclude(state=ApprovalState.PENDING).order_by("created_at", "pk")
+    return cancel, list(decided.values_list("pk", flat=True))
 
 
-def answered(approval_id: str) -> bool:
-    """The runtime is being told this decision; True for the one caller who tells it."""
-    return bool(Approval.objects.filter(pk=approval_id, answered_at=None).update(answered_at=timezone.now()))
+def answered(approval_id: str) -> Approval | None:
+    """The decision that the runtime is being told; None for all but the one caller who tells it."""
+    mine = Approval.objects.filter(pk=approval_id, answered_at=None).update(answered_at=timezone.now())
+    return approvals.by_id(approval_id) if mine else None
 
 
 def with_news(run_ids: list[str]) -> list[str]:
     """Those of the running runs that somebody wants something of: two queries for all of them."""
     cancelled = Run.objects.filter(pk__in=run_ids, cancel_requested_at__isnull=False).values_list("pk", flat=True)
-    due = Q(state=ApprovalState.PENDING, expires_at__lte=timezone.now()) | ~Q(state=ApprovalState.PENDING)
-    decided = Approval.objects.filter(due, run_id__in=run_ids, answered_at=None).values_list("run_id", flat=True)
+    over = Q(state=ApprovalState.PENDING, expires_at__lte=timezone.now(), frozen_at=None)
+    told = Q(by_runtime=True) & ~Q(state=ApprovalState.PENDING)
+    decided = Approval.objects.filter(over | told, run_id__in=run_ids, answered_at=None).values_list(
+        "run_id", flat=True
+    )
     return [*cancelled, *decided]

@@ -29,7 +29,7 @@ from django.utils import timezone
 from agents import service_accounts, tokens
 from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Preset, Provider, Role, Soul, User
 from logos_site.asgi import application
-from runs.models import Approval, Conversation, EngineBeat, Run
+from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Run
 from sandboxes.models import Sandbox
 from tests import tables
 from tests.conftest import person
@@ -66,6 +66,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "conversation_id": rows[Conversation].pk,
         "run_id": rows[Run].pk,
         "approval_id": rows[Approval].pk,
+        "rule_id": rows[ApprovalRule].pk,
         "sandbox_id": rows[Sandbox].pk,
         "document_id": rows[AgentDocument].pk,
         "token_id": rows[ApiToken].pk,

@@ -25,6 +25,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     policy = Policy.objects.create(name=f"policy-{number}", owner=owner)
     run = dispatch.start(owner, f"message-{number}", agent=agent).run
     question = approvals.request(run.pk, f"rm {number}", "delete")
+    rule = approvals.make(owner, question, approvals.RuleWish())
     box = Sandbox.objects.create(agent=agent, number=number, layers=["userns"])
     sample = HealthSample.objects.create(
         sandbox=box, at=timezone.now(), start=1, cpu_s=1.0, memory_mb=1.0, processes=1, latency_ms=1.0
@@ -58,7 +59,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         run.conversation,
     ]
     rows += [agreed, secret, document]
-    rows += [run.message, question, box, sample, call, reached, beat, token, event, owner]
+    rows += [run.message, question, rule, box, sample, call, reached, beat, token, event, owner]
     return {type(row): row for row in rows}
 
 

@@ -24,6 +24,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
         {
             "runs.Run": "bolt",
             "runs.Approval": "approval",
+            "runs.ApprovalRule": "rule",
             "runs.Conversation": "forum",
             "runs.Message": "chat",
             "runs.RunEvent": "timeline",

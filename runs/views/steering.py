@@ -8,9 +8,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from agents import permissions
+from agents.errors import NotFound
 from agents.views.access import is_htmx, person, signed_in
 from runs import approvals, dispatch, rendering
-from runs.models import Approval, Run
+from runs.models import Run
 from runs.rendering import RunRef
 from runs.timeline import Question
 from runs.views import parts
@@ -32,11 +33,14 @@ def cancel(request: HttpRequest, run_id: str) -> HttpResponse:
 def decide(request: HttpRequest, approval_id: str) -> HttpResponse:
     """Allow a command once, or refuse it."""
     user = person(request)
-    rows = Approval.objects.select_related("run__agent")
-    approval = permissions.fetch(user, "run.approve", rows, pk=approval_id)
-    choice = request.POST.get("choice", "")
-    approval = approvals.decide(user, approval, choice, request.POST.get("subject", ""))
+    approval = approvals.seen_by(user).select_related("run__agent").filter(pk=approval_id).first()
+    if approval is None:
+        raise NotFound("Approval")
+    choice, note = request.POST.get("choice", ""), request.POST.get("note", "")
+    approval = approvals.decide(user, approval, choice, subject_hash=request.POST.get("subject", ""), note=note)
     run = approval.run
+    if run is None:
+        return redirect("/")
     if not is_htmx(request):
         return redirect("runs:chat-conversation", run.conversation_id)
     view = request.POST.get("view", "")
@@ -45,10 +49,13 @@ def decide(request: HttpRequest, approval_id: str) -> HttpResponse:
         0,
         approval.created_at,
         approval_id=approval.pk,
-        command=approval.command,
-        description=approval.description,
+        asked=approval.kind,
+        tier=approval.tier,
+        command=approval.exact,
+        description=approval.title,
         choice=choice,
         by=parts.name_of(user),
+        note=approval.note,
     )
     view = view if view in rendering.VIEWS else "chat"
     return HttpResponse(rendering.item_html(RunRef.of(run), item, view, get_token(request)))

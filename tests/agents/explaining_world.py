@@ -71,7 +71,12 @@ class RandomWorld:
         message = Message.objects.create(conversation=talk, speaker=Speaker.PERSON, text="Hello")
         run = Run.objects.create(conversation=talk, agent=agent, message=message, actor=owner)
         approval = Approval.objects.create(
-            run=run, command="rm", subject_hash="0" * 64, expires_at=timezone.now() + timedelta(minutes=5)
+            agent=agent,
+            run=run,
+            asked_for=owner,
+            subject={"command": "rm"},
+            subject_hash="0" * 64,
+            expires_at=timezone.now() + timedelta(minutes=5),
         )
         self.rows += [
             AgentCapability.objects.create(agent=agent, key="shell", agreed_version=1),

@@ -94,7 +94,12 @@ class World:
         message = Message.objects.create(conversation=talk, speaker=Speaker.PERSON, text="Hello")
         run = Run.objects.create(conversation=talk, agent=agent, message=message, actor=owner)
         approval = Approval.objects.create(
-            run=run, command="rm", subject_hash="0" * 64, expires_at=timezone.now() + timedelta(minutes=5)
+            agent=agent,
+            run=run,
+            asked_for=owner,
+            subject={"command": "rm"},
+            subject_hash="0" * 64,
+            expires_at=timezone.now() + timedelta(minutes=5),
         )
         for row in (talk, message, run, approval):
             self.rows[type(row)][key] = row

@@ -37,6 +37,8 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "agent.learn": ("manage", KEEPERS),
         "sandbox.limit": ("manage", WORKERS),
         "sandbox.shell": ("manage", WORKERS),
+        "approval.decide_admin": ("manage", KEEPERS),
+        "approval.rules": ("manage", WORKERS),
         "workspace.view": ("chat", WORKERS),
         "workspace.write": ("edit", WORKERS),
     },

@@ -30,7 +30,7 @@ from agents.models import (
     SoulRevision,
     User,
 )
-from runs.models import Approval, Conversation, EngineBeat, Message, Run, RunEvent
+from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Message, Run, RunEvent
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
 from tests.conftest import person
 from tests.console import Console
@@ -42,6 +42,7 @@ RECORDS = [
     Run,
     RunEvent,
     Approval,
+    ApprovalRule,
     InferenceCall,
     EgressDecision,
     SoulRevision,

@@ -23,7 +23,7 @@ def question(alice: User, atlas: Agent) -> Approval:
 def test_a_question_is_decided_once(alice: User, question: Approval, choice: str, state: str) -> None:
     program = Program(alice)
     listed = program.get("approvals")["items"][0]
-    assert (listed["command"], listed["agent"]["name"]) == ("rm -rf build", "atlas")
+    assert (listed["text"], listed["agent"]["name"]) == ("rm -rf build", "atlas")
 
     decided = program.post(f"approvals/{question.pk}", {"choice": choice, "subject_hash": listed["subject_hash"]})
 

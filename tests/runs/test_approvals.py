@@ -32,12 +32,15 @@ def asked(run: Run) -> Approval:
 def test_a_question_is_written_down_with_an_end(asked: Approval, settings: pytest.FixtureRequest) -> None:
     left = (asked.expires_at - timezone.now()).total_seconds()
 
-    assert (asked.command, asked.description, asked.state) == ("rm -rf /", "deletes everything", ApprovalState.PENDING)
+    assert (asked.exact, asked.title, asked.state) == ("rm -rf /", "deletes everything", ApprovalState.PENDING)
     assert settings.LOGOS_APPROVAL_TIMEOUT_S - 5 < left <= settings.LOGOS_APPROVAL_TIMEOUT_S  # type: ignore[attr-defined]
     assert approvals.is_open(asked.run_id)
     assert approvals.open_of(asked.run_id) == [asked]
     assert approvals.shown(asked) == {
         "id": asked.pk,
+        "kind": "command",
+        "tier": "user",
+        "severity": "",
         "command": "rm -rf /",
         "description": "deletes everything",
         "subject_hash": asked.subject_hash,
@@ -53,7 +56,7 @@ def test_a_decision_is_kept_with_who_and_when_and_the_engine_is_woken(
     monkeypatch.setattr(dispatch, "wake", [heard.append])
 
     with TestCase.captureOnCommitCallbacks(execute=True):
-        decided = approvals.decide(alice, asked, choice, asked.subject_hash)
+        decided = approvals.decide(alice, asked, choice, subject_hash=asked.subject_hash)
 
     assert (decided.state, decided.decided_by) == (state, alice)
     assert decided.decided_at is not None
@@ -98,7 +101,7 @@ def test_there_are_two_choices(alice: User, asked: Approval, choice: str) -> Non
 
 def test_a_decision_about_something_else_does_not_count(alice: User, asked: Approval) -> None:
     with pytest.raises(Conflict, match="The question has changed"):
-        approvals.decide(alice, asked, "once", "0" * 64)
+        approvals.decide(alice, asked, "once", subject_hash="0" * 64)
 
     assert Approval.objects.get().state == ApprovalState.PENDING
 
@@ -130,7 +133,7 @@ def test_the_end_of_a_run_withdraws_its_questions_and_no_others(asked: Approval,
     approvals.withdraw(run)
 
     states = dict(Approval.objects.values_list("pk", "state"))
-    assert states == {asked.pk: "expired", decided.pk: "denied", other.pk: "pending"}
+    assert states == {asked.pk: "withdrawn", decided.pk: "denied", other.pk: "pending"}
 
 
 def test_what_the_runtime_asks_is_stored_clean(run: Run) -> None:
@@ -139,9 +142,9 @@ def test_what_the_runtime_asks_is_stored_clean(run: Run) -> None:
     asked = approvals.request(run.pk, f"curl -H {token} \x00\ud800 x", f"{token} " + "y" * 600)
 
     asked.refresh_from_db()
-    assert asked.command == f"curl -H {MASK} ? x"
-    assert asked.description.startswith(f"{approvals.HIDDEN} {MASK} yyy")
-    assert len(asked.description) == 500
+    assert asked.exact == f"curl -H {MASK} ? x"
+    assert asked.title.startswith(f"{approvals.HIDDEN} {MASK} yyy")
+    assert len(asked.title) == 500
 
 
 @pytest.mark.django_db(transaction=True)
@@ -175,6 +178,6 @@ def test_who_decides_is_told_when_a_part_of_the_command_is_not_shown(run: Run) -
     hiding = approvals.request(run.pk, 'echo "-----BEGIN PRIVATE KEY-----"; rm -rf /workspace', "deletes files")
     plain = approvals.request(run.pk, "rm -rf /workspace", "deletes files")
 
-    assert MASK in hiding.command
-    assert hiding.description == f"{approvals.HIDDEN} deletes files"
-    assert plain.description == "deletes files"
+    assert MASK in hiding.exact
+    assert hiding.title == f"{approvals.HIDDEN} deletes files"
+    assert plain.title == "deletes files"

@@ -42,7 +42,7 @@ async def test_what_was_decided_before_the_next_engine_came_is_shown_before_its_
     asking = Asking(run.pk, cast(Recorder, notes), in_thread, [])
 
     await asking.take_over()
-    await asking.tell(cast(HermesClient, notes), "run_r", [(asked.pk, "allowed", "alice")])
+    await asking.tell(cast(HermesClient, notes), "run_r", [asked.pk])
 
     assert notes.kinds == ["approval.requested", "approval.decided", "told once"]
 
@@ -55,6 +55,6 @@ async def test_what_is_still_open_is_shown_once(alice: User, run: Run) -> None:
     await asking.take_over()
     await asking.take_over()
     await in_thread(approvals.decide, alice, asked, "deny")
-    await asking.tell(cast(HermesClient, notes), "run_r", [(asked.pk, "denied", "alice")])
+    await asking.tell(cast(HermesClient, notes), "run_r", [asked.pk])
 
     assert notes.kinds == ["approval.requested", "approval.decided", "told deny"]

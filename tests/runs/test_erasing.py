@@ -43,7 +43,7 @@ def zoe(db: None) -> User:
     soul.save()
     soul.revisions.update(text=f"{MARK} revision", note=MARK)
     Message.objects.update(text=f"{MARK} text")
-    Approval.objects.update(command=f"rm {MARK}", description=MARK)
+    Approval.objects.update(subject={"command": f"rm {MARK}"}, title=MARK, purpose=MARK, note=MARK, findings=[MARK])
     later = dispatch.start(somebody, f"{MARK} again", conversation=rows[Run].conversation).run
     record(
         later,

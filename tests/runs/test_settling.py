@@ -88,7 +88,7 @@ def test_what_waited_for_a_person_waits_no_longer(run: Run) -> None:
 
     end(run, Outcome(Status.CANCELLED, by="alice"))
 
-    assert Approval.objects.get().state == "expired"
+    assert Approval.objects.get().state == "withdrawn"
 
 
 def test_when_the_last_event_cannot_be_written_the_run_has_not_ended(run: Run) -> None:

@@ -133,7 +133,7 @@ def test_a_question_waits_until_it_is_decided() -> None:
 
 
 def test_a_question_nobody_decided_is_closed_with_the_run() -> None:
-    assert only(fold(ASKED, ("run.cancelled", {"by": "alice"})), Question).choice == "expired"
+    assert only(fold(ASKED, ("run.cancelled", {"by": "alice"})), Question).choice == "withdrawn"
 
 
 def test_a_model_call_never_cuts_a_text_in_two() -> None:

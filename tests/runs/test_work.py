@@ -192,9 +192,9 @@ def test_wishes_are_a_stop_and_decisions_not_yet_told(alice: User, run: Run) -> 
     approvals.decide(alice, allowed, "once")
     dispatch.cancel(alice, run)
 
-    assert work.wishes(run.pk) == (True, [(allowed.pk, "allowed", "alice")])
+    assert work.wishes(run.pk) == (True, [allowed.pk])
     assert set(work.with_news([run.pk])) == {run.pk}
-    assert (work.answered(allowed.pk), work.answered(allowed.pk)) == (True, False)
+    assert (work.answered(allowed.pk), work.answered(allowed.pk)) == (allowed, None)
     assert work.wishes(run.pk) == (True, [])
     assert Approval.objects.get(pk=waiting.pk).state == "pending"
 
@@ -205,7 +205,7 @@ def test_time_running_out_is_news_and_a_decision(run: Run) -> None:
     Approval.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert work.with_news([run.pk]) == [run.pk]
-    assert work.wishes(run.pk) == (False, [(asked.pk, "expired", "")])
+    assert work.wishes(run.pk) == (False, [asked.pk])
 
 
 @pytest.mark.django_db(transaction=True)

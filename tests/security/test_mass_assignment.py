@@ -12,7 +12,7 @@ from django.test import Client
 
 from agents.models import Agent, ApiToken, Role, Soul, User
 from logos_site.api import api
-from runs.models import Approval, Conversation, Run
+from runs.models import Approval, ApprovalRule, Conversation, Run
 from sandboxes.models import Sandbox
 from tests.conftest import person
 from tests.test_every_door import SIGN_IN, filled
@@ -113,7 +113,12 @@ def test_what_nobody_offered_changes_nothing(rows: dict[Any, Any], mallory: User
 
 def _api(rows: dict[Any, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     known = {"agent_id": rows[Agent].pk, "soul_id": rows[Soul].pk, "conversation_id": rows[Conversation].pk}
-    known |= {"run_id": rows[Run].pk, "approval_id": rows[Approval].pk, "sandbox_id": rows[Sandbox].pk}
+    known |= {
+        "run_id": rows[Run].pk,
+        "approval_id": rows[Approval].pk,
+        "rule_id": rows[ApprovalRule].pk,
+        "sandbox_id": rows[Sandbox].pk,
+    }
     for method, address, example in operations():
         # The doors whose very purpose it is: giving something away, and saying who looks after a service account.
         if address.endswith("/owner"):

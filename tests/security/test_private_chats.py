@@ -35,7 +35,7 @@ def planted(rows: dict[type[Model], Any]) -> dict[type[Model], Any]:
     run = rows[Run]
     Conversation.objects.update(title=f"{MARK} title")
     Message.objects.update(text=f"{MARK} text")
-    Approval.objects.update(command=f"rm {MARK}", description=f"{MARK} description")
+    Approval.objects.update(subject={"command": f"rm {MARK}"}, title=f"{MARK} title")
     Run.objects.update(error_message=f"{MARK} error", error_action=f"{MARK} action", stamp={"note": MARK})
     InferenceCall.objects.update(error_message=f"{MARK} refused", error_code="unknown")
     Run.objects.filter(pk=run.pk).update(status="running")

@@ -21,7 +21,7 @@ from agents.models import User
 from runs import approvals, dispatch, events
 from runs.api.runs import rows
 from runs.management.commands.runs import as_json
-from runs.models import Approval, Conversation, EngineBeat, Run, Status
+from runs.models import Conversation, EngineBeat, Run, Status
 from runs.printing import Teller
 from runs.timeline import ENDS
 from sandboxes.claimants import is_dead
@@ -122,8 +122,8 @@ class Following:
     def _ask(self, approval_id: str) -> None:
         choice = "once" if input("Allow it once? [y/N] ").strip().lower() in {"y", "yes"} else "deny"
         try:
-            question = Approval.objects.select_related("run__agent").get(pk=approval_id)
-            approvals.decide(self._user, question, choice, question.subject_hash)
+            question = approvals.by_id(approval_id)
+            approvals.decide(self._user, question, choice, subject_hash=question.subject_hash)
         except LogosError as error:
             self._command.say(one_sentence(error))
 

@@ -1,0 +1,56 @@
+"""Approvals: what somebody asks a person for, of every kind; decided once, by the right person, about what was shown.
+
+``ask`` writes a request down, ``decide`` takes the decision, ``open_for`` lists what somebody may decide. Rooms that
+have kinds of their own tell ``register`` what a decision does.
+"""
+
+from runs.approvals.asking import HIDDEN, ask, outcome, request, shown
+from runs.approvals.deciding import decide
+from runs.approvals.ending import expire, freeze, settle, thaw, withdraw
+from runs.approvals.kinds import KINDS, KindSpec, register
+from runs.approvals.lists import (
+    by_id,
+    count_for,
+    is_open,
+    open_for,
+    open_of,
+    seen_by,
+    similar,
+    undecided,
+    waiting_for,
+)
+from runs.approvals.rules import RuleWish, living, make, revoke, rules_seen_by
+from runs.approvals.signals import approval_asked, approval_decided
+
+__all__ = [
+    "HIDDEN",
+    "KINDS",
+    "KindSpec",
+    "RuleWish",
+    "approval_asked",
+    "approval_decided",
+    "ask",
+    "by_id",
+    "count_for",
+    "decide",
+    "expire",
+    "freeze",
+    "is_open",
+    "living",
+    "make",
+    "open_for",
+    "open_of",
+    "outcome",
+    "register",
+    "request",
+    "revoke",
+    "rules_seen_by",
+    "seen_by",
+    "settle",
+    "shown",
+    "similar",
+    "thaw",
+    "undecided",
+    "waiting_for",
+    "withdraw",
+]

@@ -1,0 +1,140 @@
+"""Take a decision: by who may, about what was shown, while it waits, once. Everything is checked at this moment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from agents import acting, audit
+from agents.errors import Conflict, Invalid, LogosError, NotFound
+from agents.models import Role, User
+from runs.approvals import rules, signals
+from runs.approvals.kinds import KINDS
+from runs.approvals.lists import addressed, other_admin
+from runs.approvals.rules import RuleWish
+from runs.models import Approval, ApprovalState, Choice, Scope, Tier
+
+NOTE_CHARS = 500
+
+STATES = {
+    Choice.ONCE: ApprovalState.ALLOWED,
+    Choice.RUN: ApprovalState.ALLOWED,
+    Choice.RULE: ApprovalState.ALLOWED,
+    Choice.DENY: ApprovalState.DENIED,
+}
+
+
+def decide(
+    actor: User,
+    approval: Approval,
+    choice: str,
+    *,
+    subject_hash: str = "",
+    note: str = "",
+    rule: RuleWish | None = None,
+    via: str = "",
+    source: str = "",
+) -> Approval:
+    """Answer one request. ``rule`` goes with the choice "rule"; ``via`` and ``source`` default to the door they came by.
+
+    Raises NotFound for who may not, Invalid for a choice, note or rule that cannot be, Conflict with the reason
+    "changed", "expired", "already_decided", "withdrawn" or "halted", LogosError("own_request")."""
+    is_alone = _require(actor, approval)
+    choices = KINDS[approval.kind].choices
+    if choice not in choices or (choice == Choice.RUN and approval.run_id is None):
+        raise Invalid(f"Choose {', '.join(choices[:-1])} or {choices[-1]}.", field="choice")
+    note = _clean(note)
+    if subject_hash and subject_hash != approval.subject_hash:
+        raise Conflict("The question has changed; look at it again.", reason="changed")
+    with transaction.atomic():
+        now = timezone.now()
+        waits = Approval.objects.filter(
+            pk=approval.pk,
+            state=ApprovalState.PENDING,
+            expires_at__gt=now,
+            frozen_at=None,
+            subject_hash=approval.subject_hash,
+        )
+        decided = waits.update(
+            state=STATES[Choice(choice)],
+            choice=choice,
+            decided_by=actor,
+            decided_at=now,
+            decided_via=(via or acting.door() or "page")[:12],
+            decided_from=(source or acting.address())[:45],
+            decided_alone=is_alone,
+            note=note,
+        )
+        if not decided:
+            raise too_late(approval)
+        approval.refresh_from_db()
+        _follow(actor, approval, rule)
+        signals.tell(approval)
+    return approval
+
+
+def too_late(approval: Approval) -> LogosError:
+    """Why this request cannot be decided any more, or not now."""
+    now = Approval.objects.select_related("decided_by").filter(pk=approval.pk).first()
+    if now is None:
+        return NotFound("Approval")
+    if now.subject_hash != approval.subject_hash:
+        return Conflict("The question has changed; look at it again.", reason="changed")
+    if now.state == ApprovalState.WITHDRAWN:
+        return Conflict("The run ended before anybody decided.", reason="withdrawn")
+    if now.state == ApprovalState.EXPIRED or (now.state == ApprovalState.PENDING and now.frozen_at is None):
+        return Conflict(
+            f"This expired at {_clock(now.expires_at)}: nobody decided in time, so it was denied.", reason="expired"
+        )
+    if now.state == ApprovalState.PENDING:
+        return Conflict("This is frozen while work is halted.", reason="halted", action="Decide when it goes on.")
+    who = now.decided_by.display_name if now.decided_by else "Logos"
+    at = f" at {_clock(now.decided_at)}" if now.decided_at else ""
+    return Conflict(
+        f"This was already decided by {who}{at}: {now.get_state_display().lower()}.", reason="already_decided"
+    )
+
+
+def _require(actor: User, approval: Approval) -> bool:
+    """Nothing for who may decide; True when it is their own request and there is nobody else."""
+    if not actor.is_active or not Approval.objects.filter(addressed(actor), pk=approval.pk).exists():
+        acting.remember_refusal("run.approve", Approval, approval.pk)
+        raise NotFound("Approval")
+    if approval.tier != Tier.ADMIN or approval.asked_for_id != actor.pk:
+        return False
+    if actor.role != Role.ADMIN or other_admin(actor):
+        raise LogosError(
+            "Your own run asks for this, so somebody else decides it.",
+            reason="own_request",
+            action="Ask another admin, or an operator who manages the agent.",
+        )
+    return True
+
+
+def _follow(actor: User, approval: Approval, wish: RuleWish | None) -> None:
+    """What a decision brings about: a rule, what its kind does, a line in the audit."""
+    if approval.choice in (Choice.RUN, Choice.RULE):
+        wish = RuleWish(Scope.RUN) if approval.choice == Choice.RUN else wish or RuleWish()
+        approval.rule = rules.make(actor, approval, wish)
+        approval.save(update_fields=["rule"])
+    if then := KINDS[approval.kind].on_decided:
+        then(approval)
+    if approval.tier == Tier.ADMIN:
+        audit.note(
+            "approval_decided", actor=actor, about=approval, choice=approval.choice, alone=approval.decided_alone
+        )
+
+
+def _clean(note: str) -> str:
+    note = note.strip()
+    if len(note) > NOTE_CHARS:
+        raise Invalid(f"A note may have {NOTE_CHARS} characters.", field="note")
+    if "\x00" in note:
+        raise Invalid("The note holds a NUL byte.", field="note")
+    return note
+
+
+def _clock(at: datetime) -> str:
+    return f"{at:%H:%M:%S} UTC" if at.date() == timezone.now().date() else f"{at:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,155 @@
+"""See what waits for a decision, decide it, and end the rules that were made of decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from agents.command_line import LogosCommand, actor, add_person, plain, reader
+from agents.errors import Invalid, NotFound
+from agents.models import User
+from runs import approvals
+from runs.api.approvals import ApprovalOut, ApprovalRuleOut
+from runs.models import Approval, ApprovalState, Choice, Scope
+
+HOUR_S = 3600
+MOST = 1000
+
+
+class Command(LogosCommand):
+    """``approvals list|show|decide|rules|revoke``."""
+
+    help = "See what waits for a decision, decide it, and end rules."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|decide|rules|revoke")
+        listing = verbs.add_parser("list", help="what waits, the oldest first")
+        listing.add_argument("--all", action="store_true", help="what was decided too, the newest first")
+        listing.add_argument("-n", type=int, default=20, dest="limit", metavar="N", help="how many (default 20)")
+        show = verbs.add_parser("show", help="everything about one request")
+        show.add_argument("approval", metavar="ID")
+        decide = verbs.add_parser("decide", help="allow or deny one request")
+        decide.add_argument("approval", metavar="ID")
+        decide.add_argument("choice", choices=[str(choice) for choice in Choice], metavar="once|run|rule|deny")
+        decide.add_argument("--note", default="", metavar="TEXT", help="kept with the decision; the agent reads it")
+        decide.add_argument(
+            "--subject", default="", metavar="HASH", help="refuse if the request is not the one with this hash"
+        )
+        decide.add_argument(
+            "--hours", type=float, metavar="N", help="how long a rule lives (default: as long as may be)"
+        )
+        decide.add_argument("--this-run", action="store_true", help="a rule for the rest of this run only")
+        rules = verbs.add_parser("rules", help="what agents may do unasked for a while")
+        rules.add_argument("--ended", action="store_true", help="rules that have ended too")
+        revoke = verbs.add_parser("revoke", help="end a rule now")
+        revoke.add_argument("rule", metavar="RULE", help="its id")
+        for each in (listing, show, rules):
+            each.add_argument("--json", action="store_true", help="print JSON")
+            add_person(each, "look as this person")
+        for each in (decide, revoke):
+            add_person(each)
+
+    def do_list(self, options: dict[str, Any]) -> None:
+        if not 1 <= options["limit"] <= MOST:
+            raise Invalid(f"Ask for 1 to {MOST:,} requests.", field="n")
+        rows = approvals.seen_by(reader(options["user"])).select_related("agent", "decided_by")
+        if options["all"]:
+            rows = rows.order_by("-created_at", "-pk")
+        else:
+            rows = approvals.undecided(rows).order_by("created_at", "pk")
+        found = list(rows[: options["limit"]])
+        if options["json"]:
+            self.print_json([ApprovalOut.from_orm(row).model_dump(mode="json") for row in found])
+            return
+        self.print_table(
+            ("ID", "KIND", "STATE", "AGENT", "ASKED", "UNTIL", "WHAT"),
+            (
+                (
+                    row.pk,
+                    row.kind,
+                    row.state,
+                    row.agent.name if row.agent else "",
+                    f"{row.created_at:%Y-%m-%d %H:%M:%S}",
+                    f"{row.expires_at:%Y-%m-%d %H:%M:%S}",
+                    _line(row.exact or row.title),
+                )
+                for row in found
+            ),
+        )
+
+    def do_show(self, options: dict[str, Any]) -> None:
+        row = _found(reader(options["user"]), options["approval"])
+        shown = ApprovalOut.from_orm(row).model_dump(mode="json")
+        if options["json"]:
+            self.print_json(shown)
+            return
+        for name in ("id", "kind", "tier", "state", "title", "purpose", "severity", "subject_hash", "expires_at"):
+            if shown[name]:
+                self.stdout.write(f"{name.replace('_', ' ')}: {plain(str(shown[name]))}")
+        for finding in row.findings:
+            self.stdout.write(f"because: {plain(finding.get('sentence', ''))}")
+        if row.state != ApprovalState.PENDING:
+            by = row.decided_by.username if row.decided_by else "nobody"
+            self.stdout.write(f"decided: {row.choice or row.state} by {by}, {row.decided_at:%Y-%m-%d %H:%M:%S} UTC")
+        if row.note:
+            self.stdout.write(f"note: {plain(row.note)}")
+        self.stdout.write(plain(row.exact))
+
+    def do_decide(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        row = _found(user, options["approval"])
+        hours = options["hours"]
+        if hours is not None and not 0 < hours < 100_000:
+            raise Invalid("A rule lives for some hours.", field="hours")
+        wish = approvals.RuleWish(
+            Scope.RUN if options["this_run"] else Scope.AGENT, None if hours is None else int(hours * HOUR_S)
+        )
+        decided = approvals.decide(
+            user,
+            row,
+            options["choice"],
+            subject_hash=options["subject"],
+            note=options["note"],
+            rule=wish if options["choice"] == Choice.RULE else None,
+            via="command",
+        )
+        rule = f": {decided.rule.words}, until {decided.rule.expires_at:%Y-%m-%d %H:%M} UTC" if decided.rule else ""
+        self.say(f"{decided.get_state_display()}{plain(rule)}.")
+
+    def do_rules(self, options: dict[str, Any]) -> None:
+        rows = approvals.rules_seen_by(reader(options["user"]))
+        rows = rows if options["ended"] else approvals.living(rows)
+        found = list(rows.select_related("agent", "made_by")[:MOST])
+        if options["json"]:
+            self.print_json([ApprovalRuleOut.from_orm(row).model_dump(mode="json") for row in found])
+            return
+        self.print_table(
+            ("ID", "AGENT", "MADE BY", "UNTIL", "USED", "ALLOWS"),
+            (
+                (
+                    row.pk,
+                    row.agent.name,
+                    row.made_by.username if row.made_by else "",
+                    f"{row.revoked_at or row.expires_at:%Y-%m-%d %H:%M}",
+                    row.used,
+                    _line(row.words),
+                )
+                for row in found
+            ),
+        )
+
+    def do_revoke(self, options: dict[str, Any]) -> None:
+        rule = approvals.revoke(actor(options["user"]), options["rule"])
+        self.say(f"Ended: {_line(rule.words)}.")
+
+
+def _found(user: User, approval_id: str) -> Approval:
+    row = approvals.seen_by(user).select_related("agent", "decided_by", "run", "rule").filter(pk=approval_id).first()
+    if row is None:
+        raise NotFound("Approval")
+    return row
+
+
+def _line(text: str) -> str:
+    return plain(" ".join(text.split()))[:100]
