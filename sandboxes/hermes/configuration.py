@@ -48,7 +48,7 @@ class HermesConfig:
     context_length: int | None = None
     max_turns: int = 60
     max_concurrent_runs: int = 8
-    approvals_timeout_s: int = 3600
+    approvals_timeout_s: int = 86_400
     environment_hint: str = ENVIRONMENT_HINT
     lanes: int = LANES
     router_port: int = ROUTER_PORT
