@@ -3,7 +3,7 @@
 ``allows`` answers with a reason, ``require`` raises NotFound (not allowed looks like not there),
 ``visible`` narrows a queryset in one query, ``fetch`` does both for one row. Nothing else decides.
 
-Roots (Agent, Soul, ModelRoute, Policy) carry an owner, a visibility and grants; every other model names
+Roots (Agent, Soul, ModelRoute, Policy, and those of rooms above) carry an owner, a visibility and grants; every other model names
 the root it asks, or the person it belongs to, in a ``Rows`` attribute called ``permission``.
 """
 
@@ -95,6 +95,11 @@ ACTIONS: dict[str, Action] = {
         Action("policy.create", "Add policies", "", OPERATORS),
         Action("preset.view", "See the presets that policies can include", "view", EVERYONE),
         Action("preset.edit", "Write, change and delete presets", "edit", ADMINS),
+        Action("server.view", "See an MCP server, its tools and its state", "view", EVERYONE),
+        Action("server.edit", "Change an MCP server, set its secrets, start it anew", "edit", OPERATORS),
+        Action("server.manage", "Share or delete an MCP server", "manage", OPERATORS),
+        Action("server.create", "Add MCP servers", "", OPERATORS),
+        Action("server.launch", "Say which command of the host an MCP server runs", "", ADMINS),
         Action("provider.view", "See providers (never their keys)", "view", OPERATORS),
         Action("provider.edit", "Add providers and replace their keys", "edit", ADMINS),
         Action("conversation.view", "Read a conversation", "view", EVERYONE, True),
@@ -180,6 +185,24 @@ _NOUNS = {
 SHARED_LEVEL: dict[type[Model], str] = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view"}
 
 Person = User | AnonymousUser | None
+
+
+def add_root(
+    model: type[Model],
+    grants: tuple[type[Model], type[Model]],
+    *,
+    word: str,
+    shared_level: str,
+    parts: Iterable[type[Model]] = (),
+) -> None:
+    """A room above makes ``model`` a root that people share, called ``word``; ``grants`` hold what people and groups
+    were given, ``parts`` are rows that ask it and have no actions of their own. Called where its models are defined."""
+    GRANTS[model], SHARED_LEVEL[model] = grants, shared_level
+    _NOUNS[model._meta.model_name or ""] = word
+    for part in parts:
+        setattr(part, "permission", Rows(root=word, root_model=model))  # noqa: B010
+        _FAMILIES[part._meta.model_name or ""] = word
+
 
 _PRIVATE = SiteSettings.objects.filter(private_chats=True).order_by()
 

@@ -38,6 +38,7 @@ from agents.api.asking import BearerToken, BrowserSession, person_of
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
+from mcp_gateway.api import servers as mcp_servers
 from runs.api import approvals, asof, conversations, egress, learning, ledger, permitted, runs
 from sandboxes import api as sandboxes
 from sandboxes import files_api, provider_api, shells_api, what_if_api
@@ -246,6 +247,7 @@ api.add_router("", egress.router)
 api.add_router("", permitted.router)
 api.add_router("/agents", learning.router)
 api.add_router("", ledger.router)
+api.add_router("/mcp-servers", mcp_servers.router)
 api.add_router("/asof", asof.router)
 api.add_router("", audit.router)
 api.add_router("/explain", explaining.router)

@@ -1,1 +1,1 @@
-"""How agents reach tools: the MCP gateway (arrives with its own issue)."""
+"""How agents reach tools: MCP servers that run once, and one governed door to them."""

@@ -5,3 +5,9 @@ from django.apps import AppConfig
 
 class McpGatewayConfig(AppConfig):
     name = "mcp_gateway"
+
+    def ready(self) -> None:
+        from agents import rotation
+        from mcp_gateway.models import McpSecret
+
+        rotation.SEALED.append(rotation.Sealed(McpSecret, "sealed"))

@@ -29,6 +29,7 @@ from django.utils import timezone
 from agents import service_accounts, tokens
 from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Preset, Provider, Role, Soul, User
 from logos_site.asgi import application
+from mcp_gateway.models import McpServer
 from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Run
 from sandboxes.models import Sandbox
 from tests import tables
@@ -80,6 +81,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "pk": rows[Authenticator].pk,
         "route_id": rows[ModelRoute].pk,
         "policy_id": rows[Policy].pk,
+        "server_id": rows[McpServer].pk,
         "preset_id": rows[Preset].pk,
         "collection": "agents",
         "kind": "agent",

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from agents import agent_secrets, audit, composition, documents, routes, souls
 from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Preset, Provider, User
+from mcp_gateway.models import McpHealth, McpSecret, McpServer
 from runs import approvals, dispatch
 from runs.models import EngineBeat
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
@@ -45,6 +46,9 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     agreed = AgentCapability.objects.create(agent=agent, key="plan", agreed_version=1, consented_by=owner)
     secret = agent_secrets.put(owner, agent, f"KEY_{number}", f"value-of-{number}")
     document = documents.put(owner, agent, f"notes-{number}.md", f"Text-{number}")
+    server = McpServer.objects.create(name=f"server-{number}", owner=owner, command="true", enabled=False)
+    mcp_secret = McpSecret.objects.create(server=server, name=f"MCP_{number}", sealed="x", set_by=owner)
+    health = McpHealth.objects.create(server=server, reason=f"reason-{number}")
     preset = Preset.objects.get(pk="github")  # of the house, like the provider
     rows = [
         preset,
@@ -58,7 +62,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         run.events.first(),
         run.conversation,
     ]
-    rows += [agreed, secret, document]
+    rows += [agreed, secret, document, server, mcp_secret, health]
     rows += [run.message, question, rule, box, sample, call, reached, beat, token, event, owner]
     return {type(row): row for row in rows}
 

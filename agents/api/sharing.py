@@ -1,4 +1,4 @@
-"""/api/{agents|souls|routes|policies}/{id}/grants, /visibility and /owner: who else may use an object."""
+"""/api/{agents|souls|routes|policies|mcp-servers}/{id}/grants, /visibility and /owner: who else may use an object."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from agents.models import User, Visibility
 router = Router(tags=["Sharing"])
 
 
-_KINDS = {"agents": "agent", "souls": "soul", "routes": "route", "policies": "policy"}
+_KINDS = {"agents": "agent", "souls": "soul", "routes": "route", "policies": "policy", "mcp-servers": "server"}
 
 # A word of the address rather than a value of the request: an unknown one is an address nobody has.
 Collection = Annotated[str, Path(enum=list(_KINDS))]

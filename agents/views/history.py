@@ -67,7 +67,9 @@ def _context(request: HttpRequest, user: User, past: Past, to: int | None = None
         "may_revert": may_revert,
         "newest": newest,
         "events": _events(user, past),
-        "may_share": past.kind in ("agent", "soul", "route", "policy") and not past.is_gone and _manages(user, past),
+        "may_share": past.kind in ("agent", "soul", "route", "policy", "server")
+        and not past.is_gone
+        and _manages(user, past),
         "doors": telling.DOORS,
     }
 

@@ -42,6 +42,9 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "agents.Provider": "cloud",
             "agents.Policy": "policy",
             "agents.Preset": "library_books",
+            "mcp_gateway.McpServer": "hub",
+            "mcp_gateway.McpSecret": "key",
+            "mcp_gateway.McpHealth": "monitor_heart",
         },
     ),
     (

@@ -154,7 +154,7 @@ def _about(row: Model) -> dict[str, Any]:
     }
 
 
-_WORDS = {"route": "model route", "call": "model call", "approval": "question of a run"}
+_WORDS = {"route": "model route", "server": "MCP server", "call": "model call", "approval": "question of a run"}
 
 
 def _title(row: Model) -> str:

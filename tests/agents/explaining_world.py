@@ -29,6 +29,7 @@ from agents.models import (
     User,
     Visibility,
 )
+from mcp_gateway.models import McpHealth, McpSecret, McpServer
 from runs.models import Approval, Conversation, Message, Run
 from runs.models.conversations import Speaker
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
@@ -55,7 +56,10 @@ class RandomWorld:
         agent = Agent.objects.create(name=name, soul=soul, **self._kept())
         route = ModelRoute.objects.create(provider=self.provider, model=name, **self._kept())
         policy = Policy.objects.create(name=name, **self._kept())
-        for root in (soul, agent, route, policy):
+        server = McpServer.objects.create(name=name, command="true", **self._kept())
+        secret = McpSecret.objects.create(server=server, name="A_TOKEN", sealed="x")
+        self.rows += [server, secret, McpHealth.objects.create(server=server)]
+        for root in (soul, agent, route, policy, server):
             self._grants(root)
         box = Sandbox.objects.create(agent=agent, number=number + 1)
         sample = HealthSample.objects.create(sandbox=box, at=timezone.now(), start=1, cpu_s=1, memory_mb=1, processes=1)

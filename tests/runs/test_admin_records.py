@@ -30,6 +30,7 @@ from agents.models import (
     SoulRevision,
     User,
 )
+from mcp_gateway.models import McpHealth, McpSecret, McpServer
 from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Message, Run, RunEvent
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
 from tests.conftest import person
@@ -50,9 +51,11 @@ RECORDS = [
     HealthSample,
     EngineBeat,
     ApiToken,
+    McpSecret,
+    McpHealth,
 ]
 PARTS = [AgentCapability, AgentSecret, AgentDocument]
-OURS = [*PARTS, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
+OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
 FOR_ADMINS = [DataExport, Learning, OneTimeLink, SecurityEvent, SiteSettings]
 

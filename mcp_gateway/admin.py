@@ -1,0 +1,100 @@
+"""MCP servers in the console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from agents import permissions
+from agents.admin.grants import grant_inlines
+from agents.admin_base import RecordAdmin, SharedAdmin
+from agents.admin_versions import VersionedForm
+from agents.errors import Invalid
+from mcp_gateway import servers
+from mcp_gateway.models import McpHealth, McpSecret, McpServer, McpServerGroupGrant, McpServerUserGrant
+
+
+class McpServerForm(VersionedForm):
+    """A server with the rules of ``mcp_gateway.servers``."""
+
+    class Meta:
+        model = McpServer
+        fields = (*servers.WRITTEN, "owner", "visibility")
+        help_texts = {"command": "Runs on the host, as Logos itself does. Only admins may set it."}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for name in servers.WRITTEN:
+            if name not in cleaned:
+                continue
+            try:
+                cleaned[name] = servers.check({name: cleaned[name]})[name]
+            except Invalid as error:
+                self.add_error(error.field or None, ValidationError(f"{error.message} {error.action}".strip()))
+        return cleaned
+
+
+@admin.register(McpServer)
+class McpServerAdmin(SharedAdmin):
+    """MCP servers: how each is started and how it is."""
+
+    view_action = "server.view"
+    add_action = "server.create"
+    change_action = "server.edit"
+    delete_action = "server.manage"
+
+    form: type[forms.ModelForm] = McpServerForm
+    inlines = grant_inlines(McpServerUserGrant, McpServerGroupGrant, "server.manage")
+    list_display = ("name", "category", "state", "owner", "seen_by", "enabled", "updated_at")
+    list_select_related = ("owner", "health")
+    list_filter = ("enabled", "category", "visibility")
+    search_fields = ("name", "description", "category")
+    ordering = ("name", "pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).select_related("health")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and permissions.may(request.user, "server.launch")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        fixed = super().get_readonly_fields(request, obj)
+        return fixed if permissions.may(request.user, "server.launch") else (*fixed, *servers.LAUNCH)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        McpHealth.objects.get_or_create(server=obj)
+
+    @admin.display(description="state")
+    def state(self, server: McpServer) -> str:
+        return server.health.get_state_display()
+
+
+@admin.register(McpSecret)
+class McpSecretAdmin(RecordAdmin):
+    """Which secrets servers have; never their values."""
+
+    view_action = "server.view"
+    fields = ("server", "name", "set_by", "set_at")
+    list_display = ("name", "server", "set_by", "set_at")
+    list_select_related = ("server", "set_by")
+    search_fields = ("name", "server__name")
+    ordering = ("name", "pk")
+
+
+@admin.register(McpHealth)
+class McpHealthAdmin(RecordAdmin):
+    """How each server was when the gateway last looked."""
+
+    view_action = "server.view"
+    fields = ("server", "state", "reason", "since", "starts", "protocol", "title", "tools", "errors")
+    list_display = ("server", "state", "since", "starts", "protocol")
+    list_select_related = ("server",)
+    list_filter = ("state",)
+    search_fields = ("server__name", "reason")
+    ordering = ("server__name",)

@@ -1,0 +1,244 @@
+"""/api/mcp-servers: list, add, change, restart and delete MCP servers, and set their secrets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from django.db import transaction
+from django.http import HttpRequest
+from ninja import Field, Query, Router, Schema
+
+from agents import permissions
+from agents.api.asking import asker
+from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, page
+from agents.models import Visibility
+from mcp_gateway import servers
+from mcp_gateway.launching import MAX_ARGS, MAX_TOOLS
+from mcp_gateway.models import McpSecret, McpServer, State
+
+router = Router(tags=["MCP servers"])
+
+EXAMPLE: dict[str, Any] = {
+    "id": "mcp_01jd9z7c3f5h7k9n1q3s5v7x9z",
+    "name": "github",
+    "description": "Issues and pull requests.",
+    "category": "code",
+    "command": "npx",
+    "args": ["-y", "@modelcontextprotocol/server-github@2025.4.8"],
+    "env": {"GITHUB_PERSONAL_ACCESS_TOKEN": "${GITHUB_TOKEN}"},
+    "cwd": "",
+    "limits": {"open_files": 1024},
+    "timeout_s": 120,
+    "connect_timeout_s": 60,
+    "enabled": True,
+    "include": [],
+    "exclude": ["delete_repository"],
+    "secrets": ["GITHUB_TOKEN"],
+    "warnings": [],
+    "health": {
+        "state": "ready",
+        "reason": "",
+        "since": "2026-11-20T09:14:02.512Z",
+        "starts": 1,
+        "protocol": "2025-11-25",
+        "title": "GitHub",
+        "tools": [{"name": "create_issue", "description": "Create an issue"}],
+    },
+    "owner": {"username": "ada", "name": "Ada Lovelace"},
+    "visibility": "shared",
+    "version": 3,
+    "updated_at": "2026-11-20T09:12:44.120Z",
+}
+_WRITTEN = ("name", "description", "category", "command", "args", "env", "limits", "exclude")
+
+
+class ToolOut(Schema):
+    """A tool as the server itself names it now."""
+
+    name: str
+    description: str
+
+
+class HealthOut(Schema):
+    """How a server was when the gateway last looked."""
+
+    state: State
+    reason: str
+    since: datetime
+    starts: int
+    protocol: str = Field(description="The revision of the protocol it speaks; empty when it never answered.")
+    title: str = Field(description="What it calls itself.")
+    tools: list[ToolOut]
+
+
+class ServerOut(Schema):
+    """An MCP server; of its secrets only the names."""
+
+    id: str
+    name: str
+    description: str
+    category: str
+    command: str
+    args: list[str]
+    env: dict[str, str]
+    cwd: str
+    limits: dict[str, int]
+    timeout_s: int
+    connect_timeout_s: int
+    enabled: bool
+    include: list[str]
+    exclude: list[str]
+    secrets: list[str]
+    warnings: list[str] = Field(description="What to know before trusting it, and what it lacks.")
+    health: HealthOut
+    owner: PersonRef | None
+    visibility: Visibility
+    version: int
+    updated_at: datetime
+
+    model_config = {"json_schema_extra": {"example": EXAMPLE}}
+
+    @staticmethod
+    def resolve_secrets(server: McpServer) -> list[str]:
+        return [row.name for row in server.secrets.all()]
+
+    @staticmethod
+    def resolve_warnings(server: McpServer) -> list[str]:
+        return servers.warnings(server)
+
+
+class ServerPage(Schema):
+    """MCP servers, the newest first."""
+
+    items: list[ServerOut]
+    next: str | None = NEXT
+
+    model_config = {"json_schema_extra": {"example": {"items": [EXAMPLE], "next": None}}}
+
+
+class ServerIn(Schema):
+    """A new server. Its command runs on the host, so only admins may say it."""
+
+    name: Text = Field(description="1 to 32 small letters, digits and dashes; no other server has it.")
+    command: Text = Field(max_length=300, description="One program, by name or whole path. No shell runs it.")
+    args: list[Text] = Field([], max_length=MAX_ARGS)
+    env: dict[Text, Text] = Field({}, description="Values may hold `${NAME}` of the server's secrets.")
+    cwd: Text = Field("", max_length=300)
+    limits: dict[Text, int] = Field({}, description="`memory_mb`, `open_files`, `file_mb`.")
+    description: Text = Field("", max_length=300)
+    category: Text = Field("", max_length=40)
+    timeout_s: int = Field(120, ge=1, le=3600)
+    connect_timeout_s: int = Field(60, ge=1, le=3600)
+    enabled: bool = True
+    include: list[Text] = Field([], max_length=MAX_TOOLS, description="Only these tools; none: all.")
+    exclude: list[Text] = Field([], max_length=MAX_TOOLS, description="Not these tools.")
+    visibility: Visibility = Visibility.PRIVATE
+
+    model_config = {"extra": "forbid", "json_schema_extra": {"example": {name: EXAMPLE[name] for name in _WRITTEN}}}
+
+
+class ServerPatch(Schema):
+    """What is to change; what is left out stays."""
+
+    version: Version
+    name: Text | None = None
+    command: Text | None = Field(None, max_length=300)
+    args: list[Text] | None = Field(None, max_length=MAX_ARGS, description="The whole list.")
+    env: dict[Text, Text] | None = Field(None, description="All of it.")
+    cwd: Text | None = Field(None, max_length=300)
+    limits: dict[Text, int] | None = None
+    description: Text | None = Field(None, max_length=300)
+    category: Text | None = Field(None, max_length=40)
+    timeout_s: int | None = Field(None, ge=1, le=3600)
+    connect_timeout_s: int | None = Field(None, ge=1, le=3600)
+    enabled: bool | None = None
+    include: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
+    exclude: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
+
+    model_config = {"extra": "forbid", "json_schema_extra": {"example": {"version": 3, "enabled": False}}}
+
+
+class McpSecretOut(Schema):
+    """A secret without its value, which is never shown again."""
+
+    name: str
+    set_by: PersonRef | None
+    set_at: datetime
+
+
+class McpSecretIn(Schema):
+    """A value for a name; it replaces the one stored."""
+
+    value: Text = Field(description="8 characters at least.")
+
+    model_config = {"json_schema_extra": {"example": {"value": "a long token"}}}
+
+
+class Ordered(Schema):
+    """What was asked for; the gateway does it within a second."""
+
+    asked: Literal["restart"] = "restart"
+
+
+@router.get("", response=ServerPage, operation_id="list_mcp_servers", summary="List MCP servers")
+def list_servers(request: HttpRequest, query: Query[PageQuery]) -> dict:
+    """The servers you own, were given, or that are shared."""
+    return page(permissions.visible(asker(request), servers.rows()), query)
+
+
+@router.post("", response={201: ServerOut}, operation_id="create_mcp_server", summary="Add an MCP server")
+def create_server(request: HttpRequest, body: ServerIn) -> McpServer:
+    """A new server of yours, started at once unless it is disabled."""
+    fields = body.dict()
+    made = servers.create(asker(request), fields.pop("name"), fields.pop("command"), **fields)
+    return servers.rows().get(pk=made.pk)
+
+
+@router.get("/{server_id}", response=ServerOut, operation_id="get_mcp_server", summary="Read an MCP server")
+def get_server(request: HttpRequest, server_id: Text) -> McpServer:
+    """One server by its id, with its state and its tools."""
+    return permissions.fetch(asker(request), "server.view", servers.rows(), pk=server_id)
+
+
+@router.patch("/{server_id}", response=ServerOut, operation_id="change_mcp_server", summary="Change an MCP server")
+def change_server(request: HttpRequest, server_id: Text, body: ServerPatch) -> McpServer:
+    """Set what the body holds; it is started anew if need be. 409 `stale` when somebody saved since the `version` you
+    read."""
+    servers.change(asker(request), server_id, body.version, **given(body))
+    return servers.rows().get(pk=server_id)
+
+
+@router.delete("/{server_id}", response={204: None}, operation_id="delete_mcp_server", summary="Delete an MCP server")
+def delete_server(request: HttpRequest, server_id: Text) -> None:
+    """End it and forget it, with its secrets."""
+    servers.remove(asker(request), server_id)
+
+
+@router.post(
+    "/{server_id}/restart", response={202: Ordered}, operation_id="restart_mcp_server", summary="Start it anew"
+)
+def restart_server(request: HttpRequest, server_id: Text) -> Ordered:
+    """End its process and start it again, also when it is parked. 409 `disabled` for one that is disabled."""
+    servers.restart(asker(request), server_id)
+    return Ordered()
+
+
+@router.put(
+    "/{server_id}/secrets/{name}", response=McpSecretOut, operation_id="put_mcp_secret", summary="Set a secret of it"
+)
+def put_secret(request: HttpRequest, server_id: Text, name: Text, body: McpSecretIn) -> McpSecret:
+    """Store a value under a name that the server's environment can hold as `${NAME}`."""
+    with transaction.atomic():
+        return servers.put_secret(asker(request), server_id, name, body.value)
+
+
+@router.delete(
+    "/{server_id}/secrets/{name}",
+    response={204: None},
+    operation_id="delete_mcp_secret",
+    summary="Remove a secret of it",
+)
+def delete_secret(request: HttpRequest, server_id: Text, name: Text) -> None:
+    """Forget a secret."""
+    servers.remove_secret(asker(request), server_id, name)

@@ -1,0 +1,13 @@
+"""The ids of this room's rows."""
+
+from __future__ import annotations
+
+from agents.ids import ulid
+
+
+def server_id() -> str:
+    return f"mcp_{ulid()}"
+
+
+def secret_id() -> str:
+    return f"mcpsec_{ulid()}"

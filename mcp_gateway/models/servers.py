@@ -1,0 +1,106 @@
+"""An MCP server: how it is started, what of it agents may see, the secrets it needs, and how it is."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from agents import secrets
+from agents.models.history import Changes
+from agents.models.shared import Shareable, Versioned
+from mcp_gateway import ids
+
+
+class McpServer(Shareable):
+    """One server, run once for everybody. ``mcp_gateway.servers`` is the only writer: the command runs on the host."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.server_id, editable=False)
+    name = models.CharField(max_length=40, unique=True, help_text="Part of its address and of its tools' names.")
+    description = models.CharField(max_length=300, blank=True)
+    category = models.CharField(max_length=40, blank=True, help_text="What decides who may give agents access.")
+    command = models.CharField(max_length=300, help_text="A program of the host; it runs there as Logos does.")
+    args = models.JSONField(default=list, blank=True)
+    env = models.JSONField(default=dict, blank=True, help_text="Values may hold ${NAME} of the server's secrets.")
+    cwd = models.CharField("working directory", max_length=300, blank=True)
+    limits = models.JSONField(default=dict, blank=True, help_text="memory_mb, open_files, file_mb.")
+    timeout_s = models.PositiveIntegerField("time for a call (s)", default=120)
+    connect_timeout_s = models.PositiveIntegerField("time to start (s)", default=60)
+    enabled = models.BooleanField(default=True)
+    include = models.JSONField("only these tools", default=list, blank=True)
+    exclude = models.JSONField("not these tools", default=list, blank=True)
+
+    history = Changes()
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "MCP server"
+        permissions = (
+            ("chat_mcpserver", "Can use the MCP server in a chat"),
+            ("edit_mcpserver", "Can edit the MCP server"),
+            ("manage_mcpserver", "Can manage the MCP server, its grants included"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class McpSecret(Versioned):
+    """One value that a server's environment names as ``${NAME}``."""
+
+    id = models.CharField(primary_key=True, max_length=40, default=ids.secret_id, editable=False)
+    server = models.ForeignKey(McpServer, models.CASCADE, related_name="secrets")
+    name = models.CharField(max_length=64)
+    sealed = models.TextField(editable=False)
+    set_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    set_at = models.DateTimeField(default=timezone.now)
+
+    history = Changes(secret=("sealed",))
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name = "secret of an MCP server"
+        verbose_name_plural = "secrets of MCP servers"
+        constraints = [models.UniqueConstraint(fields=["server", "name"], name="one_mcp_secret_per_server_and_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def set_value(self, value: str) -> None:
+        """Seal ``value`` into this row; save it yourself."""
+        self.sealed = secrets.seal(value)
+
+
+class State(models.TextChoices):
+    """How a server is; "parked" waits for somebody to start it again."""
+
+    STOPPED = "stopped", "Stopped"
+    STARTING = "starting", "Starting"
+    READY = "ready", "Ready"
+    BACKOFF = "backoff", "Waiting to start again"
+    PARKED = "parked", "Parked"
+    DISABLED = "disabled", "Disabled"
+
+
+class McpHealth(models.Model):
+    """What the gateway last saw of a server. Written by whoever holds the lease, read by everybody."""
+
+    server = models.OneToOneField(McpServer, models.CASCADE, primary_key=True, related_name="health")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.STOPPED)
+    reason = models.CharField(max_length=500, blank=True)
+    since = models.DateTimeField(default=timezone.now)
+    starts = models.PositiveIntegerField(default=0)
+    protocol = models.CharField(max_length=20, blank=True)
+    title = models.CharField("calls itself", max_length=200, blank=True)
+    tools = models.JSONField(default=list, blank=True)
+    errors = models.TextField("end of its error output", blank=True)
+    # Raised by whoever asks for a new start; the gateway starts it anew when it is above what it has done.
+    restarts_asked = models.PositiveIntegerField(default=0)
+    restarts_done = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = "health of an MCP server"
+        verbose_name_plural = "health of MCP servers"
+
+    def __str__(self) -> str:
+        return f"{self.server_id}: {self.state}"

@@ -1,0 +1,158 @@
+"""Write MCP servers: add, change and delete them, set their secrets, ask for a new start; the rules of every door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from agents import audit, permissions
+from agents.agent_secrets import check_value
+from agents.editing import editing
+from agents.errors import Conflict, Invalid, NotFound
+from agents.models import User, Visibility
+from mcp_gateway import launching
+from mcp_gateway.models import McpHealth, McpSecret, McpServer
+
+# What decides which program runs on the host and what steers it.
+LAUNCH = ("command", "args", "env", "cwd", "limits")
+WRITTEN = (
+    *("name", "description", "category"),
+    *LAUNCH,
+    *("timeout_s", "connect_timeout_s", "enabled", "include", "exclude"),
+)
+MAX_SECRETS = 40
+
+
+def rows() -> QuerySet[McpServer]:
+    """Servers with everything that is shown of them, in two queries."""
+    return McpServer.objects.select_related("owner", "health").prefetch_related("secrets")
+
+
+@transaction.atomic
+def create(owner: User, name: str, command: str, *, visibility: str = Visibility.PRIVATE, **fields: Any) -> McpServer:
+    """A new server of ``owner``, who must be allowed to add servers and to say what runs on the host."""
+    permissions.require(owner, "server.create")
+    permissions.require(owner, "server.launch")
+    server = McpServer(owner=owner, visibility=visibility)
+    _fill(server, {**fields, "name": name, "command": command})
+    _saved(server)
+    McpHealth.objects.create(server=server)
+    return server
+
+
+def change(user: User, server_id: str, version: int | None, **fields: Any) -> McpServer:
+    """Set these fields. Raises NotFound, Stale when somebody saved since ``version``, Invalid, Conflict for a name
+    that is taken, LogosError(reason="forbidden") for a launch command of somebody without the right. Nothing is
+    saved when nothing differs."""
+    with editing(user, "server.edit", McpServer.objects.all(), server_id, version) as server:
+        before = {name: getattr(server, name) for name in WRITTEN}
+        _fill(server, fields)
+        differs = [name for name in WRITTEN if getattr(server, name) != before[name]]
+        if set(differs) & set(LAUNCH):
+            permissions.require(user, "server.launch")
+        return _saved(server) if differs else server
+
+
+def remove(user: User, server_id: str) -> None:
+    """Delete a server, its secrets and everything agents were given on it; the gateway ends its process."""
+    with editing(user, "server.manage", McpServer.objects.all(), server_id, None) as server:
+        server.delete()
+
+
+def restart(user: User, server_id: str) -> McpServer:
+    """Have it started anew, also when it is parked. Raises Conflict for a disabled one."""
+    server = permissions.fetch(user, "server.edit", rows(), pk=server_id)
+    if not server.enabled:
+        raise Conflict("This server is disabled.", reason="disabled", action="Enable it instead.")
+    with transaction.atomic():
+        McpHealth.objects.filter(server=server).update(restarts_asked=F("restarts_asked") + 1)
+        audit.note("mcp_restarted", actor=user, about=server)
+    return server
+
+
+@transaction.atomic
+def put_secret(user: User, server_id: str, name: str, value: str) -> McpSecret:
+    """Store ``value`` under ``name``; the server is started anew with it. Raises NotFound, Invalid."""
+    server = permissions.fetch(user, "server.edit", McpServer.objects.select_for_update(of=("self",)), pk=server_id)
+    name, value = name.strip(), check_value(value)
+    if not launching.REFERENCE.fullmatch(f"${{{name}}}"):
+        raise Invalid("A secret is named in capital letters, digits and underscores.", field="name")
+    row = McpSecret.objects.filter(server=server, name=name).first()
+    if row is None:
+        if McpSecret.objects.filter(server=server).count() >= MAX_SECRETS:
+            raise Invalid(f"A server may have {MAX_SECRETS} secrets.", field="name", reason="too_many")
+        row = McpSecret(server=server, name=name)
+    row.set_value(value)
+    row.set_by, row.set_at = user, timezone.now()
+    row.save()
+    audit.note("mcp_secret_set", actor=user, about=server, name=name)
+    return row
+
+
+@transaction.atomic
+def remove_secret(user: User, server_id: str, name: str) -> None:
+    """Forget a secret; a server that names it cannot start any more."""
+    server = permissions.fetch(user, "server.edit", McpServer.objects.all(), pk=server_id)
+    row = McpSecret.objects.filter(server=server, name=name).first()
+    if row is None:
+        raise NotFound("Secret")
+    row.delete()
+    audit.note("mcp_secret_removed", actor=user, about=server, name=name)
+
+
+def warnings(server: McpServer) -> list[str]:
+    """What people should know of a server before they trust it, and what it lacks."""
+    held = {row.name for row in server.secrets.all()}
+    lacking = [name for name in launching.references(server.env) if name not in held]
+    return [
+        *launching.warnings(server.command, server.args),
+        *(f"It names the secret {name}, which is not set." for name in lacking),
+    ]
+
+
+def check(fields: dict[str, Any]) -> dict[str, Any]:
+    """``fields`` in their one spelling. Raises Invalid."""
+    cleaned = dict(fields)
+    if unknown := set(fields) - set(WRITTEN):
+        raise Invalid(f"A server has no {sorted(unknown)[0][:40]!r}.", field=sorted(unknown)[0][:40])
+    for name, clean in _CLEAN.items():
+        if name in fields:
+            cleaned[name] = clean(fields[name])
+    for name, longest in (("description", 300), ("category", 40)):
+        if name in fields:
+            cleaned[name] = str(fields[name]).strip()
+            if len(cleaned[name]) > longest or "\x00" in cleaned[name]:
+                raise Invalid(f"The {name} may have {longest} characters.", field=name)
+    return cleaned
+
+
+_CLEAN: dict[str, Any] = {
+    "name": launching.clean_name,
+    "command": launching.clean_command,
+    "args": launching.clean_args,
+    "env": launching.clean_env,
+    "cwd": launching.clean_cwd,
+    "limits": launching.clean_limits,
+    "timeout_s": lambda value: launching.clean_seconds(value, "timeout_s"),
+    "connect_timeout_s": lambda value: launching.clean_seconds(value, "connect_timeout_s"),
+    "enabled": bool,
+    "include": lambda value: launching.clean_tools(value, "include"),
+    "exclude": lambda value: launching.clean_tools(value, "exclude"),
+}
+
+
+def _fill(server: McpServer, fields: dict[str, Any]) -> None:
+    for name, value in check(fields).items():
+        setattr(server, name, value)
+
+
+def _saved(server: McpServer) -> McpServer:
+    try:
+        with transaction.atomic():
+            server.save()
+    except IntegrityError as error:
+        raise Conflict("This name is taken.", reason="name_taken", action="Choose another one.") from error
+    return server
