@@ -135,7 +135,7 @@ class ServerIn(Schema):
     exclude: list[Text] = Field([], max_length=MAX_TOOLS, description="Not these tools.")
     visibility: Visibility = Visibility.PRIVATE
 
-    model_config = {"extra": "forbid", "json_schema_extra": {"example": {name: EXAMPLE[name] for name in _WRITTEN}}}
+    model_config = {"json_schema_extra": {"example": {name: EXAMPLE[name] for name in _WRITTEN}}}
 
 
 class ServerPatch(Schema):
@@ -156,7 +156,7 @@ class ServerPatch(Schema):
     include: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
     exclude: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
 
-    model_config = {"extra": "forbid", "json_schema_extra": {"example": {"version": 3, "enabled": False}}}
+    model_config = {"json_schema_extra": {"example": {"version": 3, "enabled": False}}}
 
 
 class McpSecretOut(Schema):
@@ -170,7 +170,7 @@ class McpSecretOut(Schema):
 class McpSecretIn(Schema):
     """A value for a name; it replaces the one stored."""
 
-    value: Text = Field(description="8 characters at least.")
+    value: Text = Field("", description="8 characters at least.")
 
     model_config = {"json_schema_extra": {"example": {"value": "a long token"}}}
 
