@@ -66,8 +66,6 @@ def start(user: User, agent_id: str, policy_id: str, minutes: int = DEFAULT_MINU
         settle(agent.pk)
         if going(agent.pk).exists():
             raise Conflict("This agent is learning already.", reason="learning", action="End that first.")
-        # One that counts no more, because of who began it or where it led, makes room.
-        Learning.objects.filter(agent=agent, ended_at=None).update(ended_at=timezone.now())
         now = timezone.now()
         try:
             with transaction.atomic():
@@ -97,8 +95,8 @@ def stop(user: User, agent_id: str) -> Learning:
 
 
 def settle(agent_id: str = "") -> int:
-    """Write down that those whose time is over have ended, and end those that whoever began them could not begin any
-    more; of all agents or one; how many."""
+    """Write down that those whose time is over have ended, and end those whose policy the agent has lost or that whoever
+    began them could not begin any more; of all agents or one; how many."""
     open_ones = Learning.objects.filter(ended_at=None).select_related("agent", "policy", "started_by")
     rows = open_ones.filter(agent=agent_id) if agent_id else open_ones
     return sum(_settled(row) for row in rows)
@@ -107,6 +105,8 @@ def settle(agent_id: str = "") -> int:
 def _settled(row: Learning) -> bool:
     if row.until <= timezone.now():
         ended_at, why = row.until, ""
+    elif not row.policy.agents.filter(pk=row.agent_id).exists():
+        ended_at, why = timezone.now(), "The agent does not have the policy any more."
     elif not _may_go_on(row):
         ended_at, why = timezone.now(), "Whoever began it may not any more."
     else:

@@ -114,10 +114,16 @@ def bring_back(user: User, slug: str) -> Preset:
     """Add one of those again; the one that is there when somebody did so first."""
     permissions.require(user, "preset.edit")
     came = presets.get(slug)
-    if (there := Preset.objects.filter(pk=slug).first()) is not None:
-        return there
-    with acting.because("comes with Logos"):
-        return _saved(_take(Preset(pk=slug), came), force_insert=True)
+    there = Preset.objects.filter(pk=slug)
+    if (row := there.first()) is not None:
+        return row
+    try:
+        with acting.because("comes with Logos"):
+            return _saved(_take(Preset(pk=slug), came), force_insert=True)
+    except Conflict:
+        if (row := there.first()) is not None:  # somebody did so in the same moment
+            return row
+        raise
 
 
 def digest(preset: Preset) -> str:

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sandboxes import beneath, file_names
+from sandboxes.arriving import arriving, sweep
 
 MOST_FILES = 5_000
 MOST_READ_BYTES = 64 * 1024**2
@@ -60,9 +61,7 @@ def take(root: Path, run_id: str) -> Manifest:
     manifest = Manifest(run_id, time.time())
     with _workspace(root) as workspace:
         _Walk(workspace, place.parent / "texts", earlier.files if earlier else {}, manifest).go()
-    partial = place.with_suffix(".partial")
-    partial.write_bytes(gzip.compress(json.dumps(asdict(manifest)).encode()))
-    partial.rename(place)
+    _write(place, gzip.compress(json.dumps(asdict(manifest)).encode()))
     _tidy(root)
     return manifest
 
@@ -187,10 +186,27 @@ class _Walk:
             return
         with contextlib.suppress(UnicodeDecodeError):
             content.decode()
-            partial = place.with_suffix(".partial")
-            partial.write_bytes(gzip.compress(content))
-            partial.rename(place)
+            _write(place, gzip.compress(content))
             self._kept_left -= len(content)
+
+
+def _write(place: Path, content: bytes) -> None:
+    """Whole or not at all, also when another process writes the same, or this one is killed."""
+    with (
+        _opened(place.parent) as directory,
+        arriving(directory, os.fsencode(place.name), replace=True) as descriptor,
+        os.fdopen(descriptor, "wb", closefd=False) as file,
+    ):
+        file.write(content)
+
+
+@contextlib.contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, beneath.DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -223,6 +239,9 @@ def _newest(root: Path) -> Manifest | None:
 
 def _tidy(root: Path) -> None:
     """Forget the oldest lists, and the texts no list names any more."""
+    for directory in (root / "engine/runs", root / "engine/runs/texts"):
+        with _opened(directory) as descriptor:
+            sweep(descriptor)
     lists = _lists(root)
     if len(lists) <= KEPT_RUNS:
         return
@@ -230,5 +249,5 @@ def _tidy(root: Path) -> None:
         path.unlink(missing_ok=True)
     named = {str(row[1]) for run_id in runs(root) if (each := of(root, run_id)) for row in each.files.values()}
     for path in (root / "engine/runs/texts").iterdir():
-        if path.name not in named and path.suffix != ".partial":  # that one is being written for another run
+        if path.name not in named and not path.name.startswith("."):  # that one is being written for another run
             path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import signal
 import struct
 from collections.abc import Callable
 
-from sandboxes.driver import Attachment, Execution
+from sandboxes.driver import Attachment, Execution, SandboxError
 
 MOST_CELLS = 1000
 # So much may be typed, or pasted, that the shell has not taken yet.
@@ -199,11 +199,11 @@ class Terminal:
         self._close(self._output)
         self._feed = self._output = -1
         if self._execution is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(SandboxError, TimeoutError):
                 async with asyncio.timeout(_HANG_UP_S):
                     await self._execution.wait()
                 return
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(SandboxError):
                 await self._execution.signal(signal.SIGKILL)
 
     async def _write(self) -> None:

@@ -40,7 +40,7 @@ EXAMPLE: dict[str, Any] = {
 
 class DecisionOut(Schema):
     """One connection a sandbox asked for. `run_id` is empty when it was not certain which run it was; `duration_ms` is
-    null while it goes on."""
+    null while it goes on, and stays so when Logos was killed before it ended."""
 
     id: str
     agent_id: str

@@ -14,6 +14,7 @@ from agents import agent_pages, learning, permissions
 from agents.editing import Stale
 from agents.errors import LogosError
 from agents.models import Agent, User
+from agents.numbers import whole
 from agents.views.access import person, signed_in
 from agents.views.forms import in_words
 from runs import learned, reach
@@ -76,10 +77,9 @@ def agent_proposal(request: HttpRequest, agent_id: str) -> HttpResponse:
     source = "denied" if given.get("source") == "denied" else "learned"
     error: LogosError | None = None
     if request.method == "POST":
-        version = given.get("version", "")
-        number = int(version) if version.isascii() and version.isdigit() and len(version) < 10 else 0
         try:
-            learned.store(user, policy, number, given.get("lines", "")[:MAX_TEXT].splitlines())
+            version = whole(given.get("version", "")) or 0
+            learned.store(user, policy, version, given.get("lines", "")[:MAX_TEXT].splitlines())
         except Stale as stale:
             policy, error = stale.row, stale
         except LogosError as refused:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from agents import agent_pages, learning, permissions
 from agents.errors import LogosError
 from agents.models import Policy
+from agents.numbers import whole
 from agents.past import kinds, reverting
 from agents.standing import reasons
 from agents.views import listing
@@ -70,12 +71,11 @@ def prune(request: HttpRequest, policy_id: str) -> HttpResponse:
     permissions.fetch(user, "policy.edit", Policy.objects.all(), pk=policy_id)
     back = _back(request, policy_id)
     before = kinds.find(user, "policy", policy_id).records.count()
-    version = request.POST.get("version", "")
     try:
         policy = usage.prune(
             user,
             policy_id,
-            int(version) if version.isdigit() and len(version) < 10 else 0,
+            whole(request.POST.get("version", "")) or 0,
             request.POST.getlist("rule"),
             preset_ids=request.POST.getlist("preset"),
         )

@@ -256,6 +256,21 @@ def test_what_is_not_right_is_refused(ada: User, fields: dict[str, Any]) -> None
         preset_library.create(ada, **{"name": "Fine", **fields})
 
 
+def test_two_who_bring_the_same_back_at_once_find_it_there(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    preset_library.remove(ada, "slack")
+    take = preset_library._take
+
+    def somebody_else_first(preset: Preset, came: Shipped) -> Preset:
+        monkeypatch.setattr(preset_library, "_take", take)
+        preset_library.bring_back(ada, came.slug)
+        return take(preset, came)
+
+    monkeypatch.setattr(preset_library, "_take", somebody_else_first)
+
+    assert preset_library.bring_back(ada, "slack").name == "Slack"
+    assert Preset.objects.filter(pk="slack").count() == 1
+
+
 def test_ids_are_made_from_names_and_never_used_again(ada: User) -> None:
     first = preset_library.create(ada, "Größe & Maß")
     preset_library.remove(ada, first.pk)

@@ -110,6 +110,18 @@ def test_it_ends_with_what_it_stands_on(otto: User, atlas: Agent, policy: Policy
     assert reaching.reach_of(atlas).learns_until is None
 
 
+def test_an_end_for_want_of_the_policy_is_one_and_is_told(otto: User, atlas: Agent, policy: Policy) -> None:
+    learning.start(otto, atlas.pk, policy.pk)
+    atlas.policies.clear()
+
+    assert learning.settle() == 1
+    atlas.policies.add(policy)
+
+    assert not learning.going(atlas.pk).exists(), "it does not begin again by itself"
+    assert "policy" in SecurityEvent.objects.get(kind="learning_over").detail["why"]
+    assert learning.start(otto, atlas.pk, policy.pk)
+
+
 def test_a_policy_that_cannot_be_read_closes_it_too(otto: User, atlas: Agent, policy: Policy) -> None:
     learning.start(otto, atlas.pk, policy.pk)
     Policy.objects.filter(pk=policy.pk).update(rules=[{"hosts": 1}])

@@ -171,6 +171,16 @@ def test_a_preset_that_nobody_needed_is_taken_out_and_put_back(
     assert shell.run("egress", "prune", "Web", "--preset", "github").code == 1
 
 
+@pytest.mark.parametrize("version", ["\u00b2", "-1", "", "9" * 5000])
+def test_a_version_that_is_none_is_one_of_before(browser: Browser, ada: User, policy: Policy, version: str) -> None:
+    data = {"version": version, "rule": ["idle.example"]}
+
+    answer = browser(ada).post(f"/policies/{policy.pk}/prune/", data, follow=True)
+
+    assert "Somebody saved this first" in text(answer)
+    assert len(Policy.objects.get().rules) == 3
+
+
 def test_what_is_needed_or_new_or_unknown_stays(ada: User, atlas: Agent, policy: Policy) -> None:
     program = Program(ada)
     body = {"version": policy.version, "names": ["used.example"]}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from sandboxes import manifests
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -114,3 +119,47 @@ def test_a_damaged_list_is_none(root: Path) -> None:
 
     assert manifests.of(root, "run_1") is None
     manifests.take(root, "run_2")
+
+
+KILLED = """
+import gzip, os, signal, sys
+from pathlib import Path
+from sandboxes import manifests
+
+def killed(content):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+manifests.gzip.compress = killed if sys.argv[2] == "before" else gzip.compress
+if sys.argv[2] == "while":
+    os.fdopen = lambda *how, **more: killed(b"")
+manifests.take(Path(sys.argv[1]), "run_1")
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_one_that_is_killed_leaves_nothing_half(root: Path, when: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(root), when], cwd=REPOSITORY, check=False)
+
+    assert ended.returncode == -9
+    manifests.take(root, "run_2")
+    for path in (root / "engine").rglob(".logos-upload-*"):  # only where the disk wants a name from the first byte
+        os.utime(path, (0, 0))
+    manifests.take(root, "run_3")
+    left = [path.name for path in (root / "engine").rglob("*") if path.is_file()]
+    assert sorted(each for each in left if each.startswith("run_")) == ["run_2.json.gz", "run_3.json.gz"]
+    assert all(len(each) == 64 for each in left if not each.startswith("run_"))
+
+
+def test_two_that_keep_the_same_text_at_once_are_both_whole(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compress, run_ids = gzip.compress, iter(("run_2",))
+
+    def another_first(content: bytes) -> bytes:
+        if (other := next(run_ids, "")) != "":
+            manifests.take(root, other)
+        return compress(content)
+
+    monkeypatch.setattr(manifests.gzip, "compress", another_first)
+    mine = manifests.take(root, "run_1")
+
+    assert sorted(manifests.runs(root)) == ["run_1", "run_2"]
+    assert manifests.text_of(root, str(mine.files["kept.txt"][1])) == "same\n"
