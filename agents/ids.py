@@ -96,3 +96,7 @@ def secret_id() -> str:
 
 def document_id() -> str:
     return f"doc_{ulid()}"
+
+
+def budget_id() -> str:
+    return f"budget_{ulid()}"

@@ -72,6 +72,7 @@ ACTIONS: dict[str, Action] = {
         Action("agent.chat", "Send messages to an agent", "chat", MEMBERS),
         Action("agent.edit", "Change an agent's soul, tools, model and policies", "edit", MEMBERS),
         Action("agent.manage", "Share, archive or delete an agent", "manage", MEMBERS),
+        Action("agent.limit", "Limit what an agent may spend", "manage", OPERATORS),
         Action("agent.learn", "Let an agent reach what no rule names, for a while", "manage", OPERATORS),
         Action("agent.create", "Create agents of one's own", "", MEMBERS),
         Action("capability.view", "See which capabilities of an agent are on", "view", EVERYONE),
@@ -117,6 +118,9 @@ ACTIONS: dict[str, Action] = {
         Action("workspace.view", "Look at the files in an agent's workspace and download them", "chat", MEMBERS, True),
         Action("workspace.write", "Upload, move and delete files in an agent's workspace", "edit", MEMBERS, True),
         Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE, True),
+        Action("budget.view", "See what may be spent, and how much of it was", "view", EVERYONE),
+        Action("budget.set", "Limit what people and this Logos may spend", "", ADMINS),
+        Action("charge.view", "See what each model call cost", "view", EVERYONE),
         Action("egress.view", "See everything an agent's sandbox asked the network for", "manage", EVERYONE, True),
         Action("token.create", "Make API tokens of one's own", "", EVERYONE),
         Action("service.create", "Make service accounts that hold tokens for programs", "", MEMBERS),
@@ -169,7 +173,7 @@ HOUSE: tuple[type[Model], ...] = (Provider, Preset)
 # Models without actions of their own are seen by whoever may see what they are part of. Model calls and what was
 # asked of the network are the exceptions: those of a shared agent tell what everybody asked of it, so they have
 # actions for who manages it.
-_FAMILIES = {"message": "conversation", "approval": "run", "rule": "run"}
+_FAMILIES = {"message": "conversation", "approval": "run", "rule": "run", "budgetwarning": "budget"}
 
 _NOUNS = {
     "modelroute": "route",

@@ -20,6 +20,7 @@ STATUS = {
     "ambiguous": 409,
     "name_taken": 409,
     "already_finished": 409,
+    "budget_exceeded": 402,
     "already_decided": 409,
     "own_request": 409,
     "too_large": 413,

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from agents import agent_secrets, reach, reaching
-from agents.models import Agent
+from agents.models import Agent, ModelRoute
 from agents.routes import route_of
 from runs.stamp import ModelPart, PermissionsPart, RuntimePart, SoulPart, Stamp, ToolsPart, fingerprint
 from sandboxes.hermes import runtime
@@ -16,9 +16,9 @@ from sandboxes.hermes import runtime
 __all__ = ["compose", "fingerprint"]
 
 
-def compose(agent: Agent) -> dict[str, Any]:
-    """The five dimensions as JSON. Invalid when the agent has no model to answer with."""
-    route, soul = route_of(agent), agent.soul
+def compose(agent: Agent, route: ModelRoute | None = None) -> dict[str, Any]:
+    """The five dimensions as JSON; ``route`` answers in place of the agent's own. Invalid when there is none."""
+    route, soul = route or route_of(agent), agent.soul
     agreed = agent.agreed_capabilities()
     rules = reaching.recorded(agent, agreed)
     written = agent.documents.order_by("path").values_list("path", "sha256")

@@ -18,7 +18,9 @@ from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, User
 from agents.routes import route_of
 from runs import composing, events
-from runs.models import ACTIVE, Conversation, Message, Run, RunEvent, Speaker, Status
+from runs.budgets import checking
+from runs.budgets.limits import Spender
+from runs.models import ACTIVE, Conversation, Message, Run, Speaker, Status
 
 # Called after commit with the id of a run that has something new for the engine: work or a stop. Within
 # one process the engine puts its own wake-up here; another process finds the row by polling.
@@ -68,7 +70,7 @@ def start(
 ) -> Started:
     """Accept one message for a conversation, or for a new one with ``agent``.
 
-    Raises Invalid (the text, a missing model), NotFound (not theirs), Conflict(reason="conversation_busy")
+    Raises Invalid (the text, a missing model), NotFound (not theirs), OverBudget, Conflict(reason="conversation_busy")
     while the conversation still answers. The same idempotency key in a conversation, or for a new one, gives the
     first run; with another text or agent, Conflict(reason="idempotency_conflict").
     """
@@ -86,7 +88,9 @@ def start(
         raise NotFound("Agent")
     _require_usable(actor, agent)
     text = clean_text(text)
-    stamp = composing.compose(agent)
+    talk_id = conversation.pk if conversation else ""
+    admission = checking.admit(Spender("", talk_id, agent.pk, actor.pk), route_of(agent), text)
+    stamp = composing.compose(agent, admission.route)
     try:
         with transaction.atomic():
             # The copy in hand may be older than a deletion.
@@ -95,7 +99,7 @@ def start(
                 raise NotFound("Agent")
             retiring.require_use(now)
             talk = conversation or _new_conversation(actor, agent, text, origin, key)
-            run = _write(actor, talk, text, key, stamp)
+            run = _write(actor, talk, text, key, stamp, admission.notice)
     except IntegrityError as error:
         # Two clicks at once: the other one won, and its run is the answer to both.
         first = conversation or (_opened(actor, key) if key else None)
@@ -148,7 +152,7 @@ def _new_conversation(actor: User, agent: Agent, text: str, origin: str, key: st
     return Conversation.objects.create(agent=agent, owner=actor, title=title, origin=origin, opening_key=key)
 
 
-def _write(actor: User, conversation: Conversation, text: str, key: str | None, stamp: dict) -> Run:
+def _write(actor: User, conversation: Conversation, text: str, key: str | None, stamp: dict, notice: str = "") -> Run:
     message = Message.objects.create(conversation=conversation, speaker=Speaker.PERSON, text=text, idempotency_key=key)
     run = Run.objects.create(
         conversation=conversation,
@@ -160,16 +164,10 @@ def _write(actor: User, conversation: Conversation, text: str, key: str | None, 
         fingerprint=composing.fingerprint(stamp),
     )
     Conversation.objects.filter(pk=conversation.pk).update(last_at=timezone.now())
-    first = events.Event(run.pk, 1, "run.queued", {}, events.now())
-    RunEvent.objects.create(
-        run=run,
-        seq=first.seq,
-        kind=first.kind,
-        data=first.data,
-        at=first.at,
-        previous=events.GENESIS,
-        digest=events.digest_of(first, events.GENESIS),
-    )
+    first = [events.Event(run.pk, 1, "run.queued", {}, events.now())]
+    if notice:
+        first.append(events.Event(run.pk, 2, "note", events.redacted({"text": notice}), events.now()))
+    events.store(first, {run.pk: events.GENESIS})
     announce(run.pk)
     return run
 

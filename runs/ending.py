@@ -110,6 +110,7 @@ def known_figures(known: list[events.Event]) -> Figures:
                 event.data.get("input_tokens"),
                 event.data.get("output_tokens"),
                 None if cost is None else Decimal(cost),
+                is_estimate=bool(event.data.get("is_estimate")),
             )
     return figures
 

@@ -18,6 +18,8 @@ from django.conf import settings
 from agents import learning
 from agents.errors import LogosError
 from runs import approvals, dispatch, events, settling, work
+from runs.budgets import ledger
+from runs.budgets.purser import Purser
 from runs.execution import Execution
 from runs.hub import Hub, hub
 from runs.recorder import Writer
@@ -73,7 +75,8 @@ class Engine:
             self.egress,
             self._limit_noticed,
         )
-        self.tools = Tools(self.residents, self.lanes, self.writer, shared_hub, self._threads.run)
+        self.purser = Purser(self._pen.run, self.owner)
+        self.tools = Tools(self.residents, self.lanes, self.writer, shared_hub, self._threads.run, self.purser)
         self._runs: dict[str, Execution] = {}
         self._sweep_at = 0.0
         self._asked_again: dict[str, float] = {}
@@ -109,6 +112,7 @@ class Engine:
         await self.residents.close()
         await self.writer.close()
         await self.meter.close(timeout_s=2)
+        await self.purser.close(timeout_s=2)
         await self.egress.close()
         await self.router.close()
         await self._threads.run(work.rest, self.owner)
@@ -172,6 +176,7 @@ class Engine:
                     self._runs[run_id].wake()
 
     async def _take_over(self) -> None:
+        await self._pen.run(ledger.settle_left_by_others, self.owner)
         taken = await self._threads.run(work.claim_abandoned, self.owner)
         executions = [execution for run_id in taken if (execution := await self._loaded(run_id))]
         # Every lane first, then the listeners: a call that waits must find its run.

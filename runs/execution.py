@@ -22,6 +22,7 @@ from agents.ids import ulid
 from agents.logcontext import about
 from runs import events, leavings, unheard, work
 from runs.asking import Asking
+from runs.budgets.purse import RunPurse
 from runs.ending import Ending, known_figures
 from runs.merge import Merger
 from runs.models import Status
@@ -75,6 +76,7 @@ class Execution:
         self.merger = Merger(time.monotonic, router_drives=bool(job.runtime_run_id), known=known)
         self.recorder = Recorder(job.run_id, seq, tools.writer, tools.hub, job.known_values)
         self.sink = RunSink(self.recorder, self.merger, known_figures(known))
+        self.purse = RunPurse(tools.purser, job.spender, self.recorder.emit)
         self.reached = Reached(self.recorder)
         self.ending = Ending(job.run_id, self.recorder, self.sink, tools)
         self.asking = Asking(job.run_id, self.recorder, tools.db, known)
@@ -136,6 +138,7 @@ class Execution:
         self.lease = self.tools.lanes.lease(
             self.resident.running.sandbox_id, self.job.run_id, self.job.target, self.sink
         )
+        self.lease.purse = self.purse
         await self._start_runtime(self.resident, self.lease)
         # Which walls stood around this run: the sandbox may have others by the time somebody asks.
         layers = list(self.resident.running.layers)

@@ -39,6 +39,7 @@ class Resumed(Execution):
                 sandbox_id, self.job.run_id, self.job.target, self.sink, lane=self.job.lane
             )
             self.lease.runtime_run_id = self.job.runtime_run_id
+            self.lease.purse = self.purse
 
     async def story(self) -> Outcome:
         if not self.job.runtime_run_id:

@@ -30,16 +30,17 @@ class Figures:
 
     def add(self, record: CallRecord) -> None:
         """Count one finished call."""
-        self.count(record.input_tokens, record.output_tokens, record.cost)
+        self.count(record.input_tokens, record.output_tokens, record.cost, is_estimate=record.is_estimate)
 
-    def count(self, input_tokens: int | None, output_tokens: int | None, cost: Decimal | None) -> None:
+    def count(
+        self, input_tokens: int | None, output_tokens: int | None, cost: Decimal | None, *, is_estimate: bool = False
+    ) -> None:
         """Count one call's figures; None is unknown."""
         self.model_calls += 1
         self.input_tokens += input_tokens or 0
         self.output_tokens += output_tokens or 0
-        if cost is None:
-            self.cost_is_partial = True
-        else:
+        self.cost_is_partial = self.cost_is_partial or cost is None or is_estimate
+        if cost is not None:
             self.cost = (self.cost or Decimal(0)) + cost
 
     def as_json(self) -> dict[str, Any]:

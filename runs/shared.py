@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from runs.budgets.purser import Purser
 from runs.hub import Hub
 from runs.recorder import Writer
 from sandboxes.inference.lanes import Lanes
@@ -24,3 +25,4 @@ class Tools:
     writer: Writer
     hub: Hub
     db: Db
+    purser: Purser

@@ -77,4 +77,5 @@ def call_data(record: CallRecord) -> dict[str, Any]:
         "input_tokens": record.input_tokens,
         "output_tokens": record.output_tokens,
         "cost": None if record.cost is None else str(record.cost),
+        **({"is_estimate": True} if record.is_estimate else {}),
     }

@@ -95,6 +95,11 @@ class Note(Item):
 
 
 @dataclass(slots=True)
+class Notice(Note):
+    """A sentence about money, which comes in the middle of what is being said."""
+
+
+@dataclass(slots=True)
 class Question(Item):
     """Something that waits for a person."""
 
@@ -332,6 +337,11 @@ class Timeline:
         changed = self._settle()
         return [*changed, self._add(Note(f"note-{event.seq}", event.seq, event.at, sentence=event.data["text"]))]
 
+    def _on_budget_warning(self, event: Event) -> list[Item]:
+        return [self._add(Notice(f"note-{event.seq}", event.seq, event.at, sentence=event.data.get("text", "")))]
+
+    _on_budget_cut = _on_budget_warning
+
     def _finish(self, event: Event) -> list[Item]:
         changed: list[Item] = []
         for item in self.items:
@@ -364,7 +374,7 @@ class Timeline:
         # A model call is reported when it has ended, while its text may still be growing, and what is reached
         # comes when it comes: both are drawn before the live item, so that text is never cut in two by a figure.
         live = self.items and isinstance(self.items[-1], Text | Thinking) and self.items[-1].live
-        if isinstance(item, Call | Egress) and live:
+        if isinstance(item, Call | Egress | Notice) and live:
             self.items.insert(len(self.items) - 1, item)
         else:
             self.items.append(item)

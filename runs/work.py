@@ -16,6 +16,7 @@ from django.utils import timezone
 from agents import agent_secrets, routes, secrets
 from agents.models import ModelRoute, User
 from runs import approvals, history
+from runs.budgets.limits import Spender
 from runs.models import ACTIVE, Approval, ApprovalState, EngineBeat, Message, Run, Status
 from sandboxes.claimants import is_dead
 from sandboxes.inference.calls import RouteTarget
@@ -40,6 +41,7 @@ class Work:
     agent_id: str
     conversation_id: str
     actor: str
+    spender: Spender
     text: str
     history: tuple[history.Turn, ...]
     target: RouteTarget
@@ -112,6 +114,7 @@ def load(run_id: str) -> Work:
         agent_id=run.agent_id,
         conversation_id=run.conversation_id,
         actor=run.actor.username if run.actor else "",
+        spender=Spender(run.pk, run.conversation_id, run.agent_id, run.actor_id),
         text=run.message.text,
         history=history.turns(reversed(earlier)),
         target=target_of(route),

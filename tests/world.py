@@ -11,7 +11,7 @@ from agents import agent_secrets, audit, composition, documents, routes, souls
 from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Preset, Provider, User
 from mcp_gateway.models import McpHealth, McpSecret, McpServer
 from runs import approvals, dispatch
-from runs.models import EngineBeat
+from runs.models import Budget, BudgetWarning, Charge, EngineBeat
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
 from tests.api_client import end
 
@@ -50,6 +50,15 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     mcp_secret = McpSecret.objects.create(server=server, name=f"MCP_{number}", sealed="x", set_by=owner)
     health = McpHealth.objects.create(server=server, reason=f"reason-{number}")
     preset = Preset.objects.get(pk="github")  # of the house, like the provider
+    budget = Budget.objects.create(name=f"budget-{number}", scope="agent", agent=agent, window="day", amount=1)
+    charge = Charge.objects.create(
+        id=f"charge-{number}", run_id=run.pk, conversation_id=run.conversation_id, agent=agent, person=owner,
+        route_id=route.pk, model=route.model, amount=1, is_priced=True, input_tokens=1, output_tokens=1,
+        opened_at=timezone.now(),
+    )  # fmt: skip
+    warning = BudgetWarning.objects.create(
+        budget=budget, bucket=f"agent_id:{agent.pk}", threshold=50, used=1, run_id=run.pk, at=timezone.now()
+    )
     rows = [
         preset,
         agent,
@@ -62,7 +71,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         run.events.first(),
         run.conversation,
     ]
-    rows += [agreed, secret, document, server, mcp_secret, health]
+    rows += [agreed, secret, document, server, mcp_secret, health, budget, charge, warning]
     rows += [run.message, question, rule, box, sample, call, reached, beat, token, event, owner]
     return {type(row): row for row in rows}
 

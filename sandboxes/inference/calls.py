@@ -53,6 +53,7 @@ class CallRecord:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost: Decimal | None = None
+    is_estimate: bool = False  # the cost was counted as the answer passed; the provider did not say
 
 
 class CallSink(Protocol):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from agents.errors import Conflict, LogosError
 from sandboxes.inference.calls import CallSink, RouteTarget
+from sandboxes.inference.spending import Purse
 from sandboxes.inference.tap import RunTap
 
 LANES = 64
@@ -35,6 +36,7 @@ class Lease:
     sink: CallSink
     tap: RunTap
     runtime_run_id: str | None = None  # the runtime's own id of the run, once known
+    purse: Purse | None = None  # asked before anything is spent; None: nobody counts
     refusal: LogosError | None = None  # set to refuse further calls of this run, e.g. when its budget is spent
     former_runtime_ids: frozenset[str] = frozenset()  # runs that had this lane before
     released_at: float | None = None

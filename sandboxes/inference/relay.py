@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
-from agents.errors import Code
+from agents.errors import Code, LogosError
 from agents.numbers import whole
 from sandboxes.inference.calls import CallRecord, RouteTarget
+from sandboxes.inference.estimate import Scale
 from sandboxes.inference.failures import (
     CUT_OFF,
     TIMED_OUT,
@@ -24,6 +27,7 @@ from sandboxes.inference.failures import (
 from sandboxes.inference.lanes import Lease
 from sandboxes.inference.patience import Cause, GaveUp, Patience
 from sandboxes.inference.requests import ModelRequest
+from sandboxes.inference.spending import LOW, Bill, Hold, bill_of, refused
 from sandboxes.inference.upstreams import Answer, Upstream
 from sandboxes.inference.usage import cost_of
 from sandboxes.inference.wires import Tap, Wire
@@ -42,6 +46,8 @@ _CLIENT_LEFT = 499
 _PASSED_ON = ("retry-after", "x-request-id", "request-id", "openai-processing-ms")
 _SSE = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 _JSON = (b"content-type", b"application/json")
+# One event of a stream, with the blank line that ends it; or what is left.
+_EVENT = re.compile(rb"(?s).+?(?:\r?\n\r?\n|\Z)")
 
 
 @dataclass(slots=True)
@@ -60,6 +66,9 @@ class Call:
     status: int = 0  # of the answer begun towards the runtime; 0 before that
     failure: Failure | None = None
     wire_status: int = 0  # overrides status in the record: 499
+    hold: Hold | None = None  # what is reserved for it
+    scale: Scale = field(default_factory=Scale)
+    was_refused: bool = False  # by the provider, which then bills nothing
 
 
 # Another provider may do better at these; at a request that is wrong or too long none will.
@@ -98,6 +107,7 @@ async def carry(call: Call, upstream: Upstream, receive: Receive, send: Send, *,
         call.lease.timeouts_in_a_row = 0
     except ProviderError as error:
         call.failure = error.failure.without(target.api_key)
+        call.was_refused = call.status == 0
         logger.info("model call %s failed: %s %s", call.id, error.reason, error.detail)
     except GaveUp as given_up:
         _note_why(call, given_up.cause)
@@ -140,10 +150,8 @@ async def _stream(call: Call, answer: Answer, chunk: bytes, patience: Patience, 
     call.status = 200
     await send({"type": "http.response.start", "status": 200, "headers": [*_SSE, *_passed_on(answer, call.id)]})
     while chunk:
-        # The run hears of it before the runtime does: a tool call is in the timeline before it runs.
-        passed = tap.feed(chunk)
-        if passed:
-            await send({"type": "http.response.body", "body": passed, "more_body": True})
+        if not await _pass_on(call, chunk, send):
+            return
         if call.first_token_at is None and tap.has_begun:
             call.first_token_at = now()
         patience.wait()
@@ -155,6 +163,44 @@ async def _stream(call: Call, answer: Answer, chunk: bytes, patience: Patience, 
     elif not tap.has_finished and not tap.is_done:
         call.failure = replace(CUT_OFF, sentence="The model provider ended its answer early.")
     await send({"type": "http.response.body", "body": rest, "more_body": False})
+
+
+async def _pass_on(call: Call, chunk: bytes, send: Send) -> bool:
+    """Pass these bytes on if the run may spend what they cost; else what it may, and the end of the stream: False."""
+    error = None if call.hold is None else await _uncovered(call, call.hold, chunk)
+    if error is None:
+        # The run hears of it before the runtime does: a tool call is in the timeline before it runs.
+        if passed := call.tap.feed(chunk):
+            await send({"type": "http.response.body", "body": passed, "more_body": True})
+        return True
+    events = _EVENT.findall(chunk)
+    if len(events) > 1:  # read together, paid for one by one
+        for event in events:
+            if not await _pass_on(call, event, send):
+                return False
+        return True
+    call.failure = refused(error)
+    if call.hold is not None:
+        call.hold.cut(error)
+    # The stream ends in good order, with the reason as its last event.
+    await send({"type": "http.response.body", "body": call.wire.error_event(call.failure), "more_body": False})
+    return False
+
+
+async def _uncovered(call: Call, hold: Hold, chunk: bytes) -> LogosError | None:
+    """Why the run may not spend what these bytes cost, or None; nothing of them has passed before that."""
+    before = call.scale.mark()
+    weight = call.scale.weigh(chunk)
+    if weight <= hold.covered:
+        if hold.covered - weight < LOW:
+            hold.look_ahead(weight)
+        return None
+    try:
+        await hold.cover(weight)
+    except LogosError as error:
+        call.scale.back_to(before)
+        return error
+    return None
 
 
 async def _whole(call: Call, answer: Answer, first: bytes, patience: Patience, send: Send) -> None:
@@ -237,9 +283,21 @@ def _passed_on(answer: Answer, call_id: str) -> list[tuple[bytes, bytes]]:
     return headers
 
 
+def bill(call: Call) -> Bill:
+    """What a call that is over used."""
+    is_whole = call.failure is None
+    return bill_of(
+        call.tap.usage, call.target, call.request, call.scale.total, is_whole=is_whole, was_asked=not call.was_refused
+    )
+
+
 def record_of(call: Call) -> CallRecord:
     """The record of a call that is over."""
     lease, target, usage, failure = call.lease, call.target, call.tap.usage, call.failure
+    cost, is_estimate = cost_of(usage, target), False
+    if call.hold is not None:  # then what did not pass as a whole was counted
+        billed = bill(call)
+        cost, is_estimate = billed.cost, billed.basis == "counted"
     ttft_ms = None if call.first_token_at is None else (call.first_token_at - call.began) * 1000
     return CallRecord(
         id=call.id,
@@ -258,7 +316,8 @@ def record_of(call: Call) -> CallRecord:
         output_tokens=usage.output_tokens,
         cached_tokens=usage.cached_tokens,
         reasoning_tokens=usage.reasoning_tokens,
-        cost=cost_of(usage, target),
+        cost=cost,
+        is_estimate=is_estimate,
     )
 
 
@@ -274,4 +333,5 @@ def not_made(call_id: str, lease: Lease, target: RouteTarget, streaming: bool, f
         error_code=str(failure.code),
         error_message=failure.message,
         streamed=streaming,
+        cost=Decimal(0),
     )

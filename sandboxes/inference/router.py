@@ -14,15 +14,17 @@ from typing import Any
 
 import aiohttp
 
-from agents.errors import Invalid
+from agents.errors import Code, Invalid, LogosError
 from agents.ids import ulid
 from agents.numbers import whole
 from sandboxes.inference.breaker import Breaker
 from sandboxes.inference.calls import CallRecord, RouteTarget
+from sandboxes.inference.failures import Failure
 from sandboxes.inference.lanes import Lanes, Lease
 from sandboxes.inference.meter import Meter
 from sandboxes.inference.rehearsal_upstream import RehearsalUpstream
-from sandboxes.inference.relay import Call, Receive, Send, carry, is_for_another, not_made, record_of
+from sandboxes.inference.relay import Call, Receive, Send, bill, carry, is_for_another, not_made, record_of
+from sandboxes.inference.spending import order_of, refused
 from sandboxes.inference.upstreams import HttpUpstream, Upstream, open_session
 from sandboxes.inference.wires import OPENAI, Wire, by_path, of_kind
 
@@ -152,14 +154,26 @@ class Router:
                 await _refuse(send, closed.status, closed.sentence, closed.code, action=closed.action, wire=wire)
                 return True
             return False
+        call_id, hold = f"infer_{ulid()}", None
+        if lease.purse is not None:
+            try:
+                hold = await lease.purse.open(order_of(call_id, target, request))
+            except LogosError as error:
+                self._breaker.note(target, Failure(Code.CANCELLED, "", "", 0))  # nobody was asked
+                failure = refused(error)
+                self._book(lease, not_made(call_id, lease, target, request.streaming, failure))
+                await _refuse(send, failure.status, failure.sentence, failure.code, action=failure.action, wire=wire)
+                return True
         tap = lease.tap.request(request.document, wire)
-        call = Call(f"infer_{ulid()}", lease, target, request, wire, tap, began, lease.is_draining)
+        call = Call(call_id, lease, target, request, wire, tap, began, lease.is_draining, hold=hold)
         lease.open_calls += 1
         try:
             return await carry(call, upstream, receive, send, is_last=is_last)
         finally:
             lease.open_calls -= 1
             self._breaker.note(target, call.failure)
+            if hold is not None:
+                hold.settle(bill(call))
             self._book(lease, record_of(call))
 
     def _book(self, lease: Lease, record: CallRecord) -> None:

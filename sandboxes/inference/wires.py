@@ -51,6 +51,11 @@ class Wire:
         """What the runtime is told of a failure; the provider's own words where it learns from them."""
         return failure.verbatim or self.error(failure.sentence, failure.code, failure.status, failure.action)
 
+    def error_event(self, failure: Failure) -> bytes:
+        """The same inside a stream that has begun, as the last thing in it."""
+        head = b"event: error\n" if self.name == "anthropic" else b""
+        return head + b"data: " + self.error(failure.sentence, failure.code, failure.status, failure.action) + b"\n\n"
+
     def midway(self, document: dict[str, Any]) -> Failure:
         """The failure in an error that came inside a stream; the runtime has seen it there."""
         return failures.classify(self.told_midway(document), json.dumps(document).encode(), {})

@@ -30,7 +30,7 @@ from agents.models import (
     Visibility,
 )
 from mcp_gateway.models import McpHealth, McpSecret, McpServer
-from runs.models import Approval, Conversation, Message, Run
+from runs.models import Approval, Budget, Charge, Conversation, Message, Run
 from runs.models.conversations import Speaker
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
 from tests.conftest import person
@@ -87,6 +87,13 @@ class RandomWorld:
             AgentSecret.objects.create(agent=agent, name="A_TOKEN", sealed="x"),
             AgentDocument.objects.create(agent=agent, path="NOTES.md"),
         ]
+        now = timezone.now()
+        budget = Budget.objects.create(scope="agent", agent=agent, person=owner, window="day", amount=1)
+        charge = Charge.objects.create(
+            id=f"charge_{name}", run_id="run_x", conversation_id="c", agent=agent, person=owner, route_id="r", model="m",
+            amount=1, is_priced=True, input_tokens=1, output_tokens=1, opened_at=now,
+        )  # fmt: skip
+        self.rows += [budget, charge]
         self.rows += [soul, agent, route, policy, box, sample, call, reached, talk, message, run, approval]
 
     def _kept(self) -> dict[str, Any]:

@@ -31,7 +31,18 @@ from agents.models import (
     User,
 )
 from mcp_gateway.models import McpHealth, McpSecret, McpServer
-from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Message, Run, RunEvent
+from runs.models import (
+    Approval,
+    ApprovalRule,
+    Budget,
+    BudgetWarning,
+    Charge,
+    Conversation,
+    EngineBeat,
+    Message,
+    Run,
+    RunEvent,
+)
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
 from tests.conftest import person
 from tests.console import Console
@@ -46,6 +57,9 @@ RECORDS = [
     ApprovalRule,
     InferenceCall,
     EgressDecision,
+    Budget,
+    Charge,
+    BudgetWarning,
     SoulRevision,
     Sandbox,
     HealthSample,

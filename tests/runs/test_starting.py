@@ -154,7 +154,7 @@ def test_when_the_last_row_cannot_be_written_none_is(
     def full(*_: Any, **__: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(dispatch.RunEvent.objects, "create", full)
+    monkeypatch.setattr(dispatch.events, "store", full)
 
     with pytest.raises(OSError, match="disk full"):
         dispatch.start(alice, "Hello", agent=atlas)
