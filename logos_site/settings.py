@@ -56,6 +56,10 @@ CSRF_COOKIE_NAME = "logos_csrf"
 CSRF_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "logos_site.uploads.NamelessUploadHandler",
+]
 ROOT_URLCONF = "logos_site.urls"
 ASGI_APPLICATION = "logos_site.asgi.application"
 CONTENT_SECURITY_POLICY = {
