@@ -15,6 +15,7 @@ class AgentsConfig(AppConfig):
         from agents import (
             badges,
             duplicating,
+            halting,
             keeping,
             preset_library,
             privacy,
@@ -32,5 +33,6 @@ class AgentsConfig(AppConfig):
         keeping.connect()
         post_delete.connect(keep_an_admin, sender=User)
         post_migrate.connect(preset_library.seed, sender=self)
+        badges.register(halting.PAGE, "stopped", halting.counted)
         badges.register("/people/", "waiting for an answer", registration.waiting_for)
         duplicating.OBSTACLES.append(privacy.not_copied)

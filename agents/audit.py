@@ -85,6 +85,8 @@ EVENTS: dict[str, str] = {
     "learning_on": "let an agent learn what it needs to reach",
     "learning_off": "ended the learning of an agent",
     "learning_over": "let the learning of an agent end when its time was over",
+    "halted": "stopped",
+    "resumed": "took a halt back by a step",
     "secret_set": "set a secret of an agent",
     "secret_removed": "removed a secret of an agent",
     "secret_grant": "changed what a secret of an agent is given to",

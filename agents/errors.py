@@ -27,6 +27,7 @@ class Code(StrEnum):
     POLICY_DENIED = "policy_denied"
     APPROVAL_EXPIRED = "approval_expired"
     DISK_FULL = "disk_full"
+    HALTED = "halted"
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
 

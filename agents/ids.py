@@ -58,6 +58,10 @@ def learning_id() -> str:
     return f"learn_{ulid()}"
 
 
+def halt_id() -> str:
+    return f"halt_{ulid()}"
+
+
 def sandbox_id() -> str:
     return f"box_{ulid()}"
 

@@ -9,6 +9,7 @@ from agents.views import (
     agent_part_addresses,
     data,
     groups,
+    halts,
     links,
     people,
     policies,
@@ -27,6 +28,11 @@ _SERVICE = "account/service-accounts/"
 
 urlpatterns: list[URLPattern] = [
     path("audit/", audit, name="audit"),
+    path("stop/", halts.halts, name="halt-list"),
+    path("stop/<str:halt_id>/", halts.halt, name="halt"),
+    path("stop/<str:halt_id>/stops/", halts.halt_stops, name="halt-stops"),
+    path("stop/<str:halt_id>/resume/", halts.halt_resume, name="halt-resume"),
+    path("agents/<str:agent_id>/stop/", halts.agent_stop, name="agent-stop"),
     path("history/<str:kind>/<str:object_id>/", history, name="history"),
     *agent_addresses.urlpatterns,
     *agent_part_addresses.urlpatterns,

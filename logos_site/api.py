@@ -22,6 +22,7 @@ from agents.api import (
     audit,
     explaining,
     groups,
+    halts,
     me,
     people,
     policies,
@@ -242,6 +243,7 @@ api.add_router("/agents", files_api.router)
 api.add_router("/tokens", tokens.router)
 api.add_router("/people", people.router)
 api.add_router("/groups", groups.router)
+api.add_router("/halts", halts.router)
 api.add_router("/service-accounts", service_accounts.router)
 api.add_router("", egress.router)
 api.add_router("", permitted.router)

@@ -25,6 +25,7 @@ STATUS = {
     "own_request": 409,
     "too_large": 413,
     "disk_full": 507,
+    "halted": 423,
     "busy": 503,
     "sandbox_unavailable": 503,
     "sandbox_disconnected": 503,

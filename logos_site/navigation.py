@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from agents import badges, permissions
+from agents import badges, halting, permissions
 from agents.badges import Badge
 from agents.models import User
 
@@ -28,6 +28,13 @@ class Link:
     staff: bool = False
     within: tuple[str, ...] = ()
 
+
+MOST_HALTS = 3
+WORDS_OF_STAGES = {
+    "stopped": "Nothing new begins; what is here can be read.",
+    "deciding": "Requests can be decided; nothing works yet.",
+    "chosen": "Only chosen agents work.",
+}
 
 LINKS = (
     Link("Home", "/", "home", "h"),
@@ -59,12 +66,26 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     if not isinstance(user, User):
         return {"navigation": [], "may_console": False}
-    return {"navigation": _once(lambda: _drawn(user, request.path)), "may_console": user.is_staff}
+    waiting = cache(lambda: badges.of(user))
+    return {
+        "navigation": _once(lambda: _drawn(user, request.path, waiting())),
+        # Whether anything is stopped is counted with the badges: usually it costs no query.
+        "halted": _once(lambda: _halted(user) if halting.PAGE in waiting() else []),
+        "may_stop": permissions.may(user, "halt.everything"),
+        "may_console": user.is_staff,
+    }
 
 
-def _drawn(user: User, path: str) -> list[dict[str, Any]]:
-    links, waiting = links_for(user), badges.of(user)
-    return [_shown(link, path, waiting.get(link.path)) for link in links]
+def _drawn(user: User, path: str, waiting: dict[str, Badge]) -> list[dict[str, Any]]:
+    return [_shown(link, path, waiting.get(link.path)) for link in links_for(user)]
+
+
+def _halted(user: User) -> list[dict[str, Any]]:
+    """What every page says about the halts that concern this person."""
+    return [
+        {"id": halt.pk, "sentence": halting.value(halt).sentence, "words": WORDS_OF_STAGES[halt.stage]}
+        for halt in halting.seen_by(user).filter(lifted_at=None).order_by("pk")[:MOST_HALTS]
+    ]
 
 
 def _shown(link: Link, path: str, badge: Badge | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from agents import permissions, retiring
+from agents import halting, permissions, retiring
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, User
 from agents.routes import route_of
@@ -140,6 +140,7 @@ def announce(run_id: str) -> None:
 def _require_usable(actor: User, agent: Agent) -> None:
     permissions.require(actor, "agent.chat", agent)
     retiring.require_use(agent)
+    halting.require_running(agent_id=agent.pk, person_id=actor.pk)
     route_of(agent)
 
 

@@ -21,6 +21,7 @@ from runs import approvals, dispatch, events, settling, work
 from runs.budgets import ledger
 from runs.budgets.purser import Purser
 from runs.execution import Execution
+from runs.halt_keeper import HaltKeeper
 from runs.hub import Hub, hub
 from runs.recorder import Writer
 from runs.recovery import Resumed, execution_for
@@ -32,6 +33,7 @@ from sandboxes.driver import LimitNotice
 from sandboxes.egress.proxy import Decision
 from sandboxes.egress.rows import SWEPT, sweep
 from sandboxes.egress.serving import Egress
+from sandboxes.halts import HaltWatch
 from sandboxes.inference import rows
 from sandboxes.inference.calls import CallRecord
 from sandboxes.inference.lanes import Lanes
@@ -64,9 +66,10 @@ class Engine:
         self._pen = DatabaseThreads(1, "engine-writer")
         self.lanes = Lanes()
         self.meter = Meter(self._meter)
-        self.router = Router(self.lanes, self.meter)
+        self.halts = HaltWatch(self._threads.run)
+        self.router = Router(self.lanes, self.meter, halts=self.halts)
         self.writer = Writer(self._store, shared_hub)
-        self.egress = Egress(self._threads.run, self._pen.run, self.lanes, self._reached)
+        self.egress = Egress(self._threads.run, self._pen.run, self.lanes, self._reached, self.halts)
         self.residents = Residents(
             PassedListeners(drain_s=1),
             self.lanes,
@@ -77,6 +80,7 @@ class Engine:
         )
         self.purser = Purser(self._pen.run, self.owner)
         self.tools = Tools(self.residents, self.lanes, self.writer, shared_hub, self._threads.run, self.purser)
+        self.keeper = HaltKeeper(self.owner, self.halts, self.lanes, self.residents, self._threads.run, self._heard)
         self._runs: dict[str, Execution] = {}
         self._sweep_at = 0.0
         self._asked_again: dict[str, float] = {}
@@ -96,7 +100,8 @@ class Engine:
         dispatch.wake.append(self._ring)
         await self._threads.run(self._tend_sandboxes)
         await self._take_over()
-        self._loops = [asyncio.create_task(self._dispatch()), asyncio.create_task(self._beat())]
+        loops = (self._dispatch(), self._beat(), self.keeper.keep())
+        self._loops = [asyncio.create_task(each) for each in loops]
         logger.info("The engine is running")
 
     async def stop(self) -> None:

@@ -132,11 +132,18 @@ class Execution:
 
     async def story(self) -> Outcome:
         """Prepare, start, follow. Overridden for a run that is taken over."""
+        if self.job.cancel_requested:  # before anything began: nothing has to be prepared
+            raise Stopped
         await self.tools.db(work.enter, self.job.run_id, Status.PROVISIONING)
         self.resident = await self._or_stopped(self.tools.residents.get(self.job.agent_id, self._progress))
         self.recorder.keep_out(self.resident.running.known_values)
         self.lease = self.tools.lanes.lease(
-            self.resident.running.sandbox_id, self.job.run_id, self.job.target, self.sink
+            self.resident.running.sandbox_id,
+            self.job.run_id,
+            self.job.target,
+            self.sink,
+            agent_id=self.job.agent_id,
+            person_id=self.job.actor_id,
         )
         self.lease.purse = self.purse
         await self._start_runtime(self.resident, self.lease)

@@ -36,7 +36,13 @@ class Resumed(Execution):
         """Take the run's lane again, before the router is served: calls that waited then find it."""
         if self.job.lane and self.job.runtime_run_id:
             self.lease = self.tools.lanes.lease(
-                sandbox_id, self.job.run_id, self.job.target, self.sink, lane=self.job.lane
+                sandbox_id,
+                self.job.run_id,
+                self.job.target,
+                self.sink,
+                lane=self.job.lane,
+                agent_id=self.job.agent_id,
+                person_id=self.job.actor_id,
             )
             self.lease.runtime_run_id = self.job.runtime_run_id
             self.lease.purse = self.purse

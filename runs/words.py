@@ -45,6 +45,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     Code.POLICY_DENIED: ("A rule does not allow this.", "Open the run to see which rule."),
     Code.APPROVAL_EXPIRED: ("Nobody decided in time.", "Send the message again and decide while it waits."),
     Code.DISK_FULL: ("The disk is full.", "Free some space in the workspace or on the machine, then try again."),
+    Code.HALTED: ("It is stopped for now.", "It can go on once somebody who may resumes it."),
     Code.CANCELLED: ("Stopped.", ""),
     Code.UNKNOWN: ("Something went wrong that we did not foresee.", "The server log has the details; try again."),
 }

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from agents import agent_secrets, routes, secrets
 from agents.models import ModelRoute, User
-from runs import approvals, history
+from runs import approvals, held, history
 from runs.budgets.limits import Spender
 from runs.models import ACTIVE, Approval, ApprovalState, EngineBeat, Message, Run, Status
 from sandboxes.claimants import is_dead
@@ -41,6 +41,7 @@ class Work:
     agent_id: str
     conversation_id: str
     actor: str
+    actor_id: int | None
     spender: Spender
     text: str
     history: tuple[history.Turn, ...]
@@ -58,13 +59,20 @@ class Work:
 
 def claim_queued(owner: str, limit: int) -> list[str]:
     """Take up to ``limit`` queued runs, oldest first. Two engines never get the same one."""
-    ready = Run.objects.filter(status=Status.QUEUED, lease_owner="").order_by("created_at").values_list("pk", flat=True)
-    return [run_id for run_id in ready[:limit] if _claim(run_id, owner, Q(status=Status.QUEUED, lease_owner=""))]
+    ready = Run.objects.filter(status=Status.QUEUED, lease_owner="").exclude(_held()).order_by("created_at")
+    waiting = ready.values_list("pk", flat=True)[:limit]
+    taken = [run_id for run_id in waiting if _claim(run_id, owner, Q(status=Status.QUEUED, lease_owner=""))]
+    # A halt that was committed since we asked counts: what has not begun waits for its end.
+    late = set(Run.objects.filter(_held(), pk__in=taken).values_list("pk", flat=True)) if taken else set()
+    for run_id in late:
+        give_back(owner, run_id)
+    return [run_id for run_id in taken if run_id not in late]
 
 
 def claim_abandoned(owner: str) -> list[str]:
     """Take the unfinished runs whose engine is gone: its lease ran out, or its process on this host is dead."""
     rows = Run.objects.filter(status__in=ACTIVE).exclude(lease_owner="").exclude(lease_owner=owner)
+    rows = rows.exclude(Q(status=Status.QUEUED) & _held())
     taken = []
     for run_id, holder, until in rows.values_list("pk", "lease_owner", "lease_until"):
         if (until is None or until < timezone.now() or is_dead(holder)) and _claim(
@@ -72,6 +80,11 @@ def claim_abandoned(owner: str) -> list[str]:
         ):
             taken.append(run_id)
     return taken
+
+
+def _held() -> Q:
+    """What waits because it is stopped; whoever asked for it may still take it back."""
+    return held.held_now() & Q(cancel_requested_at=None)
 
 
 def _claim(run_id: str, owner: str, condition: Q) -> bool:
@@ -115,6 +128,7 @@ def load(run_id: str) -> Work:
         conversation_id=run.conversation_id,
         actor=run.actor.username if run.actor else "",
         spender=Spender(run.pk, run.conversation_id, run.agent_id, run.actor_id),
+        actor_id=run.actor_id,
         text=run.message.text,
         history=history.turns(reversed(earlier)),
         target=target_of(route),

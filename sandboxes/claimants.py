@@ -10,18 +10,19 @@ from sandboxes.local.processes import boot_id
 
 def process_name() -> str:
     """This process. Its start is part of the name, so a number the system uses again is somebody else's."""
-    return f"{_host()}:{os.getpid()}:{_started_at(os.getpid())}"
+    return f"{host()}:{os.getpid()}:{_started_at(os.getpid())}"
 
 
 def is_dead(name: str) -> bool:
     """Has this process of this host ended? False for processes of other hosts, whose end we cannot see."""
-    host, pid, started = ([*name.rsplit(":", 2), "", ""])[:3]
-    if host != _host() or not pid.isdigit():
+    where, pid, started = ([*name.rsplit(":", 2), "", ""])[:3]
+    if where != host() or not pid.isdigit():
         return False
     return _started_at(int(pid)) != started
 
 
-def _host() -> str:
+def host() -> str:
+    """This machine, as names of processes begin."""
     return socket.gethostname()[:30]
 
 

@@ -18,10 +18,12 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 
+from agents import halting
 from agents.agent_secrets import Granted
 from agents.errors import Conflict, LogosError
 from agents.logcontext import about
 from sandboxes import documents, drivers, identity, records
+from sandboxes.claimants import host
 from sandboxes.driver import Limits, SandboxDriver, SandboxError, SandboxSpec
 from sandboxes.hermes import gateway, runtime
 from sandboxes.hermes.configuration import HermesConfig
@@ -113,6 +115,7 @@ async def ensure_running(
             reason="archived",
             action="Take it out of the archive first.",
         )
+    await db(partial(halting.require_running, agent_id=agent_id, server=host()))
     with about(sandbox=wanted.sandbox_id):
         config, spec, digest = _composed(wanted)
         await asyncio.to_thread(_write_files, spec, config, wanted)

@@ -19,9 +19,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from agents import halting
 from agents.errors import LogosError
 from sandboxes import activity, drivers, lifecycle, records
 from sandboxes.activity import Use
+from sandboxes.claimants import host
 from sandboxes.driver import Survivor
 from sandboxes.local.processes import boot_id
 from sandboxes.models import Desired, Sandbox, State
@@ -143,6 +145,8 @@ def _revive(row: Sandbox) -> bool:
 
 
 def _anew(row: Sandbox, reason: str) -> bool:
+    if halting.is_halted(agent_id=row.agent_id, server=host()):
+        return False  # what is stopped is not started anew, and what runs may still be asked what it did
     if not _end_quietly(row, reason, desired=""):
         return False
     records.ask_again(row.pk, row.attempts, timezone.now() + pause_after(row.attempts))
@@ -161,6 +165,8 @@ def _end_quietly(row: Sandbox, reason: str, *, desired: str) -> bool:
 
 
 def _start(row: Sandbox) -> bool:
+    if halting.is_halted(agent_id=row.agent_id, server=host()):
+        return False
     if not records.ask_again(row.pk, row.attempts, timezone.now() + pause_after(row.attempts)):
         return False
     _start_later(row)

@@ -94,6 +94,10 @@ class Residents:
             return ""
         return await why_new_start(agent_id, self._db)
 
+    def served(self) -> dict[str, Resident]:
+        """The sandboxes that are served here now, by agent."""
+        return {agent_id: each for agent_id, each in self._by_agent.items() if not each.gone.is_set()}
+
     async def reattach(self, agent_id: str) -> Resident | None:
         """The agent's sandbox if it still runs and answers; None when it does not. Starts nothing."""
         async with self._locks.setdefault(agent_id, asyncio.Lock()):

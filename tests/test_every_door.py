@@ -27,7 +27,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from agents import service_accounts, tokens
-from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Preset, Provider, Role, Soul, User
+from agents.models import Agent, AgentDocument, ApiToken, Halt, ModelRoute, Policy, Preset, Provider, Role, Soul, User
 from logos_site.asgi import application
 from mcp_gateway.models import McpServer
 from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Run
@@ -75,6 +75,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "group_id": 1,
         "link_id": 1,
         "export_id": "export_unknown",
+        "halt_id": rows[Halt].pk,
         "session_id": rows[UserSession].pk,
         "account_id": rows[SocialAccount].pk if "sign-in" in address else rows[User].pk,
         "provider_id": "corp",
@@ -128,6 +129,10 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "revision": 1,
         "to": 1,
         "version": 1,
+        "scope": "agent",
+        "subject": rows[Agent].pk,
+        "stage": "lifted",
+        "typed": "STOP",
         "number": 1,
         "choice": "once",
         "name": "mine",
@@ -161,6 +166,9 @@ def rows(route: ModelRoute) -> dict[type[Model], Any]:
         user=alice, type=Authenticator.Type.WEBAUTHN, data={"name": "777"}
     )
     rows[SocialAccount] = SocialAccount.objects.create(user=alice, provider="corp", uid="s-777")
+    rows[Halt] = Halt.objects.create(
+        scope="agent", subject=rows[Agent].pk, agent=rows[Agent], name="777", at=timezone.now()
+    )
     rows[UserSession] = UserSession.objects.create(user=alice, session_key="session-777", ip="203.0.113.7")
     return rows
 

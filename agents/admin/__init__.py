@@ -3,9 +3,33 @@
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 
-from agents.admin import agent_parts, agents, audit, learning, people, policies, presets, providers, site, souls
+from agents.admin import (
+    agent_parts,
+    agents,
+    audit,
+    halts,
+    learning,
+    people,
+    policies,
+    presets,
+    providers,
+    site,
+    souls,
+)
 
-__all__ = ["agent_parts", "agents", "audit", "learning", "people", "policies", "presets", "providers", "site", "souls"]
+__all__ = [
+    "agent_parts",
+    "agents",
+    "audit",
+    "halts",
+    "learning",
+    "people",
+    "policies",
+    "presets",
+    "providers",
+    "site",
+    "souls",
+]
 
 # One way to sign in for the whole site, with its rate limits and its second factor.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]

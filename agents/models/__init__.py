@@ -16,6 +16,7 @@ from agents.models.grants import (
     SoulGroupGrant,
     SoulUserGrant,
 )
+from agents.models.halts import Halt, HaltScope, HaltStop, Stage
 from agents.models.learning import Learning
 from agents.models.links import OneTimeLink, Purpose
 from agents.models.people import ApiToken, Kind, Role, User
@@ -36,6 +37,9 @@ __all__ = [
     "ApiToken",
     "DataExport",
     "ExportState",
+    "Halt",
+    "HaltScope",
+    "HaltStop",
     "Kind",
     "Learning",
     "ModelRoute",
@@ -58,6 +62,7 @@ __all__ = [
     "SoulRevision",
     "SoulStatus",
     "SoulUserGrant",
+    "Stage",
     "User",
     "Visibility",
 ]

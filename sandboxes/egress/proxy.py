@@ -224,14 +224,22 @@ class EgressProxy:
         """Ask the rules about everything that goes on, every second while something does."""
         while self._going:
             await asyncio.sleep(AGAIN_S)
-            reach = await self._reach()
-            for task, going in list(self._going.items()):
-                each = going.decision
-                verdict = reach.decide(each.host, each.port, each.binary, datetime.now(UTC))
-                if not verdict.allowed and not going.is_cut:
-                    going.decision = replace(each, allowed=False, rule=verdict.rule, reason=f"Cut: {verdict.reason}")
-                    going.is_cut = True
-                    task.cancel()
+            await self.decide_again()
+
+    async def decide_again(self) -> int:
+        """Ask the rules about everything that goes on, and cut what they deny; how many."""
+        if not self._going:
+            return 0
+        reach, cut = await self._reach(), 0
+        for task, going in list(self._going.items()):
+            each = going.decision
+            verdict = reach.decide(each.host, each.port, each.binary, datetime.now(UTC))
+            if not verdict.allowed and not going.is_cut:
+                going.decision = replace(each, allowed=False, rule=verdict.rule, reason=f"Cut: {verdict.reason}")
+                going.is_cut = True
+                cut += 1
+                task.cancel()
+        return cut
 
     async def _connected(
         self, asked: Asked, decision: Decision

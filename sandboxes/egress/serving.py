@@ -14,6 +14,7 @@ from sandboxes.egress import addresses, proxy
 from sandboxes.egress.proxy import Decision, EgressProxy
 from sandboxes.egress.reaches import Reaches
 from sandboxes.egress.rows import Noted, store
+from sandboxes.halts import HaltWatch
 from sandboxes.inference.lanes import Lanes
 from sandboxes.inference.meter import Meter
 
@@ -33,9 +34,15 @@ class Egress:
     """Makes a proxy for each sandbox. Used on one event loop."""
 
     def __init__(
-        self, db: Callable[..., Awaitable[Any]], write: Callable[..., Awaitable[Any]], lanes: Lanes, tell: Told
+        self,
+        db: Callable[..., Awaitable[Any]],
+        write: Callable[..., Awaitable[Any]],
+        lanes: Lanes,
+        tell: Told,
+        halts: HaltWatch | None = None,
     ) -> None:
         self._lanes, self._tell, self._write_db = lanes, tell, write
+        self._halts = halts or HaltWatch(db)
         self.reaches = Reaches(db)
         self.meter: Meter[Noted] = Meter(self._write, what="egress decisions")
         # Where names lead; tests have no internet.
@@ -47,6 +54,8 @@ class Egress:
         """The proxy of this sandbox, accepting on the listener that was bound inside it."""
 
         async def reach() -> Reach:
+            if held := await self._halts.refusal(agent_id, self._lanes.persons_of(sandbox_id)):
+                return Reach((), closed=held.message)
             return await self.reaches.of(agent_id)
 
         runs: dict[str, str] = {}  # of open connections: the run that went on when it was decided

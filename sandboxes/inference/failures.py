@@ -229,3 +229,7 @@ def _words_of(error: dict[str, Any], body: bytes) -> str:
         said = body[: MAX_WORDS * 4].decode("utf-8", "replace")
     flat = " ".join(str(said).split())
     return flat if len(flat) <= MAX_WORDS else flat[: MAX_WORDS - 1] + "…"
+
+
+# Whose words a halt's reason holds is not known, and the runtime reads them: it is told this much.
+HALTED = Failure(Code.HALTED, "This is stopped for now.", "It can go on once somebody who may resumes it.", 400)

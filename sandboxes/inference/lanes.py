@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from agents.errors import Conflict, LogosError
 from sandboxes.inference.calls import CallSink, RouteTarget
+from sandboxes.inference.patience import Patience
 from sandboxes.inference.spending import Purse
 from sandboxes.inference.tap import RunTap
 
@@ -39,6 +40,9 @@ class Lease:
     purse: Purse | None = None  # asked before anything is spent; None: nobody counts
     refusal: LogosError | None = None  # set to refuse further calls of this run, e.g. when its budget is spent
     former_runtime_ids: frozenset[str] = frozenset()  # runs that had this lane before
+    agent_id: str = ""
+    person_id: int | None = None  # who asked for the run
+    waiting: set[Patience] = field(default_factory=set)  # of the calls that go on: how each can be cut
     released_at: float | None = None
     open_calls: int = 0
     calls: int = 0
@@ -79,7 +83,15 @@ class Lanes:
         self._sandboxes: dict[str, _Sandbox] = {}
 
     def lease(
-        self, sandbox_id: str, run_id: str, target: RouteTarget, sink: CallSink, lane: int | None = None
+        self,
+        sandbox_id: str,
+        run_id: str,
+        target: RouteTarget,
+        sink: CallSink,
+        lane: int | None = None,
+        *,
+        agent_id: str = "",
+        person_id: int | None = None,
     ) -> Lease:
         """A lane for this run: the least recently used, or the given ``lane``, which a run gets back after a
         restart of Logos. Raises LogosError ("busy") when none is free, Conflict ("busy") when the given one
@@ -95,6 +107,8 @@ class Lanes:
             sink,
             RunTap(sink),
             former_runtime_ids=box.former.get(number, frozenset()),
+            agent_id=agent_id,
+            person_id=person_id,
         )
         box.leases[number] = lease
         return lease
@@ -121,6 +135,15 @@ class Lanes:
         """The runs of this process that go on in the sandbox."""
         box = self._sandboxes.get(sandbox_id)
         return [lease.run_id for lease in box.leases.values() if not lease.is_draining] if box else []
+
+    def leases(self) -> list[Lease]:
+        """Every lease there is, those that drain included."""
+        return [lease for box in self._sandboxes.values() for lease in box.leases.values()]
+
+    def persons_of(self, sandbox_id: str) -> list[int | None]:
+        """Who asked for the runs that go on in the sandbox, or that have just ended there."""
+        box = self._sandboxes.get(sandbox_id)
+        return [lease.person_id for lease in box.leases.values()] if box else []
 
     def forget(self, sandbox_id: str) -> None:
         """The sandbox is gone, and with it whoever could call."""

@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import Literal
 
-Cause = Literal["left", "first byte", "idle"]
+Cause = Literal["left", "first byte", "idle", "halted"]
 
 
 class GaveUp(Exception):

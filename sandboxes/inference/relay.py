@@ -16,6 +16,7 @@ from sandboxes.inference.calls import CallRecord, RouteTarget
 from sandboxes.inference.estimate import Scale
 from sandboxes.inference.failures import (
     CUT_OFF,
+    HALTED,
     TIMED_OUT,
     WRONG_ADDRESS,
     Failure,
@@ -99,11 +100,13 @@ async def carry(call: Call, upstream: Upstream, receive: Receive, send: Send, *,
     patience = Patience(target.first_byte_timeout_s, target.idle_timeout_s)
     try:
         with patience:
+            call.lease.waiting.add(patience)
             leaving = asyncio.get_running_loop().create_task(_watch(receive, patience))
             try:
                 await _exchange(call, upstream, patience, send)
             finally:
                 leaving.cancel()
+                call.lease.waiting.discard(patience)
         call.lease.timeouts_in_a_row = 0
     except ProviderError as error:
         call.failure = error.failure.without(target.api_key)
@@ -246,6 +249,9 @@ def _note_why(call: Call, cause: Cause) -> None:
             call.failure = Failure(
                 Code.CANCELLED, "The agent runtime left before the answer was complete.", "", _CLIENT_LEFT
             )
+        return
+    if cause == "halted":
+        call.failure = HALTED
         return
     lease, limits = call.lease, call.target
     lease.timeouts_in_a_row += 1

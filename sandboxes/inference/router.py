@@ -17,9 +17,10 @@ import aiohttp
 from agents.errors import Code, Invalid, LogosError
 from agents.ids import ulid
 from agents.numbers import whole
+from sandboxes.halts import HaltWatch
 from sandboxes.inference.breaker import Breaker
 from sandboxes.inference.calls import CallRecord, RouteTarget
-from sandboxes.inference.failures import Failure
+from sandboxes.inference.failures import HALTED, Failure
 from sandboxes.inference.lanes import Lanes, Lease
 from sandboxes.inference.meter import Meter
 from sandboxes.inference.rehearsal_upstream import RehearsalUpstream
@@ -48,9 +49,10 @@ class Router:
         session_factory: Callable[[], aiohttp.ClientSession] = open_session,
         *,
         max_body: int = MAX_BODY,
+        halts: HaltWatch | None = None,
     ) -> None:
         self._lanes, self._meter, self._max_body = lanes, meter, max_body
-        self._breaker = Breaker()
+        self._breaker, self._halts = Breaker(), halts
         self._upstreams: dict[str, Upstream] = {
             "openai-compatible": (over_http := HttpUpstream(session_factory)),
             "anthropic": over_http,
@@ -110,6 +112,9 @@ class Router:
         if lease.refusal is not None:
             refused = lease.refusal
             await _refuse(send, 402, refused.message, refused.reason, action=refused.action, wire=wire)
+            return
+        if self._halts is not None and await self._halts.refusal(lease.agent_id, (lease.person_id,)):
+            await _refuse(send, HALTED.status, HALTED.sentence, HALTED.code, action=HALTED.action, wire=wire)
             return
         try:
             body = await _read_body(receive, self._max_body, _header(scope["headers"], b"content-length"))

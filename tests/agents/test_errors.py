@@ -33,5 +33,5 @@ def test_the_stored_codes_are_the_ones_api_clients_know() -> None:
         *("sandbox_unavailable", "sandbox_disconnected", "dispatch_timeout", "runtime_error", "budget_exceeded"),
         *("provider_billing", "provider_auth", "provider_rate_limit", "provider_unreachable", "provider_timeout"),
         *("model_not_found", "context_overflow", "policy_denied", "approval_expired", "disk_full"),
-        *("cancelled", "unknown"),
+        *("halted", "cancelled", "unknown"),
     }

@@ -17,6 +17,8 @@ from agents.models import (
     AgentSecret,
     ApiToken,
     DataExport,
+    Halt,
+    HaltStop,
     Learning,
     ModelRoute,
     OneTimeLink,
@@ -71,7 +73,7 @@ RECORDS = [
 PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
-FOR_ADMINS = [DataExport, Learning, OneTimeLink, SecurityEvent, SiteSettings]
+FOR_ADMINS = [DataExport, Halt, HaltStop, Learning, OneTimeLink, SecurityEvent, SiteSettings]
 
 
 def test_every_model_of_ours_is_in_the_console() -> None:
