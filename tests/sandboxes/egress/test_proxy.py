@@ -30,6 +30,7 @@ class Bench:
     looked_up: list[str] = field(default_factory=list)
     dialled: list[tuple[str, int]] = field(default_factory=list)
     addresses: list[str] = field(default_factory=lambda: ["1.1.1.1"])
+    proxy: EgressProxy = field(init=False)
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
@@ -82,7 +83,7 @@ async def bench(serve: Serve, *rules: dict) -> AsyncIterator[Bench]:
     async def reach() -> Reach:
         return these.reach
 
-    running = EgressProxy(reach, these.notes.append, Told(these), lookup=lookup, connect=connect)
+    running = these.proxy = EgressProxy(reach, these.notes.append, Told(these), lookup=lookup, connect=connect)
     await running.serve(listener)
     try:
         yield these
