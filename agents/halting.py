@@ -114,7 +114,7 @@ def _begin(held: Held, by: User | None, halt_id: str = "") -> Halt:
     with transaction.atomic():
         row, is_new = _row_of(held, by, halt_id)
         if is_new:
-            audit.note("halted", actor=by, about=row.agent, person=row.person, what=held.sentence, scope=held.scope)
+            _note("halted", row, by, because=row.reason)
         halted.send(Halt, halt=row)
         transaction.on_commit(announce)
     return row
@@ -146,6 +146,13 @@ def _row_of(held: Held, by: User | None, halt_id: str) -> tuple[Halt, bool]:
     row.reason = held.reason or row.reason
     row.save(update_fields=["stage", "chosen", "by", "at", "reason"])
     return row, True
+
+
+def _note(kind: str, row: Halt, by: User | None, **detail: Any) -> None:
+    """A line of the audit: about the agent or person; a server has only its name."""
+    kind = kind if row.scope == HaltScope.EVERYTHING else f"{kind}_{row.scope}"
+    named = {"name": row.name} if row.scope == HaltScope.SERVER else {}
+    audit.note(kind, actor=by, about=row.agent, person=row.person, **named, **detail)
 
 
 def announce() -> None:
@@ -199,10 +206,7 @@ def resume(user: User, halt_id: str, stage: str, agents: Iterable[str] = ()) -> 
         if not here.update(stage=stage, chosen=chosen, **ends):
             raise Conflict("Somebody else has just changed this halt.", reason="stale", action="Look at it again.")
         row.refresh_from_db()
-        audit.note(
-            "resumed", actor=user, about=row.agent, person=row.person, what=row.name or "everything",
-            stage=Stage(stage).label, agents=len(chosen),
-        )  # fmt: skip
+        _note("resumed", row, user, as_far_as=Stage(stage).label.lower(), agents=len(chosen))
         resumed.send(Halt, halt=row)
         transaction.on_commit(announce)
     return row

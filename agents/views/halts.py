@@ -63,12 +63,12 @@ def halts(request: HttpRequest) -> HttpResponse:
 
 
 def _stop(user: User, request: HttpRequest) -> Halt:
-    scope, subject = request.POST.get("scope", ""), request.POST.get("subject", "").strip()
+    scope, subject = request.POST.get("scope", ""), request.POST.get("which", "").strip()
     if scope == HaltScope.AGENT:
         found = permissions.visible(user, Agent.objects.alive(), "halt.agent").filter(name=subject).first()
         subject = found.pk if found else subject
     if scope != HaltScope.EVERYTHING and not subject:
-        raise Invalid("Say which one.", field="subject")
+        raise Invalid("Say which one.", field="which")
     halting.aim(user, scope, subject, request.POST.get("reason", ""))
     if request.POST.get("typed", "").strip() != TYPED:
         raise Invalid("Nothing was stopped.", field="typed", action=f"Type {TYPED} exactly to confirm.")

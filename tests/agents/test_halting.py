@@ -186,7 +186,7 @@ def test_it_is_resumed_step_by_step_each_written_down(ada: User, atlas: Agent) -
 
     halting.require_running(agent_id="agent_other")
     noted = SecurityEvent.objects.filter(kind="resumed").order_by("id").values_list("detail", flat=True)
-    assert [each["stage"] for each in noted] == ["Requests can be decided", "Chosen agents work", "Resumed"]
+    assert [each["as_far_as"] for each in noted] == ["requests can be decided", "chosen agents work", "resumed"]
 
 
 @pytest.mark.parametrize("stage", ["stopped", "deciding", "resumed", ""])

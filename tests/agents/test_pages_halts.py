@@ -39,10 +39,10 @@ def test_the_button_stops_everything_once_stop_is_typed(browser: Browser, ada: U
     ("values", "said"),
     [
         ({"scope": "agent"}, "Say which one"),
-        ({"scope": "agent", "subject": "nobody"}, "was not found"),
-        ({"scope": "person", "subject": "nobody"}, "was not found"),
-        ({"scope": "server", "subject": " "}, "Say which one"),
-        ({"scope": "moon", "subject": "x"}, "no halt of"),
+        ({"scope": "agent", "which": "nobody"}, "was not found"),
+        ({"scope": "person", "which": "nobody"}, "was not found"),
+        ({"scope": "server", "which": " "}, "Say which one"),
+        ({"scope": "moon", "which": "x"}, "no halt of"),
         ({"reason": "x" * 301}, "at most 300"),
         ({"reason": "\u202e"}, "at most 300"),
     ],
@@ -63,7 +63,7 @@ def test_an_agent_is_stopped_by_its_name_on_either_page(browser: Browser, alice:
     assert not Halt.objects.exists()
 
     page.post(f"/agents/{atlas.pk}/stop/", {"typed": "atlas"})
-    page.post("/stop/", stopping(scope="agent", subject="atlas"))
+    page.post("/stop/", stopping(scope="agent", which="atlas"))
 
     assert Halt.objects.get().agent == atlas
 

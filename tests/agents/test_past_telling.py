@@ -18,10 +18,21 @@ OF_AGENTS = (
     "granted", "revoked", "visibility_changed", "transferred", "refused", "sandbox_kept", "sandbox_not_kept", "sandbox_started", "sandbox_stopped",
     "sandbox_restarted",
     "capability_on", "capability_off", "learning_on", "learning_off", "learning_over", "secret_set", "secret_removed", "secret_grant", "key_replaced", "key_removed",
+    "halted_agent", "resumed_agent",
     "shell_opened", "shell_closed", "file_put", "file_directory", "file_moved", "file_removed",
 )  # fmt: skip
 OF_GROUPS = ("group_made", "group_renamed", "group_deleted", "member_added", "member_removed")
-OF_NOBODY = ("keys_rotated", "private_chats_on", "private_chats_off", "invited", "invitation_withdrawn")
+OF_NOBODY = (
+    "halted",
+    "halted_server",
+    "resumed",
+    "resumed_server",
+    "keys_rotated",
+    "private_chats_on",
+    "private_chats_off",
+    "invited",
+    "invitation_withdrawn",
+)
 DETAILS: dict[str, dict[str, Any]] = {
     "granted": {"level": "chat"},
     "revoked": {"level": "chat"},
