@@ -104,3 +104,11 @@ def document_id() -> str:
 
 def budget_id() -> str:
     return f"budget_{ulid()}"
+
+
+def tool_rule_id() -> str:
+    return f"toolrule_{ulid()}"
+
+
+def tool_call_id() -> str:
+    return f"tool_{ulid()}"

@@ -117,6 +117,10 @@ ACTIONS: dict[str, Action] = {
         Action("sandbox.shell", "Open a terminal in an agent's sandbox", "manage", MEMBERS, True),
         Action("workspace.view", "Look at the files in an agent's workspace and download them", "chat", MEMBERS, True),
         Action("workspace.write", "Upload, move and delete files in an agent's workspace", "edit", MEMBERS, True),
+        Action("tool.view", "See every call of an agent's tools", "manage", EVERYONE, True),
+        Action("tool.call", "Call a tool in an agent's sandbox", "manage", MEMBERS, True),
+        Action("tool.rules", "Make the rules of an agent's tools stricter", "manage", MEMBERS),
+        Action("tool.site", "Say what tools may do everywhere, and what one agent's may do more", "", ADMINS),
         Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE, True),
         Action("budget.view", "See what may be spent, and how much of it was", "view", EVERYONE),
         Action("budget.set", "Limit what people and this Logos may spend", "", ADMINS),
@@ -177,7 +181,14 @@ HOUSE: tuple[type[Model], ...] = (Provider, Preset)
 # Models without actions of their own are seen by whoever may see what they are part of. Model calls and what was
 # asked of the network are the exceptions: those of a shared agent tell what everybody asked of it, so they have
 # actions for who manages it.
-_FAMILIES = {"message": "conversation", "approval": "run", "rule": "run", "budgetwarning": "budget"}
+_FAMILIES = {
+    "message": "conversation",
+    "approval": "run",
+    "rule": "run",
+    "budgetwarning": "budget",
+    "tool-call": "tool",
+    "tool-rule": "tool",
+}
 
 _NOUNS = {
     "modelroute": "route",
@@ -187,6 +198,8 @@ _NOUNS = {
     "agentsecret": "secret",
     "agentdocument": "document",
     "approvalrule": "rule",
+    "toolcall": "tool-call",
+    "toolrule": "tool-rule",
 }
 
 # What "shared" gives to everyone who may sign in.

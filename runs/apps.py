@@ -8,13 +8,14 @@ class RunsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import agent_pages, badges, erasing, exporting
-        from runs import approvals, archive, held, on_agents
+        from runs import approvals, archive, held, on_agents, tool_calls
         from runs.erasing import erase
 
         badges.register("/runs/", "waiting for you", approvals.waiting_for)
         agent_pages.TABS.append(agent_pages.Tab("reach", "Reach", "runs:agent-reach"))
         on_agents.connect()
         held.connect()
+        tool_calls.connect()
         # What runs must end before its sandbox is removed.
         erasing.PARTS.insert(0, erase)
         exporting.PARTS.extend(archive.PARTS)

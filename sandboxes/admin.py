@@ -20,6 +20,7 @@ from agents.errors import Conflict
 from agents.views.access import person
 from sandboxes import operating
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, State
+from sandboxes.tool_server import admin as tool_server_admin  # noqa: F401 (registers itself)
 
 _KINDS = {State.RUNNING: "ok", State.STARTING: "running", State.FAILED: "failed", State.STOPPED: "unknown"}
 

@@ -7,6 +7,18 @@ from django.db import models
 from agents import ids
 from agents.models import Agent
 from agents.permissions import Rows
+from sandboxes.tool_server.models import ToolCall, ToolRule
+
+__all__ = [
+    "Desired",
+    "EgressDecision",
+    "HealthSample",
+    "InferenceCall",
+    "Sandbox",
+    "State",
+    "ToolCall",
+    "ToolRule",
+]
 
 
 class State(models.TextChoices):

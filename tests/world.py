@@ -12,7 +12,7 @@ from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Preset,
 from mcp_gateway.models import McpHealth, McpSecret, McpServer
 from runs import approvals, dispatch
 from runs.models import Budget, BudgetWarning, Charge, EngineBeat
-from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
 from tests.api_client import end
 
 
@@ -72,6 +72,13 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         run.conversation,
     ]
     rows += [agreed, secret, document, server, mcp_secret, health, budget, charge, warning]
+    rows += [
+        ToolRule.objects.create(layer="agent", agent=agent, tool="git.*", tier="ask", note=f"note-{number}"),
+        ToolCall.objects.create(
+            agent=agent, run_id=run.pk, door="api", tool="git.log", arguments={"path": f"path-{number}"},
+            digest="0" * 64, key="0" * 64, tier="allow", state="done", at=timezone.now(),
+        ),
+    ]  # fmt: skip
     rows += [run.message, question, rule, box, sample, call, reached, beat, token, event, owner]
     return {type(row): row for row in rows}
 

@@ -32,7 +32,7 @@ from agents.models import (
 from mcp_gateway.models import McpHealth, McpSecret, McpServer
 from runs.models import Approval, Budget, Charge, Conversation, Message, Run
 from runs.models.conversations import Speaker
-from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
 from tests.conftest import person
 
 
@@ -86,6 +86,17 @@ class RandomWorld:
             AgentCapability.objects.create(agent=agent, key="shell", agreed_version=1),
             AgentSecret.objects.create(agent=agent, name="A_TOKEN", sealed="x"),
             AgentDocument.objects.create(agent=agent, path="NOTES.md"),
+            ToolRule.objects.create(layer="agent", agent=agent, tool="git.*", tier="ask"),
+            ToolCall.objects.create(
+                agent=agent,
+                door="api",
+                tool="git.log",
+                digest="0" * 64,
+                key="0" * 64,
+                tier="allow",
+                state="done",
+                at=timezone.now(),
+            ),
         ]
         now = timezone.now()
         budget = Budget.objects.create(scope="agent", agent=agent, person=owner, window="day", amount=1)

@@ -45,7 +45,7 @@ from runs.models import (
     Run,
     RunEvent,
 )
-from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox
+from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
 from tests.conftest import person
 from tests.console import Console
 from tests.world import traces, world
@@ -62,6 +62,8 @@ RECORDS = [
     Budget,
     Charge,
     BudgetWarning,
+    ToolCall,
+    ToolRule,
     SoulRevision,
     Sandbox,
     HealthSample,

@@ -1,0 +1,225 @@
+"""The rows of calls: begun, judged and counted in one transaction, claimed once, ended. Functions for a thread."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Q
+from django.utils import timezone
+
+from agents import secrets
+from agents.agent_secrets import known_values
+from agents.errors import LogosError, NotFound
+from agents.models import Agent
+from sandboxes.claimants import is_dead, process_name
+from sandboxes.models import Sandbox
+from sandboxes.tool_server import asking, deciding, results, rules, subjects
+from sandboxes.tool_server.asking import Question, Word
+from sandboxes.tool_server.catalogue import Tool
+from sandboxes.tool_server.deciding import Thing, Verdict
+from sandboxes.tool_server.models import CallState, ToolCall
+from sandboxes.tool_server.tiers import Tier
+
+MOST_AT_ONCE = 16
+MOST_WAITING = 20
+COOL_DOWN = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: by which door, for which run, and the person when one calls themselves."""
+
+    door: str
+    run_id: str = ""
+    person_id: Any = None
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call's row, and all that carrying it out needs. ``known`` are the agent's secrets, ``word`` what is known of the
+    question that was put just now."""
+
+    row: ToolCall
+    verdict: Verdict
+    agent_name: str
+    sandbox: Sandbox | None
+    known: frozenset[str] = field(repr=False)
+    word: Word | None = None
+
+
+def digest_of(given: Any) -> str:
+    """Of arguments as they are."""
+    return hashlib.sha256(_canonical(given)).hexdigest()
+
+
+def begin(agent_id: str, tool: Tool, given: dict[str, Any], about: list[Thing], caller: Caller) -> Begun:
+    """Judge the call and write it down; the same call that waits already is joined. NotFound for a deleted agent."""
+    with transaction.atomic():
+        agent, known = _agent(agent_id)
+        key = _key(agent_id, tool, given, caller)
+        sandbox = Sandbox.objects.filter(agent=agent, files_removed_at=None).first()
+        held = rules.of(agent_id)
+        if (waiting := _waiting(key)) is not None:
+            verdict = Verdict(Tier.ASK, waiting.reason, waiting.rule)
+            if waiting.policy_version == deciding.version_of(held):
+                return Begun(waiting, verdict, agent.name, sandbox, known)
+            end(waiting.pk, CallState.EXPIRED, "The rules have changed since it was asked for.")
+        row = _row(agent, tool, given, key, caller, known)
+        verdict = _judged(row, tool, about, held)
+        row.tier, row.rule, row.reason = verdict.tier, verdict.rule[:40], verdict.reason[:400]
+        row.policy_version = deciding.version_of(held)
+        row.state = _STATES[verdict.tier]
+        if row.state == CallState.REFUSED:
+            row.ended_at, row.is_error, row.error = row.at, True, verdict.reason[:400]
+        row.save(force_insert=True)
+        word = _put(row, tool, given, verdict, caller, known) if row.state == CallState.WAITING else None
+        return Begun(row, verdict, agent.name, sandbox, known, word)
+
+
+def _put(
+    row: ToolCall, tool: Tool, given: dict[str, Any], verdict: Verdict, caller: Caller, known: frozenset[str]
+) -> Word | None:
+    """Put the question in the transaction that writes the call down: whoever makes the same call finds it asked."""
+    question = Question(
+        call_id=row.pk,
+        agent_id=row.agent_id,
+        run_id=row.run_id,
+        caller_id=caller.person_id,
+        tool=tool.name,
+        title=results.recorded(subjects.title(tool, given), known, 200),
+        subject={"tool": tool.name, "arguments": given},
+        reason=verdict.reason,
+        policy_version=row.policy_version,
+        purpose=caller.purpose,
+    )
+    try:
+        with transaction.atomic():
+            word = asking.desk().ask(question)
+    except LogosError as error:
+        row.state, row.is_error, row.ended_at = CallState.REFUSED, True, timezone.now()
+        row.error = row.reason = f"{error.message} {error.action}".strip()[:400]
+        row.save()
+        return None
+    row.approval_id = word.id
+    row.save(update_fields=["approval_id"])
+    return word
+
+
+_STATES = {
+    Tier.ALLOW: CallState.RUNNING,
+    Tier.NOTIFY: CallState.RUNNING,
+    Tier.ASK: CallState.WAITING,
+    Tier.BLOCK: CallState.REFUSED,
+}
+
+
+def refuse(agent_id: str, tool: Tool, given: dict[str, Any], caller: Caller, error: LogosError) -> ToolCall:
+    """A call that was refused before any rule was asked."""
+    with transaction.atomic():
+        agent, known = _agent(agent_id)
+        row = _row(agent, tool, given, _key(agent_id, tool, given, caller), caller, known)
+        row.tier, row.state, row.ended_at = Tier.BLOCK, CallState.REFUSED, row.at
+        row.is_error, row.error = True, results.recorded(error.message, known, 380)
+        row.reason = row.error
+        row.save(force_insert=True)
+        return row
+
+
+def claim(call_id: str) -> bool:
+    """It may begin, and nobody else may begin it. An approval is used up by this."""
+    waiting = ToolCall.objects.filter(pk=call_id, state=CallState.WAITING)
+    return bool(waiting.update(state=CallState.RUNNING, claimed_by=process_name()))
+
+
+def end(call_id: str, state: str, error: str = "") -> bool:
+    """It does not run: denied, expired or refused. False when it has gone on meanwhile."""
+    waiting = ToolCall.objects.filter(pk=call_id, state=CallState.WAITING)
+    return bool(waiting.update(state=state, error=error[:400], is_error=True, ended_at=timezone.now()))
+
+
+def finish(call_id: str, outcome: results.Outcome, known: frozenset[str], duration_ms: float) -> None:
+    """What came of it."""
+    error = results.recorded(outcome.text, known, 380) if outcome.is_error else ""
+    ToolCall.objects.filter(pk=call_id, state=CallState.RUNNING).update(
+        state=CallState.FAILED if outcome.is_error else CallState.DONE,
+        is_error=outcome.is_error,
+        error=error,
+        result_bytes=len(outcome.text.encode()),
+        duration_ms=duration_ms,
+        ended_at=timezone.now(),
+    )
+
+
+def settle_dead() -> int:
+    """Calls whose process has ended while they ran: nobody knows what they did, and they are not done again."""
+    running = ToolCall.objects.filter(state=CallState.RUNNING)
+    holders = set(running.order_by().values_list("claimed_by", flat=True).distinct())
+    dead = [holder for holder in holders if is_dead(holder)]
+    return running.filter(claimed_by__in=dead).update(
+        state=CallState.UNKNOWN, is_error=True, error="Logos ended while it ran.", ended_at=timezone.now()
+    )
+
+
+def _agent(agent_id: str) -> tuple[Agent, frozenset[str]]:
+    # Locked: calls of one agent are judged one after the other, so that each counts those before it.
+    agent = Agent.objects.alive().select_for_update(of=("self",)).filter(pk=agent_id).first()
+    if agent is None:
+        raise NotFound("Agent")
+    return agent, secrets.forms(known_values(agent))
+
+
+def _key(agent_id: str, tool: Tool, given: dict[str, Any], caller: Caller) -> str:
+    return digest_of([agent_id, caller.run_id, str(caller.person_id or ""), tool.name, digest_of(given)])
+
+
+def _waiting(key: str) -> ToolCall | None:
+    return ToolCall.objects.filter(key=key, state=CallState.WAITING).order_by("pk").first()
+
+
+def _row(agent: Agent, tool: Tool, given: dict[str, Any], key: str, caller: Caller, known: frozenset[str]) -> ToolCall:
+    return ToolCall(
+        agent=agent, run_id=caller.run_id[:40], caller_id=caller.person_id, door=caller.door, tool=tool.name,
+        arguments=results.recorded(given, known), digest=digest_of(given), key=key, claimed_by=process_name(),
+        at=timezone.now(),
+    )  # fmt: skip
+
+
+def _judged(row: ToolCall, tool: Tool, about: list[Thing], held: list[deciding.Rule]) -> Verdict:
+    verdict = deciding.decide(tool, about, held)
+    made = ToolCall.objects.filter(agent=row.agent_id, tool=tool.name).order_by()
+    counts = made.filter(at__gt=row.at - timedelta(hours=1)).aggregate(
+        hour=Count("pk"), minute=Count("pk", filter=Q(at__gt=row.at - timedelta(minutes=1)))
+    )
+    verdict = deciding.with_rates(
+        verdict, deciding.rates_of(tool, held), counts["minute"] + 1, counts["hour"] + 1
+    )  # fmt: skip
+    return _bounded(row, verdict)
+
+
+def _bounded(row: ToolCall, verdict: Verdict) -> Verdict:
+    """Not too many at once, and nobody is asked again for what was just denied."""
+    if verdict.tier == Tier.BLOCK:
+        return verdict
+    if verdict.tier == Tier.ASK:
+        denied = ToolCall.objects.filter(key=row.key, state=CallState.DENIED, ended_at__gt=row.at - COOL_DOWN)
+        if (before := denied.order_by("-pk").first()) is not None:
+            return verdict.raised(Tier.BLOCK, f"It was denied a moment ago. {before.error}".strip(), "denied")
+        waiting = ToolCall.objects.filter(agent=row.agent_id, state=CallState.WAITING).count()
+        if waiting >= MOST_WAITING:
+            return verdict.raised(Tier.BLOCK, f"{waiting} calls of this agent wait for a person already.", "waiting")
+        return verdict
+    running = ToolCall.objects.filter(agent=row.agent_id, state=CallState.RUNNING)
+    holders = running.order_by().values_list("claimed_by").annotate(count=Count("pk"))
+    if sum(count for holder, count in holders if not is_dead(holder)) >= MOST_AT_ONCE:
+        return verdict.raised(Tier.BLOCK, f"{MOST_AT_ONCE} calls of this agent run already.", "busy")
+    return verdict
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

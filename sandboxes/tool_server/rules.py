@@ -1,0 +1,145 @@
+"""The rules as rows: read for a call, made, changed and removed by people who may."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+
+from agents import permissions
+from agents.errors import Conflict, Invalid
+from agents.models import Agent, User
+from sandboxes.tool_server import catalogue, deciding, patterns
+from sandboxes.tool_server.models import Condition, Layer, ToolRule
+from sandboxes.tool_server.tiers import Tier
+
+MOST_RATE = 100_000
+MOST_RULES = 200
+_CONDITIONS = {
+    "path": lambda tool: bool(tool.paths or tool.trees),
+    "host": lambda tool: tool.name in ("network.fetch", "network.resolve", "git.clone", "git.fetch", "git.push"),
+    "command": lambda tool: tool.name == "process.run",
+}
+
+
+def of(agent_id: str) -> list[deciding.Rule]:
+    """Every rule that may be about a call of this agent."""
+    rows = ToolRule.objects.filter(Q(agent=None) | Q(agent=agent_id)).order_by("pk")
+    return [as_rule(row) for row in rows]
+
+
+def as_rule(row: ToolRule) -> deciding.Rule:
+    """The row as what decides."""
+    return deciding.Rule(
+        row.pk, row.layer, row.tool, row.tier, row.condition, row.pattern, row.per_minute, row.per_hour,
+        row.agent_id is not None, row.version,
+    )  # fmt: skip
+
+
+def rows_of(agent: Agent) -> QuerySet[ToolRule]:
+    """The rules of one agent, those the site has for it too."""
+    return ToolRule.objects.filter(agent=agent).select_related("made_by")
+
+
+def for_all() -> QuerySet[ToolRule]:
+    """The rules the site has for every agent."""
+    return ToolRule.objects.filter(agent=None).select_related("made_by")
+
+
+def put(
+    user: User,
+    agent: Agent | None,
+    *,
+    tool: str,
+    tier: str,
+    condition: str = "",
+    pattern: str = "",
+    per_minute: int | None = None,
+    per_hour: int | None = None,
+    note: str = "",
+    layer: str = Layer.AGENT,
+) -> ToolRule:
+    """The rule of this tool and condition, made or changed. NotFound, or Invalid with the field."""
+    _require(user, agent, layer)
+    values = {
+        "tier": _tier(tier),
+        "per_minute": _rate(per_minute, "per_minute"),
+        "per_hour": _rate(per_hour, "per_hour"),
+        "note": _note(note),
+    }
+    named = {"layer": layer, "agent": agent, "tool": _tool(tool), **_condition(tool, condition, pattern)}
+    try:
+        with transaction.atomic():
+            row = ToolRule.objects.select_for_update().filter(**named).first()
+            if row is None:
+                _check_room(agent)
+                return ToolRule.objects.create(**named, **values, made_by=user)
+            for name, value in values.items():
+                setattr(row, name, value)
+            row.version += 1
+            row.save()
+            return row
+    except IntegrityError as error:
+        raise Conflict("Somebody made the same rule in the same moment.", action="Look at it again.") from error
+
+
+def remove(user: User, rule: ToolRule) -> None:
+    """Take a rule away. NotFound for who may not."""
+    _require(user, rule.agent, rule.layer)
+    rule.delete()
+
+
+def _require(user: User, agent: Agent | None, layer: str) -> None:
+    if layer == Layer.SITE:
+        permissions.require(user, "tool.site")
+    elif agent is not None:
+        permissions.require(user, "tool.rules", agent)
+    else:
+        raise Invalid("A rule of an agent needs an agent.", field="agent")
+
+
+def _tier(tier: str) -> str:
+    if tier not in Tier.values:
+        raise Invalid(f"Choose one of {', '.join(Tier.values)}.", field="tier")
+    return tier
+
+
+def _tool(tool: str) -> str:
+    known = {"*", *catalogue.BY_NAME, *(f"{family}.*" for family in catalogue.FAMILIES)}
+    if tool not in known:
+        raise Invalid(
+            "There is no such tool.", field="tool", action="Name a tool, a family as in git.*, or * for every tool."
+        )
+    return tool
+
+
+def _condition(tool: str, condition: str, pattern: str) -> dict[str, str]:
+    if condition not in Condition.values:
+        raise Invalid("Choose path, host or command, or none.", field="condition")
+    if not condition:
+        if pattern.strip():
+            raise Invalid("Say what the pattern is about: path, host or command.", field="condition")
+        return {"condition": "", "pattern": ""}
+    about = [each for each in catalogue.TOOLS if tool in ("*", each.name, f"{each.family}.*")]
+    if not any(_CONDITIONS[condition](each) for each in about):
+        raise Invalid(f"{tool} is about no {condition}, so this rule would never hold.", field="condition")
+    return {"condition": condition, "pattern": patterns.READERS[condition](pattern)}
+
+
+def _rate(number: int | None, field: str) -> int | None:
+    if number is not None and not 1 <= number <= MOST_RATE:
+        raise Invalid(
+            f"A rate lies between 1 and {MOST_RATE:,}.", field=field, action="Block the tool for none at all."
+        )
+    return number
+
+
+def _note(note: str) -> str:
+    plain = note.strip()
+    if len(plain) > 200 or not plain.isprintable():
+        raise Invalid("A note is one line of up to 200 characters.", field="note")
+    return plain
+
+
+def _check_room(agent: Agent | None) -> None:
+    if ToolRule.objects.filter(agent=agent).count() >= MOST_RULES:
+        raise Invalid(f"There are {MOST_RULES} rules already.", action="Remove one first.")
