@@ -27,6 +27,17 @@ ALLOW: Literal["once"] = "once"  # never the runtime's own "session" or "always"
 DENY: Literal["deny"] = "deny"
 
 
+UNHEARD_IN_TIME = "Nobody decided in time. Silence is no consent."
+UNREADABLE = "It was asked while nobody could hear it, and cannot be shown any more. Ask again."
+
+
+def reason_of(asked: Approval) -> str:
+    """Why it was denied, for the agent to read: what the person wrote, on one line."""
+    if asked.state == ApprovalState.DENIED:
+        return " ".join(asked.note.split())
+    return UNHEARD_IN_TIME
+
+
 class Asking:
     """Used on the engine's event loop by one run."""
 
@@ -63,7 +74,7 @@ class Asking:
                     return  # it was told while we looked
                 command = unheard.command_in(await client.session_messages(session_id))
                 if not command:
-                    await client.approve(runtime_run_id, DENY)
+                    await client.approve(runtime_run_id, DENY, UNREADABLE)
             except LogosError as error:
                 logger.warning("What the runtime waits for could not be read: %s %s", error.message, error.detail)
                 return
@@ -89,7 +100,10 @@ class Asking:
         self._recorder.emit("approval.decided", approvals.outcome(asked))
         await self._db(work.enter, self._run_id, Status.RUNNING)
         try:
-            await client.approve(runtime_run_id, ALLOW if asked.state == ApprovalState.ALLOWED else DENY)
+            if asked.state == ApprovalState.ALLOWED:
+                await client.approve(runtime_run_id, ALLOW)
+            else:
+                await client.approve(runtime_run_id, DENY, reason_of(asked))
         except LogosError as error:
             logger.warning("The runtime did not take the decision: %s %s", error.message, error.detail)
             self._recorder.emit("note", {"text": "The decision came too late for the agent runtime."})

@@ -199,9 +199,12 @@ class HermesClient:
         """Delete what the runtime has stored of a run."""
         await self._json("DELETE", f"/api/sessions/{_checked(session_id)}")
 
-    async def approve(self, run_id: str, choice: Choice) -> None:
-        """Answer the oldest open approval. HermesError("approval_gone") if none is open."""
-        await self._json("POST", f"/v1/runs/{_checked(run_id)}/approval", {"choice": choice})
+    async def approve(self, run_id: str, choice: Choice, reason: str = "") -> None:
+        """Answer the oldest open approval; the agent reads the ``reason`` of a denial (``launch.carry_reasons``).
+
+        HermesError("approval_gone") if none is open."""
+        told = {"reason": reason} if reason else {}
+        await self._json("POST", f"/v1/runs/{_checked(run_id)}/approval", {"choice": choice, **told})
 
     async def stop(self, run_id: str) -> bool:
         """Stop a run and kill its tool; False if it had already ended. The stream tells when it is done."""

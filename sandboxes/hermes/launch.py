@@ -23,6 +23,8 @@ from typing import Any
 PR_SET_DUMPABLE = 4
 THREADS = 64  # a run holds one for its whole life, also while it waits for a person; the default is cores + 4
 
+REASON_CHARS = 500
+
 
 def close_to_others() -> None:
     """Keep this process's memory and environment unreadable to other processes of the same user."""
@@ -114,6 +116,36 @@ def stamp_model_calls() -> None:
     httpx.AsyncClient.send = stamped(httpx.AsyncClient.send)  # type: ignore[method-assign]
 
 
+def carry_reasons() -> None:
+    """Let a denial say why: the runtime relays a reason to the agent, but its HTTP interface takes none.
+
+    The body of an answer is read in the task that then resolves the question, so a context variable carries the
+    reason from one to the other."""
+    from aiohttp import web_request
+
+    why: contextvars.ContextVar[str] = contextvars.ContextVar("why", default="")
+    read = web_request.BaseRequest.json
+
+    def with_reason(resolve: Any) -> Any:
+        def resolve_with_reason(*args: Any, **options: Any) -> Any:
+            reason = why.get()
+            return resolve(*args, **({"reason": reason} if reason else {}) | options)
+
+        resolve_with_reason.carries_reason = True  # type: ignore[attr-defined]
+        return resolve_with_reason
+
+    async def read_reason(self: Any, **options: Any) -> Any:
+        body = await read(self, **options)
+        if self.path.endswith("/approval") and isinstance(body, dict) and isinstance(body.get("reason"), str):
+            approval = sys.modules.get("tools.approval")
+            if approval is not None and not hasattr(approval.resolve_gateway_approval, "carries_reason"):
+                approval.resolve_gateway_approval = with_reason(approval.resolve_gateway_approval)
+            why.set(body["reason"][:REASON_CHARS])
+        return body
+
+    web_request.BaseRequest.json = read_reason  # type: ignore[method-assign]
+
+
 def main() -> None:
     close_to_others()
     keep_from_children(*take_secrets())
@@ -121,6 +153,7 @@ def main() -> None:
     widen_thread_pools()
     carry_context_into_threads()
     stamp_model_calls()
+    carry_reasons()
     sys.argv = ["hermes", *sys.argv[1:]]
     runpy.run_module("hermes_cli.main", run_name="__main__", alter_sys=True)
 

@@ -26,8 +26,8 @@ class Notes:
     def emit(self, kind: str, data: dict[str, Any]) -> None:
         self.kinds.append(kind)
 
-    async def approve(self, run_id: str, choice: str) -> None:
-        self.kinds.append(f"told {choice}")
+    async def approve(self, run_id: str, choice: str, reason: str = "") -> None:
+        self.kinds.append(f"told {choice}{f': {reason}' if reason else ''}")
 
 
 @pytest.fixture

@@ -43,19 +43,39 @@ with concurrent.futures.ThreadPoolExecutor() as pool:
 with concurrent.futures.ThreadPoolExecutor(3) as pool:
     asked = pool._max_workers
 
+from aiohttp import web
+async def answer_question(body):
+    async def handler(request):
+        said = await request.json()
+        from tools.approval import resolve_gateway_approval
+        return web.json_response(resolve_gateway_approval("key", said["choice"], resolve_all=False))
+    from aiohttp.test_utils import TestClient, TestServer
+    app = web.Application()
+    app.router.add_post("/v1/runs/r/approval", handler)
+    app.router.add_post("/v1/runs", handler)
+    async with TestClient(TestServer(app)) as client:
+        return [await (await client.post(path, json=body)).json() for path in ("/v1/runs/r/approval", "/v1/runs")]
+answers = [asyncio.run(answer_question(body)) for body in (
+    {"choice": "deny", "reason": "No."}, {"choice": "deny"}, {"choice": "once", "reason": 7})]
+
 import ctypes, subprocess
 def child(**options):
     return subprocess.run(["env"], capture_output=True, text=True, **options).stdout
 
 print(json.dumps({
-    "argv": sys.argv, "name": __name__, "key": os.environ.get("API_SERVER_KEY"),
+    "answers": answers, "argv": sys.argv, "name": __name__, "key": os.environ.get("API_SERVER_KEY"),
     "commands_own": os.environ.get("GITHUB_TOKEN"), "sent": sent, "width": width,
     "asked": asked, "dumpable": ctypes.CDLL(None).prctl(3), "stdin": os.readlink("/proc/self/fd/0"),
     "children": [child(), child(env=dict(os.environ)), child(env={"API_SERVER_KEY": "x", "OTHER": "kept"})],
     "in_block": "hidden-key" in open("/proc/self/environ").read() if os.geteuid() == 0 else False,
 }))
 """
-APPROVAL = "import contextvars\n_approval_session_key = contextvars.ContextVar('key', default='')\n"
+APPROVAL = """
+import contextvars
+_approval_session_key = contextvars.ContextVar("key", default="")
+def resolve_gateway_approval(session_key, choice, resolve_all=False, reason=None):
+    return [choice, reason]
+"""
 
 
 @pytest.fixture
@@ -123,6 +143,14 @@ def test_every_model_call_of_a_run_carries_its_id_from_threads_and_pools_too(rep
     assert before is None
     assert elsewhere is None
     assert [direct, from_async, from_thread, from_pool] == ["run_abc"] * 4
+
+
+def test_the_reason_of_a_denial_reaches_the_runtime_and_no_other_request_has_one(report: dict[str, Any]) -> None:
+    assert report["answers"] == [
+        [["deny", "No."], ["deny", None]],
+        [["deny", None], ["deny", None]],
+        [["once", None], ["once", None]],
+    ]
 
 
 def test_pools_without_a_width_are_wide_and_others_keep_theirs(report: dict[str, Any]) -> None:

@@ -179,12 +179,13 @@ async def test_a_dangerous_command_waits_for_a_person_and_a_denial_is_obeyed(san
                 events.append(event)
                 if isinstance(event, ApprovalRequest):
                     assert (await client.status(run_id)).status == "waiting_for_approval"
-                    await client.approve(run_id, "deny")
+                    await client.approve(run_id, "deny", "Use the trash instead.")
 
     request = next(event for event in events if isinstance(event, ApprovalRequest))
     assert request.command == "rm -rf /workspace/precious"
     assert [event.choice for event in events if isinstance(event, ApprovalResponded)] == ["deny"]
     assert isinstance(events[-1], Completed)
+    assert "Use the trash instead." in events[-1].output, "the agent reads why"
     assert (sandbox.root / "workspace/precious").is_dir()
 
 
