@@ -100,7 +100,7 @@ EVENTS: dict[str, str] = {
     "mcp_secret_set": "set a secret of an MCP server",
     "mcp_secret_removed": "removed a secret of an MCP server",
     "keys_rotated": "sealed every secret with a new key",
-    "approval_decided": "decided what an agent asked operators for",
+    "approval_decided": "answered a request to operators",
     "approval_rule_made": "made a rule by which an agent does something unasked",
     "approval_rule_ended": "ended a rule by which an agent did something unasked",
     "refused": "was refused",

@@ -82,6 +82,10 @@ def approval_id() -> str:
     return f"appr_{ulid()}"
 
 
+def grant_id() -> str:
+    return f"grant_{ulid()}"
+
+
 def rule_id() -> str:
     return f"rule_{ulid()}"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from agents import hosts, learning, secrets
+from agents import granting, hosts, learning, secrets
 from agents.catalogue import Capability
 from agents.errors import Invalid
 from agents.models import Agent, Policy
@@ -65,19 +65,20 @@ def reach_of(agent: Agent) -> Reach:
             rules_in(policy)
         except Invalid:
             return Reach((), closed="A policy of this agent cannot be read, so nothing is let through.")
-    return Reach(rules_of(agent), learns_until=learning.until(agent.pk))
+    rules = (*rules_of(agent), *granting.rules_of(agent.pk))
+    return Reach(rules, learns_until=learning.until(agent.pk))
 
 
 def recorded(agent: Agent, agreed_to: Iterable[Capability] | None = None) -> tuple[Rule, ...]:
     """The rules as a run that begins now records them, and that the agent could reach more because it learned."""
-    rules = shown(rules_of(agent, agreed_to))
+    rules = (*shown(rules_of(agent, agreed_to)), *granting.rules_of(agent.pk))
     if learning.until(agent.pk) is None:
         return rules
     return (*rules, Rule(LEARNING, ("any public host",), tuple(reversed(LEARNED_PORTS)), policy=LEARNING))
 
 
 def version_of(agent_id: str) -> tuple[object, ...]:
-    """What changes whenever the rules may have: four small queries, nothing parsed or opened."""
+    """What changes whenever the rules may have: five small queries, nothing parsed or opened."""
     agent = Agent(pk=agent_id)
     policies = agent.policies.order_by("pk", "presets__pk")
     return (
@@ -85,6 +86,7 @@ def version_of(agent_id: str) -> tuple[object, ...]:
         *agent.capabilities.order_by("pk").values_list("key", "agreed_version"),
         *agent.secrets.order_by("pk").values_list("name", "version"),
         ("learns until", learning.until(agent_id)),
+        *granting.living(agent_id).values_list("pk"),
     )
 
 

@@ -8,7 +8,7 @@ class RunsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import agent_pages, badges, erasing, exporting
-        from runs import approvals, archive, held, on_agents, tool_calls
+        from runs import approvals, archive, asked_hosts, held, on_agents, tool_calls
         from runs.erasing import erase
 
         badges.register("/runs/", "waiting for you", approvals.waiting_for)
@@ -16,6 +16,7 @@ class RunsConfig(AppConfig):
         on_agents.connect()
         held.connect()
         tool_calls.connect()
+        asked_hosts.register()
         # What runs must end before its sandbox is removed.
         erasing.PARTS.insert(0, erase)
         exporting.PARTS.extend(archive.PARTS)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from agents.errors import LogosError
 from runs import approvals, unheard, work
 from runs.events import Event
-from runs.models import Approval, ApprovalState, Status
+from runs.models import Approval, ApprovalKind, ApprovalState, Status
 from runs.recorder import Recorder
 from sandboxes.hermes.client import HermesClient
 
@@ -26,6 +26,9 @@ Db = Callable[..., Awaitable[Any]]
 ALLOW: Literal["once"] = "once"  # never the runtime's own "session" or "always": it would not ask us again
 DENY: Literal["deny"] = "deny"
 
+
+# While these wait, the run does; one that asks for a host goes on without it.
+HOLD_THE_RUN = frozenset({ApprovalKind.TOOL_CALL, ApprovalKind.MCP_ACCESS, ApprovalKind.QUESTION})
 
 UNHEARD_IN_TIME = "Nobody decided in time. Silence is no consent."
 UNREADABLE = "It was asked while nobody could hear it, and cannot be shown any more. Ask again."
@@ -89,6 +92,19 @@ class Asking:
             async with self._turn:
                 if (asked := await self._db(work.answered, approval_id)) is not None:
                     await self._tell(client, runtime_run_id, asked)
+
+    async def follow(self, others: Iterable[str]) -> None:
+        """Show what else was asked for this run, and what became of it; nobody has to be told but the timeline."""
+        for approval_id in others:
+            asked = await self._db(approvals.by_id, approval_id)
+            holds = asked.kind in HOLD_THE_RUN
+            if approval_id not in self._shown and asked.state == ApprovalState.PENDING and holds:
+                await self._db(work.enter, self._run_id, Status.WAITING)
+            self._show(asked)
+            if asked.state != ApprovalState.PENDING and await self._db(work.answered, approval_id) is not None:
+                self._recorder.emit("approval.decided", approvals.outcome(asked))
+                if holds:
+                    await self._db(work.enter, self._run_id, Status.RUNNING)
 
     def _show(self, asked: Approval) -> None:
         if asked.pk not in self._shown:

@@ -322,7 +322,7 @@ class Execution:
             self.news.clear()
 
     async def _heed(self) -> None:
-        cancel, decided = await self.tools.db(work.wishes, self.job.run_id)
+        cancel, decided, others = await self.tools.db(work.wishes, self.job.run_id)
         if cancel and not self.stop.is_set():
             self.stop.set()
             if self.patience:
@@ -330,6 +330,7 @@ class Execution:
             await self._stop_runtime()
         if self.resident:
             await self.asking.tell(self.resident.client, self.runtime_run_id, decided)
+        await self.asking.follow(others)
 
     async def _or_stopped(self, awaitable: Awaitable[Resident]) -> Resident:
         """The result, unless the run is stopped first: a person need not wait for a sandbox to be ready."""

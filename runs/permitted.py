@@ -14,7 +14,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
-from agents import permissions, reaching, rule_lines
+from agents import granting, permissions, reaching, rule_lines
 from agents.catalogue import CATALOGUE
 from agents.errors import Conflict
 from agents.models import Agent, Policy, User
@@ -152,6 +152,8 @@ def _place(stands_in: str, names: dict[str, str]) -> tuple[str, str]:
     if stands_in.startswith(reaching.CAPABILITY):
         key = stands_in.removeprefix(reaching.CAPABILITY)
         return f"{CATALOGUE[key].name if key in CATALOGUE else key}, a capability", ""
+    if stands_in.startswith(granting.GRANTED):
+        return "Allowed for a while, because it was asked for", ""
     policy, preset = policy_of(stands_in), preset_of(stands_in)
     name = names.get(policy, GONE)
     url = reverse("agents:policy-detail", args=[policy]) if policy in names else ""

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents.errors import Code, LogosError
-from runs import approvals, events
+from runs import approvals, asked_hosts, events
 from runs.events import Event
 from runs.models import ACTIVE, Conversation, Message, Run, Speaker, Status
 from runs.recorder import RESUME_GAP
@@ -107,6 +107,7 @@ def settle(outcome: Outcome, last: Event, head: str | None) -> bool:
     run = Run.objects.get(pk=last.run_id)
     events.store([last], {last.run_id: head} if head else {})
     approvals.withdraw(run)
+    asked_hosts.end_with(run)
     if outcome.text:
         text = events.plain(outcome.text)
         run.reply = Message.objects.create(conversation_id=run.conversation_id, speaker=Speaker.AGENT, text=text)

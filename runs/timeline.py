@@ -150,9 +150,16 @@ class Egress(Item):
     count: int = 0
     learned: bool = False
 
+    named: bool = False  # a rule decided, so that asking changes nothing
+
     @property
     def program(self) -> str:
         return self.binary.rpartition("/")[2]
+
+    @property
+    def may_be_asked_for(self) -> bool:
+        """Refused because no rule names it: a person may ask for it."""
+        return bool(self.host) and not self.allowed and not self.named
 
 
 @dataclass(slots=True)
@@ -330,6 +337,7 @@ class Timeline:
             self._add(item)
         item.count += data.get("count", 1)
         item.reason = data.get("reason", "")
+        item.named = bool(data.get("rule"))
         item.learned = allowed and data.get("rule") == LEARNING
         return [item]
 

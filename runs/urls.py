@@ -24,6 +24,7 @@ urlpatterns = [
     path("runs/<str:run_id>/record/", activity.run_record, name="run-record"),
     path("runs/<str:run_id>/steps/<int:seq>/", activity.step_output, name="step-output"),
     path("runs/<str:run_id>/cancel/", steering.cancel, name="run-cancel"),
+    path("runs/<str:run_id>/hosts/", steering.ask_for_host, name="run-ask-host"),
     path("runs/<str:run_id>/clone/", steering.clone, name="run-clone"),
     path("agents/<str:agent_id>/reach/", reach.agent_reach, name="agent-reach"),
     path("agents/<str:agent_id>/reach/try/", permitted.agent_try, name="agent-try"),

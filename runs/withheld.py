@@ -13,6 +13,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from agents import permissions
 from agents.composed import HIDDEN_MODEL, HIDDEN_SOUL
+from agents.granting import GRANTED
 from agents.models import Agent, ModelRoute, Policy, Role, Soul, User
 from agents.reach import LEARNING, policy_of
 from agents.reaching import CAPABILITY
@@ -129,7 +130,9 @@ class Reader:
         return True
 
     def _sees_source(self, source: str, agent_id: str) -> bool:
-        return source == LEARNING or source.startswith(CAPABILITY) or self._sees(Policy, policy_of(source), agent_id)
+        if source == LEARNING or source.startswith((CAPABILITY, GRANTED)):
+            return True
+        return self._sees(Policy, policy_of(source), agent_id)
 
 
 def summary_of(rules: list[dict[str, Any]]) -> set[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db.models import F, Q
@@ -186,13 +186,23 @@ def stop_all_of(agent_id: str, by: User | None = None) -> list[str]:
     return found
 
 
-def wishes(run_id: str) -> tuple[bool, list[str]]:
-    """What people want of a running run: to stop it, and the decisions the runtime was not told, by id."""
+class Wishes(NamedTuple):
+    """What people want of a running run: to stop it; the decisions the runtime was not told, by id; and what else
+    was asked for it that its timeline has not been told of to the end."""
+
+    cancel: bool
+    decided: list[str]
+    others: list[str]
+
+
+def wishes(run_id: str) -> Wishes:
+    """Read now."""
     cancel = Run.objects.filter(pk=run_id, cancel_requested_at__isnull=False).exists()
     approvals.expire(Approval.objects.filter(run_id=run_id))
-    untold = Approval.objects.filter(run_id=run_id, by_runtime=True, answered_at=None)
-    decided = untold.exclude(state=ApprovalState.PENDING).order_by("created_at", "pk")
-    return cancel, list(decided.values_list("pk", flat=True))
+    untold = Approval.objects.filter(run_id=run_id, answered_at=None).order_by("created_at", "pk")
+    found = list(untold.values_list("pk", "by_runtime", "state"))
+    decided = [pk for pk, by_runtime, state in found if by_runtime and state != ApprovalState.PENDING]
+    return Wishes(cancel, decided, [pk for pk, by_runtime, _ in found if not by_runtime])
 
 
 def answered(approval_id: str) -> Approval | None:
@@ -205,8 +215,7 @@ def with_news(run_ids: list[str]) -> list[str]:
     """Those of the running runs that somebody wants something of: two queries for all of them."""
     cancelled = Run.objects.filter(pk__in=run_ids, cancel_requested_at__isnull=False).values_list("pk", flat=True)
     over = Q(state=ApprovalState.PENDING, expires_at__lte=timezone.now(), frozen_at=None)
-    told = Q(by_runtime=True) & ~Q(state=ApprovalState.PENDING)
-    decided = Approval.objects.filter(over | told, run_id__in=run_ids, answered_at=None).values_list(
-        "run_id", flat=True
-    )
+    decided = Approval.objects.filter(
+        over | ~Q(state=ApprovalState.PENDING), run_id__in=run_ids, answered_at=None
+    ).values_list("run_id", flat=True)
     return [*cancelled, *decided]

@@ -135,6 +135,8 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "typed": "STOP",
         "number": 1,
         "choice": "once",
+        "host": "host-777.example",
+        "port": 443,
         "name": "mine",
         "names": ["mine"],
         "rule": "mine",

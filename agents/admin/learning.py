@@ -1,11 +1,11 @@
-"""Times of learning in the console: who let which agent learn, for which policy, and when it ended."""
+"""What agents were let reach beside their policies, in the console: times of learning, hosts allowed for a while."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 
 from agents.admin_base import RecordAdmin
-from agents.models import Learning
+from agents.models import HostGrant, Learning
 
 
 @admin.register(Learning)
@@ -17,4 +17,16 @@ class LearningAdmin(RecordAdmin):
     list_display = ("agent", "policy", "started_by", "started_at", "until", "ended_at", "ended_by")
     list_select_related = ("agent", "policy", "started_by", "ended_by")
     search_fields = ("agent__name", "policy__name")
+    ordering = ("-id",)
+
+
+@admin.register(HostGrant)
+class HostGrantAdmin(RecordAdmin):
+    """To be read by admins; given and ended with the approval or the rule it came from."""
+
+    view_action = "user.manage"
+    fields = ("agent", "host", "port", "binary", "run_id", "reason", "given_by", "created_at", "until", "ended_at")
+    list_display = ("host", "port", "agent", "given_by", "created_at", "until", "ended_at")
+    list_select_related = ("agent", "given_by")
+    search_fields = ("agent__name", "host")
     ordering = ("-id",)

@@ -17,6 +17,7 @@ from agents.models.grants import (
     SoulUserGrant,
 )
 from agents.models.halts import Halt, HaltScope, HaltStop, Stage
+from agents.models.host_grants import HostGrant
 from agents.models.learning import Learning
 from agents.models.links import OneTimeLink, Purpose
 from agents.models.people import ApiToken, Kind, Role, User
@@ -40,6 +41,7 @@ __all__ = [
     "Halt",
     "HaltScope",
     "HaltStop",
+    "HostGrant",
     "Kind",
     "Learning",
     "ModelRoute",

@@ -38,6 +38,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "sandboxes.InferenceCall": "network_node",
             "sandboxes.EgressDecision": "public",
             "agents.Learning": "school",
+            "agents.HostGrant": "key",
             "agents.ModelRoute": "route",
             "agents.Provider": "cloud",
             "agents.Policy": "policy",

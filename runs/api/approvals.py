@@ -7,16 +7,16 @@ from typing import Any, Literal
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, AgentRef, PageQuery, Text, page
-from agents.errors import NotFound
 from agents.models import User
-from runs import approvals
+from runs import approvals, asked_hosts
 from runs.models import Approval, ApprovalKind, ApprovalRule, ApprovalState, Choice, Scope, Tier
 
 router = Router(tags=["Approvals"])
+of_runs = Router(tags=["Approvals"])
 
 HOUR_S = 3600
 
@@ -232,7 +232,7 @@ def end_rule(request: HttpRequest, rule_id: Text) -> ApprovalRule:
 @router.get("/{approval_id}", response=ApprovalOut, operation_id="get_approval", summary="Read one request")
 def get_approval(request: HttpRequest, approval_id: Text) -> Approval:
     """Whatever became of it."""
-    return _found(asker(request), approval_id)
+    return approvals.find(asker(request), approval_id)
 
 
 @router.post("/{approval_id}", response=ApprovalOut, operation_id="decide_approval", summary="Allow or deny")
@@ -245,7 +245,7 @@ def decide(request: HttpRequest, approval_id: Text, body: ApprovalDecision) -> A
         wish = approvals.RuleWish(body.rule.scope, None if hours is None else int(hours * HOUR_S))
     return approvals.decide(
         user,
-        _found(user, approval_id),
+        approvals.find(user, approval_id),
         body.choice,
         subject_hash=body.subject_hash,
         note=body.note,
@@ -254,9 +254,21 @@ def decide(request: HttpRequest, approval_id: Text, body: ApprovalDecision) -> A
     )
 
 
-def _found(user: User, approval_id: str) -> Approval:
-    rows = approvals.seen_by(user).select_related("agent", "decided_by", "run")
-    found = rows.filter(pk=approval_id).first()
-    if found is None:
-        raise NotFound("Approval")
-    return found
+class HostIn(Schema):
+    """A host that the run was refused."""
+
+    host: Text = Field(max_length=253)
+    port: int = Field(443, ge=1, le=65_535)
+
+    model_config = {"json_schema_extra": {"example": {"host": "docs.example.org", "port": 443}}}
+
+
+@of_runs.post(
+    "/{run_id}/hosts",
+    response={201: ApprovalOut},
+    operation_id="ask_for_host",
+    summary="Ask for a host a run was refused",
+)
+def ask_for_host(request: HttpRequest, run_id: Text, body: HostIn) -> Status:
+    """Operators who manage the agent decide. Asking again while that waits gives the same request."""
+    return Status(201, asked_hosts.ask_for(asker(request), run_id, body.host, body.port))

@@ -11,6 +11,7 @@ from runs.approvals.kinds import KINDS, KindSpec, register
 from runs.approvals.lists import (
     by_id,
     count_for,
+    find,
     is_open,
     open_for,
     open_of,
@@ -34,6 +35,7 @@ __all__ = [
     "count_for",
     "decide",
     "expire",
+    "find",
     "freeze",
     "is_open",
     "living",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -122,9 +123,9 @@ def _follow(actor: User, approval: Approval, wish: RuleWish | None) -> None:
     if then := KINDS[approval.kind].on_decided:
         then(approval)
     if approval.tier == Tier.ADMIN:
-        audit.note(
-            "approval_decided", actor=actor, about=approval, choice=approval.choice, alone=approval.decided_alone
-        )
+        facts: dict[str, Any] = {"approval": approval.pk, "asked": approval.kind, "choice": approval.choice}
+        facts |= {"alone": True} if approval.decided_alone else {}
+        audit.note("approval_decided", actor=actor, about=approval.agent, **facts)
 
 
 def _clean(note: str) -> str:

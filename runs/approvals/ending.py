@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from runs.approvals import signals
+from runs.approvals import rules, signals
 from runs.approvals.kinds import KINDS
 from runs.models import Approval, ApprovalState, Run
 
@@ -25,7 +25,8 @@ def settle() -> int:
 
 
 def withdraw(run: Run) -> int:
-    """The run ended: what it still asked can no longer be allowed."""
+    """The run ended: what it still asked can no longer be allowed, and rules made for it end."""
+    rules.end_with(run)
     return _end(run.approvals.filter(state=ApprovalState.PENDING), ApprovalState.WITHDRAWN)
 
 

@@ -5,7 +5,7 @@ A room that has a kind of its own says so in its ``AppConfig.ready``::
     approvals.register("registration", permission="user.manage", on_decided=let_in)
 
 ``on_decided(approval)`` runs inside the decision's transaction, also for one that expired or was withdrawn; when it
-raises, nothing was decided.
+raises, nothing was decided. ``on_rule_ended(rule)`` is told when a rule is ended by hand or with its run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from agents.models import User
-from runs.models import Approval, ApprovalKind, Choice
+from runs.models import Approval, ApprovalKind, ApprovalRule, Choice
 from runs.stamp import canonical
 
 Subject = dict[str, Any]
@@ -41,6 +41,7 @@ class KindSpec:
     permission: str = ""
     concerns: Callable[[User], Q] | None = None
     on_decided: Callable[[Approval], None] | None = None
+    on_rule_ended: Callable[[ApprovalRule], None] | None = None
     key: Callable[[Subject], str] | None = None
     covers: Callable[[Subject], str] | None = None
 
@@ -94,6 +95,7 @@ def register(
     kind: str,
     *,
     on_decided: Callable[[Approval], None] | None = None,
+    on_rule_ended: Callable[[ApprovalRule], None] | None = None,
     lifetime_s: int | Callable[[], int] | None = None,
     permission: str = "",
     choices: tuple[str, ...] = (),
@@ -110,6 +112,7 @@ def register(
         known,
         lifetime_s=lifetime,
         on_decided=on_decided or known.on_decided,
+        on_rule_ended=on_rule_ended or known.on_rule_ended,
         permission=permission or known.permission,
         choices=tuple(map(str, choices)) or known.choices,
         concerns=concerns or known.concerns,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
-from agents import permissions
+from agents import acting, permissions
+from agents.errors import NotFound
 from agents.models import Agent, Role, User
 from runs.approvals.kinds import KINDS
 from runs.models import Approval, ApprovalState, Tier
@@ -60,6 +61,16 @@ def seen_by(user: User) -> QuerySet[Approval]:
     rows = Approval.objects.order_by()
     seen = permissions.visible(user, rows, "run.view").values("pk")
     return Approval.objects.filter(Q(pk__in=seen) | addressed(user))
+
+
+def find(user: User, approval_id: str) -> Approval:
+    """One request that ``user`` may read; NotFound otherwise, and the attempt is remembered."""
+    rows = seen_by(user).select_related("agent", "run__agent", "decided_by", "rule")
+    row = rows.filter(pk=approval_id).first()
+    if row is None:
+        acting.remember_refusal("run.approve", Approval, approval_id)
+        raise NotFound("Approval")
+    return row
 
 
 def similar(approval: Approval, user: User) -> QuerySet[Approval]:

@@ -97,7 +97,7 @@ def make(actor: User, approval: Approval, wish: RuleWish) -> ApprovalRule:
         made_by=actor,
         approval=approval,
     )
-    audit.note("approval_rule_made", actor=actor, about=rule, rule=rule.pk, scope=rule.scope)
+    audit.note("approval_rule_made", actor=actor, about=agent, rule=rule.pk, scope=rule.scope)
     return rule
 
 
@@ -118,9 +118,22 @@ def revoke(actor: User, rule_id: str) -> ApprovalRule:
     ended = living(ApprovalRule.objects.filter(pk=rule.pk)).update(revoked_at=timezone.now(), revoked_by=actor)
     if not ended:
         raise Conflict("This rule has ended already.", reason="already_finished")
-    audit.note("approval_rule_ended", actor=actor, about=rule, rule=rule.pk, scope=rule.scope)
+    audit.note("approval_rule_ended", actor=actor, about=rule.agent, rule=rule.pk, scope=rule.scope)
     rule.refresh_from_db()
+    _tell_ended(rule)
     return rule
+
+
+def end_with(run: Run) -> None:
+    """Rules for this run end with it."""
+    for rule in living(ApprovalRule.objects.filter(run=run)):
+        ApprovalRule.objects.filter(pk=rule.pk).update(expires_at=timezone.now())
+        _tell_ended(rule)
+
+
+def _tell_ended(rule: ApprovalRule) -> None:
+    if then := KINDS[rule.kind].on_rule_ended:
+        then(rule)
 
 
 def _may_end(actor: User, rule: ApprovalRule) -> bool:

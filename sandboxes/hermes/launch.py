@@ -139,7 +139,7 @@ def carry_reasons() -> None:
         if self.path.endswith("/approval") and isinstance(body, dict) and isinstance(body.get("reason"), str):
             approval = sys.modules.get("tools.approval")
             if approval is not None and not hasattr(approval.resolve_gateway_approval, "carries_reason"):
-                approval.resolve_gateway_approval = with_reason(approval.resolve_gateway_approval)
+                approval.resolve_gateway_approval = with_reason(approval.resolve_gateway_approval)  # type: ignore[attr-defined]
             why.set(body["reason"][:REASON_CHARS])
         return body
 

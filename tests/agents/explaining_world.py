@@ -30,7 +30,7 @@ from agents.models import (
     Visibility,
 )
 from mcp_gateway.models import McpHealth, McpSecret, McpServer
-from runs.models import Approval, Budget, Charge, Conversation, Message, Run
+from runs.models import Approval, ApprovalRule, Budget, Charge, Conversation, Message, Run
 from runs.models.conversations import Speaker
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
 from tests.conftest import person
@@ -74,13 +74,19 @@ class RandomWorld:
         talk = Conversation.objects.create(agent=agent, owner=owner)
         message = Message.objects.create(conversation=talk, speaker=Speaker.PERSON, text="Hello")
         run = Run.objects.create(conversation=talk, agent=agent, message=message, actor=owner)
+        until = timezone.now() + timedelta(minutes=5)
         approval = Approval.objects.create(
+            agent=agent, run=run, asked_for=owner, subject={"command": "rm"}, subject_hash="0" * 64, expires_at=until
+        )
+        rule = ApprovalRule.objects.create(
+            kind="command",
+            tier="user",
             agent=agent,
-            run=run,
-            asked_for=owner,
-            subject={"command": "rm"},
-            subject_hash="0" * 64,
-            expires_at=timezone.now() + timedelta(minutes=5),
+            scope="agent",
+            key="k",
+            words="rm",
+            expires_at=until,
+            made_by=owner,
         )
         self.rows += [
             AgentCapability.objects.create(agent=agent, key="shell", agreed_version=1),
@@ -105,7 +111,7 @@ class RandomWorld:
             amount=1, is_priced=True, input_tokens=1, output_tokens=1, opened_at=now,
         )  # fmt: skip
         self.rows += [budget, charge]
-        self.rows += [soul, agent, route, policy, box, sample, call, reached, talk, message, run, approval]
+        self.rows += [soul, agent, route, policy, box, sample, call, reached, talk, message, run, approval, rule]
 
     def _kept(self) -> dict[str, Any]:
         return {

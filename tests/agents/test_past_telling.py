@@ -19,6 +19,7 @@ OF_AGENTS = (
     "sandbox_restarted",
     "capability_on", "capability_off", "learning_on", "learning_off", "learning_over", "secret_set", "secret_removed", "secret_grant", "key_replaced", "key_removed",
     "halted_agent", "resumed_agent",
+    "approval_decided", "approval_rule_made", "approval_rule_ended",
     "shell_opened", "shell_closed", "file_put", "file_directory", "file_moved", "file_removed",
 )  # fmt: skip
 OF_GROUPS = ("group_made", "group_renamed", "group_deleted", "member_added", "member_removed")
@@ -46,6 +47,9 @@ DETAILS: dict[str, dict[str, Any]] = {
     "secret_set": {"name": "KEY", "always_given": True},
     "secret_grant": {"name": "KEY", "always_given": False},
     "shell_opened": {"transcript": "shell_1"},
+    "approval_decided": {"approval": "appr_1", "asked": "egress", "choice": "once"},
+    "approval_rule_made": {"rule": "rule_1", "scope": "agent"},
+    "approval_rule_ended": {"rule": "rule_1", "scope": "agent"},
     "shell_closed": {"transcript": "shell_1", "seconds": 3, "bytes": 90},
     "file_put": {"path": "a.txt", "bytes": 3, "replaced": False},
     "file_directory": {"path": "notes"},

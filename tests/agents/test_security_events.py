@@ -11,6 +11,7 @@ from django.test import Client
 from agents import acting, audit, second_factor, sharing, tokens
 from agents.errors import LogosError
 from agents.models import Agent, AgentUserGrant, ApiToken, Provider, Role, SecurityEvent, User
+from runs import approvals
 from runs.models import Run
 from tests.api_client import Program
 from tests.conftest import person
@@ -214,7 +215,7 @@ def test_an_answer_to_somebody_elses_question_is_noted(
     alice: User, atlas: Agent, mallory: User, browser: Callable[..., Client]
 ) -> None:
     run: Run = finished(alice, atlas)
-    asked = run.approvals.create(command="rm", description="", subject_hash="0" * 64, expires_at=run.created_at)
+    asked = approvals.request(run.pk, "rm", "")
 
     browser(mallory).post(f"/approvals/{asked.pk}/decide/", {"choice": "once"})
 

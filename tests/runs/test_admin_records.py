@@ -19,6 +19,7 @@ from agents.models import (
     DataExport,
     Halt,
     HaltStop,
+    HostGrant,
     Learning,
     ModelRoute,
     OneTimeLink,
@@ -75,7 +76,7 @@ RECORDS = [
 PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
-FOR_ADMINS = [DataExport, Halt, HaltStop, Learning, OneTimeLink, SecurityEvent, SiteSettings]
+FOR_ADMINS = [DataExport, Halt, HaltStop, HostGrant, Learning, OneTimeLink, SecurityEvent, SiteSettings]
 
 
 def test_every_model_of_ours_is_in_the_console() -> None:

@@ -186,16 +186,16 @@ def test_entering_a_state_is_for_runs_that_have_not_ended(run: Run) -> None:
 
 
 def test_wishes_are_a_stop_and_decisions_not_yet_told(alice: User, run: Run) -> None:
-    assert work.wishes(run.pk) == (False, [])
+    assert work.wishes(run.pk) == (False, [], [])
     assert work.with_news([run.pk]) == []
     waiting, allowed = approvals.request(run.pk, "a", ""), approvals.request(run.pk, "b", "")
     approvals.decide(alice, allowed, "once")
     dispatch.cancel(alice, run)
 
-    assert work.wishes(run.pk) == (True, [allowed.pk])
+    assert work.wishes(run.pk) == (True, [allowed.pk], [])
     assert set(work.with_news([run.pk])) == {run.pk}
     assert (work.answered(allowed.pk), work.answered(allowed.pk)) == (allowed, None)
-    assert work.wishes(run.pk) == (True, [])
+    assert work.wishes(run.pk) == (True, [], [])
     assert Approval.objects.get(pk=waiting.pk).state == "pending"
 
 
@@ -205,7 +205,7 @@ def test_time_running_out_is_news_and_a_decision(run: Run) -> None:
     Approval.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     assert work.with_news([run.pk]) == [run.pk]
-    assert work.wishes(run.pk) == (False, [asked.pk])
+    assert work.wishes(run.pk) == (False, [asked.pk], [])
 
 
 @pytest.mark.django_db(transaction=True)

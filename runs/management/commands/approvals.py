@@ -7,11 +7,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
-from agents.errors import Invalid, NotFound
-from agents.models import User
+from agents.errors import Invalid
 from runs import approvals
 from runs.api.approvals import ApprovalOut, ApprovalRuleOut
-from runs.models import Approval, ApprovalState, Choice, Scope
+from runs.models import ApprovalState, Choice, Scope
 
 HOUR_S = 3600
 MOST = 1000
@@ -79,7 +78,7 @@ class Command(LogosCommand):
         )
 
     def do_show(self, options: dict[str, Any]) -> None:
-        row = _found(reader(options["user"]), options["approval"])
+        row = approvals.find(reader(options["user"]), options["approval"])
         shown = ApprovalOut.from_orm(row).model_dump(mode="json")
         if options["json"]:
             self.print_json(shown)
@@ -98,7 +97,7 @@ class Command(LogosCommand):
 
     def do_decide(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
-        row = _found(user, options["approval"])
+        row = approvals.find(user, options["approval"])
         hours = options["hours"]
         if hours is not None and not 0 < hours < 100_000:
             raise Invalid("A rule lives for some hours.", field="hours")
@@ -142,13 +141,6 @@ class Command(LogosCommand):
     def do_revoke(self, options: dict[str, Any]) -> None:
         rule = approvals.revoke(actor(options["user"]), options["rule"])
         self.say(f"Ended: {_line(rule.words)}.")
-
-
-def _found(user: User, approval_id: str) -> Approval:
-    row = approvals.seen_by(user).select_related("agent", "decided_by", "run", "rule").filter(pk=approval_id).first()
-    if row is None:
-        raise NotFound("Approval")
-    return row
 
 
 def _line(text: str) -> str:
