@@ -43,12 +43,14 @@ def bulk(
     needs: str,
     done: str,
     confirm: str = "",
+    note: str = "",
     of: Callable[[Any], Model | None] = lambda row: row,
     related: tuple[str, ...] = (),
 ) -> Callable[[One], Action]:
     """An action for those whose role includes ``needs``, on the rows (or on what ``of`` says they belong to; None is
     nothing but the role) on which they may do it. ``done`` is what the count is of ("Stopped"), ``confirm`` the sentence of a page that asks first,
-    ``related`` what the rows are read with."""
+    ``note`` the label of a reason it asks for and must get (``request.POST["note"]``), ``related`` what the rows are
+    read with."""
 
     def decorate(one: One) -> Action:
         def action(admin: Any, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
@@ -56,8 +58,17 @@ def bulk(
             if len(rows) > MOST:
                 admin.message_user(request, f"Choose at most {MOST} at once.", messages.ERROR)
                 return None
-            if confirm and "confirmed" not in request.POST:
-                return _question(admin, request, rows, description, confirm, one.__name__)
+            lacks_note = bool(note) and not request.POST.get("note", "").strip()
+            if (confirm and "confirmed" not in request.POST) or lacks_note:
+                problem = "Say why first." if lacks_note and "confirmed" in request.POST else ""
+                asked = {
+                    "sentence": confirm,
+                    "note": note,
+                    "problem": problem,
+                    "word": description,
+                    "action": one.__name__,
+                }
+                return _question(admin, request, rows, asked)
             came = Came()
             for row in rows:
                 _act(admin, request, row, one, needs, of, came)
@@ -111,20 +122,16 @@ def _names(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _question(
-    admin: Any, request: HttpRequest, rows: list[Any], description: str, confirm: str, name: str
-) -> HttpResponse:
+def _question(admin: Any, request: HttpRequest, rows: list[Any], asked: dict[str, str]) -> HttpResponse:
     across = request.POST.get("select_across", "0")
     context = {
         **admin.admin_site.each_context(request),
-        "title": description,
+        **asked,
+        "title": asked["word"],
         "opts": admin.opts,
-        "sentence": confirm,
         "rows": rows[:25],
         "more": max(len(rows) - 25, 0),
         "count": len(rows),
-        "action": name,
-        "word": description,
         "across": across,
         # Of what was ticked only what this person sees; one stands for all when every page is meant.
         "chosen": [row.pk for row in (rows[:1] if across == "1" else rows)],

@@ -42,6 +42,8 @@ EVENTS: dict[str, str] = {
     "sandbox_started": "started a sandbox",
     "sandbox_stopped": "stopped a sandbox",
     "sandbox_restarted": "started a sandbox anew",
+    "push_on": "switched on notices for a browser",
+    "push_off": "switched off notices for a browser",
     "sandbox_kept": "set a sandbox to be kept running",
     "sandbox_not_kept": "let a sandbox be stopped when nobody uses it",
     "shell_opened": "opened a terminal in a sandbox",

@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "logos_site.settings")
 # Sets Django up: whatever touches models is imported below it.
 django_application = get_asgi_application()
 
-from channels_app import log_streams, shells, streams  # noqa: E402
+from channels_app import inbox_streams, log_streams, shells, streams  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -31,8 +31,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "websocket":
         await shells.application(scope, receive, send)
     elif is_stream(scope):
-        room = log_streams if log_streams.PATH.fullmatch(scope["path"]) else streams
-        await room.application(scope, receive, send)
+        await _room(scope["path"]).application(scope, receive, send)
     else:
         await django_application(scope, receive, send)
 
@@ -44,6 +43,11 @@ def is_stream(scope: Scope) -> bool:
         return True
     wants_stream = b"text/event-stream" in dict(scope["headers"]).get(b"accept", b"")
     return wants_stream and any(room.PATH.fullmatch(scope["path"]) for room in (streams, log_streams))
+
+
+def _room(path: str) -> Any:
+    """What answers this stream; that of runs refuses what nobody knows."""
+    return next((room for room in (log_streams, inbox_streams) if room.PATH.fullmatch(path)), streams)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

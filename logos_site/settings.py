@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from cryptography.fernet import Fernet
 from csp.constants import NONE, SELF
 
-from logos_site import env
+from channels_app.webpush import encoding as webpush
+from logos_site import env, mail
 from logos_site.databases import database
 from logos_site.oidc import configuration as oidc
 
@@ -270,6 +271,31 @@ LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 GUARDIAN_MONKEY_PATCH_USER = False
 ANONYMOUS_USER_NAME = None
+
+# --- telling people --------------------------------------------------------------------------------
+LOGOS_PUSH_KEY = env.secret(
+    "LOGOS_PUSH_KEY",
+    LOGOS_SECRETS,
+    "Signs push messages to browsers; made at the first start. With another one every browser has to be switched on again.",
+    webpush.new_private_key,
+)
+LOGOS_PUSH_CONTACT = env.text(
+    "LOGOS_PUSH_CONTACT", "", "mailto: or https: address that push services may turn to; empty is LOGOS_URL."
+)
+LOGOS_PUSH_SERVICES = env.words(
+    "LOGOS_PUSH_SERVICES",
+    "fcm.googleapis.com,updates.push.services.mozilla.com,*.push.apple.com,*.notify.windows.com",
+    "Hosts of push services that browsers may name, comma separated; *.example.org is every host below, https://… an origin.",
+)
+LOGOS_MAIL_URL = env.text(
+    "LOGOS_MAIL_URL",
+    "",
+    "Mail server for notices, for instance smtp://name:password@mail.example.org:587 (smtps:// for TLS from the start); empty sends none.",
+)
+LOGOS_MAIL_FROM = env.text("LOGOS_MAIL_FROM", "logos@localhost", "The address that notices come from.")
+LOGOS_MAIL_MINUTES = env.number("LOGOS_MAIL_MINUTES", 15, "A person gets at most one notice by mail in this time.")
+vars().update(mail.settings_for(LOGOS_MAIL_URL))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = LOGOS_MAIL_FROM
 
 LOGOS_TOKEN_MAX_DAYS = env.number("LOGOS_TOKEN_MAX_DAYS", 365, "An API token is valid for this many days at most.")
 

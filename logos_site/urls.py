@@ -7,6 +7,7 @@ from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 
 from logos_site import first_run, health, palette, views
+from logos_site.account.notifications import worker
 from logos_site.api import api
 
 urlpatterns = [
@@ -16,9 +17,10 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("search/", palette.search, name="search"),
     path("palette/", palette.part, name="palette"),
+    path("push-worker.js", worker, name="push-worker"),
     path("account/", include("logos_site.account.urls")),
     path("accounts/email/", RedirectView.as_view(pattern_name="account")),
-    # Logos sends no mail, so what would need it is not there.
+    # Logos mails nothing about accounts, so what would need it is not there.
     re_path(r"^accounts/password/reset/", views.nothing),
     re_path(r"^accounts/confirm-email/", views.nothing),
     path("accounts/", include("allauth.account.urls")),

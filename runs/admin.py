@@ -251,6 +251,7 @@ class ApprovalAdmin(RecordAdmin):
     """What people were asked for, and who decided."""
 
     view_action = "run.view"
+    page_name = "runs:approval"
     fields = (
         *(
             "kind",
@@ -269,8 +270,11 @@ class ApprovalAdmin(RecordAdmin):
     )
     list_display = ("what", "kind", "state", "agent", "run", "decided_by", "asked", "until")
     list_select_related = ("agent", "run", "decided_by")
-    list_filter = ("state", "kind", "tier", ("created_at", admin.DateFieldListFilter))
-    link_lookups = ("run__id__exact", "agent__id__exact")
+    list_filter = (
+        "state", "kind", "tier", ("agent", VisibleRelatedFilter), ("severity", TypedFilter), "decided_via",
+        ("created_at", admin.DateFieldListFilter),
+    )  # fmt: skip
+    link_lookups = ("run__id__exact", "agent__id__exact", "decided_by__id__exact")
     search_fields = ("title", "subject", "=run__id")
     search_help_text = "Words of what was asked for, or the id of a run"
     ordering = ("-created_at", "pk")
@@ -278,10 +282,10 @@ class ApprovalAdmin(RecordAdmin):
 
     @bulk(
         "Deny", needs="run.approve", done="Denied", confirm="Their runs go on without what they asked for.",
-        of=lambda approval: None, related=("agent", "run", "asked_for"),
+        note="Reason, told to who asked", of=lambda approval: None, related=("agent", "run", "asked_for"),
     )  # fmt: skip
     def deny(self, request: HttpRequest, approval: Approval) -> None:
-        approvals.decide(who(request), approval, "deny")
+        approvals.decide(who(request), approval, "deny", note=request.POST.get("note", ""), via="console")
 
     @admin.display(description="what", ordering="title")
     def what(self, approval: Approval) -> str:

@@ -11,7 +11,7 @@ class RunsConfig(AppConfig):
         from runs import approvals, archive, asked_hosts, held, on_agents, tool_calls
         from runs.erasing import erase
 
-        badges.register("/runs/", "waiting for you", approvals.waiting_for)
+        badges.register("/approvals/", "waiting for you", approvals.open_for)
         agent_pages.TABS.append(agent_pages.Tab("reach", "Reach", "runs:agent-reach"))
         on_agents.connect()
         held.connect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import activity, chat, files, learning, ledger, permitted, reach, sharing, steering
+from runs.views import activity, approvals, chat, files, learning, ledger, permitted, reach, sharing, steering
 from runs.views.asof import as_of
 
 app_name = "runs"
@@ -36,5 +36,13 @@ urlpatterns = [
     path("asof/", as_of, name="asof"),
     path("share/<str:kind>/<str:object_id>/", sharing.share, name="share"),
     path("explain/<str:kind>/<str:object_id>/", sharing.explain, name="explain"),
-    path("approvals/<str:approval_id>/decide/", steering.decide, name="approval-decide"),
+    path("approvals/", approvals.waiting, name="approvals"),
+    path("approvals/cards/", approvals.cards_part, name="approvals-cards"),
+    path("approvals/decided/", approvals.decided, name="approvals-decided"),
+    path("approvals/rules/", approvals.rules, name="approval-rules"),
+    path("approvals/rules/<str:rule_id>/revoke/", approvals.rule_revoke, name="approval-rule-revoke"),
+    path("approvals/<str:approval_id>/", approvals.detail, name="approval"),
+    path("approvals/<str:approval_id>/card/", approvals.card, name="approval-card"),
+    path("approvals/<str:approval_id>/exact/", approvals.exact, name="approval-exact"),
+    path("approvals/<str:approval_id>/decide/", approvals.decide, name="approval-decide"),
 ]

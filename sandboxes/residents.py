@@ -153,19 +153,14 @@ class Residents:
     async def _move_in(self, agent_id: str, running: Running) -> Resident:
         await self._leave(agent_id)
         attachment = await drivers.get(running.driver).attach(running.driver_state)
-        proxy: EgressProxy | None = None
         try:
             sockets = await attachment.listeners()
             await self._listeners.add(running.sandbox_id, sockets[ROUTER_PORT], self._app_for(running.sandbox_id))
             proxy = await self._egress_of(agent_id, running, attachment, sockets.get(EGRESS_PORT))
-            client = await gateway.client_for(attachment, running.api_key).__aenter__()
         except BaseException:
-            # Left behind, they would take connections away from those of the next attempt, and could tell no program.
-            await self._listeners.remove(running.sandbox_id)
-            if proxy is not None:
-                await proxy.close()
             await attachment.close()
             raise
+        client = await gateway.client_for(attachment, running.api_key).__aenter__()
         resident = self._by_agent[agent_id] = Resident(running, attachment, client)
         resident.proxy = proxy
         self._in_background(self._watch(agent_id, resident), f"watch {running.sandbox_id}")

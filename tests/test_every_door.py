@@ -28,6 +28,7 @@ from django.utils import timezone
 
 from agents import service_accounts, tokens
 from agents.models import Agent, AgentDocument, ApiToken, Halt, ModelRoute, Policy, Preset, Provider, Role, Soul, User
+from channels_app.models import PushDevice
 from logos_site.asgi import application
 from mcp_gateway.models import McpServer
 from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Run
@@ -42,7 +43,7 @@ SIGN_IN = "allauth.account.auth_backends.AuthenticationBackend"
 
 # What a stranger may open: signing in, being told whether it lives, how the API is used.
 # What a stranger's passkey is asked says nothing about anybody.
-PUBLIC = re.compile(r"/|/healthz|/readyz|/accounts/.*|/account/second-factor/webauthn/login/")
+PUBLIC = re.compile(r"/|/healthz|/readyz|/push-worker.js|/accounts/.*|/account/second-factor/webauthn/login/")
 # What tells what: everything below answers for itself, and has no rows.
 REFUSED = frozenset({302, 400, 401, 403, 404, 405})
 
@@ -68,6 +69,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "run_id": rows[Run].pk,
         "approval_id": rows[Approval].pk,
         "rule_id": rows[ApprovalRule].pk,
+        "device_id": rows[PushDevice].pk,
         "sandbox_id": rows[Sandbox].pk,
         "document_id": rows[AgentDocument].pk,
         "token_id": rows[ApiToken].pk,
@@ -170,6 +172,9 @@ def rows(route: ModelRoute) -> dict[type[Model], Any]:
     rows[SocialAccount] = SocialAccount.objects.create(user=alice, provider="corp", uid="s-777")
     rows[Halt] = Halt.objects.create(
         scope="agent", subject=rows[Agent].pk, agent=rows[Agent], name="777", at=timezone.now()
+    )
+    rows[PushDevice] = PushDevice.objects.create(
+        user=alice, digest="777", endpoint="https://push.example/777", name="Browser-777"
     )
     rows[UserSession] = UserSession.objects.create(user=alice, session_key="session-777", ip="203.0.113.7")
     return rows

@@ -1,4 +1,4 @@
-"""One-time links an admin hands to somebody: to join, or to set a password. Logos sends no mail."""
+"""One-time links an admin hands to somebody: to join, or to set a password. Logos does not mail them."""
 
 from __future__ import annotations
 

@@ -124,6 +124,8 @@ _OF_PERSON = {
     "application_refused": "refused the application of",
     "halted_person": "stopped all work for",
     "resumed_person": "let go on, by a step, the work for",
+    "push_on": "switched on notices for a browser of",
+    "push_off": "switched off notices for a browser of",
     "export_asked": "asked for an archive of the data of",
     "export_fetched": "fetched an archive of the data of",
     "erasure_asked": "asked to erase",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from agents.views import data
-from logos_site.account import activity, profile, sessions, tokens
+from logos_site.account import activity, notifications, profile, sessions, tokens
 from logos_site.oidc import views as oidc
 
 urlpatterns = [
@@ -17,6 +17,10 @@ urlpatterns = [
     path("sessions/", sessions.sessions, name="account-sessions"),
     path("sessions/end/", sessions.end_others, name="account-sessions-end"),
     path("sessions/<int:session_id>/end/", sessions.end_one, name="account-session-end"),
+    path("notifications/", notifications.notifications, name="account-notifications"),
+    path("notifications/try/", notifications.try_out, name="account-notifications-try"),
+    path("notifications/devices/", notifications.device_add, name="account-device-add"),
+    path("notifications/devices/<int:device_id>/remove/", notifications.device_remove, name="account-device-remove"),
     path("data/", data.own_data, name="account-data"),
     path("data/<str:export_id>/", data.archive, name="account-archive"),
     path("erase/", data.erase_self, name="account-erase"),

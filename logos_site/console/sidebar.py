@@ -55,6 +55,8 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "auth.Group": "group",
             "agents.ApiToken": "vpn_key",
             "agents.SecurityEvent": "security",
+            "channels_app.PushDevice": "notifications",
+            "channels_app.Notices": "mark_email_unread",
         },
     ),
     (

@@ -21,7 +21,7 @@ from agents.admin_words import ago
 from agents.errors import NotFound
 from logos_site.account.devices import device
 
-# Logos sends no mail; a person's address is on their own page.
+# Logos mails nothing about accounts; a person's address is on their own page.
 admin.site.unregister(EmailAddress)
 
 

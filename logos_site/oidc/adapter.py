@@ -48,7 +48,7 @@ class Providers(DefaultSocialAccountAdapter):
         return "/account/sign-in/"
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        """Logos sends no mail."""
+        """Logos mails nothing about accounts."""
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
         one: Issuer = settings.LOGOS_OIDC[sociallogin.account.provider]

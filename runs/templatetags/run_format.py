@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -11,13 +12,16 @@ from typing import Any
 from django import template
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 
-from agents.invisible import spelled_out
+from agents.invisible import all_hidden, name_of, spelled_out
+from agents.lookalikes import mixes_alphabets
 from runs import markdown, words
 
 register = template.Library()
+
+_WORDS = re.compile(r"(\W+)")
 
 # The words of states and the colour each has: blue runs, green is done, amber waits for a person, red failed or was
 # refused, grey is unknown.
@@ -56,6 +60,32 @@ def pill(state: str) -> SafeString:
 def unhidden(text: str) -> str:
     """All of a text, with what nobody can see spelled out: a person decides about it."""
     return spelled_out(str(text))
+
+
+@register.filter
+def revealed(text: str) -> SafeString:
+    """The same with each of them marked, and named to whoever points at it; so are words of two alphabets."""
+    text, pieces, at = str(text), [], 0
+    for index in all_hidden(text):
+        sign = format_html(
+            '<mark class="unseen" title="{}">⟨U+{}⟩</mark>', name_of(text[index]), f"{ord(text[index]):04X}"
+        )
+        pieces += [_alphabets(text[at:index]), sign]
+        at = index + 1
+    return mark_safe("".join([*pieces, _alphabets(text[at:])]))  # noqa: S308 (each piece is escaped)
+
+
+def _alphabets(text: str) -> str:
+    """Escaped, with words marked in which letters of another alphabet pass for those one reads."""
+    if text.isascii():
+        return escape(text)
+    words = (
+        format_html('<mark class="unseen" title="Letters of two alphabets that look alike">{}</mark>', word)
+        if mixes_alphabets(word)
+        else escape(word)
+        for word in _WORDS.split(text)
+    )
+    return "".join(words)
 
 
 @register.filter

@@ -1,10 +1,9 @@
-"""What a person does to a run that goes on or has ended: stop it, decide what it asks, clone it."""
+"""What a person does to a run that goes on or has ended: stop it, ask for a host it was refused, clone it."""
 
 from __future__ import annotations
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.middleware.csrf import get_token
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
@@ -13,11 +12,8 @@ from agents.errors import LogosError
 from agents.numbers import whole
 from agents.views.access import is_htmx, person, signed_in
 from agents.views.forms import in_words
-from runs import approvals, asked_hosts, dispatch, rendering
+from runs import asked_hosts, dispatch
 from runs.models import Run
-from runs.rendering import RunRef
-from runs.timeline import Question
-from runs.views import parts
 
 
 @require_POST
@@ -29,37 +25,6 @@ def cancel(request: HttpRequest, run_id: str) -> HttpResponse:
     if is_htmx(request):
         return render(request, "runs/_stop.html", {"active_run": run})
     return redirect("runs:chat-conversation", run.conversation_id)
-
-
-@require_POST
-@signed_in
-def decide(request: HttpRequest, approval_id: str) -> HttpResponse:
-    """Allow a command once, or refuse it."""
-    user = person(request)
-    approval = approvals.find(user, approval_id)
-    choice, note = request.POST.get("choice", ""), request.POST.get("note", "")
-    approval = approvals.decide(user, approval, choice, subject_hash=request.POST.get("subject", ""), note=note)
-    run = approval.run
-    if run is None:
-        return redirect("/")
-    if not is_htmx(request):
-        return redirect("runs:chat-conversation", run.conversation_id)
-    view = request.POST.get("view", "")
-    item = Question(
-        f"question-{approval.pk}",
-        0,
-        approval.created_at,
-        approval_id=approval.pk,
-        asked=approval.kind,
-        tier=approval.tier,
-        command=approval.exact,
-        description=approval.title,
-        choice=choice,
-        by=parts.name_of(user),
-        note=approval.note,
-    )
-    view = view if view in rendering.VIEWS else "chat"
-    return HttpResponse(rendering.item_html(RunRef.of(run), item, view, get_token(request)))
 
 
 @require_POST

@@ -65,15 +65,19 @@ def test_runs_are_exported_as_one_may_see_them(ada: User) -> None:
         assert "message-1" not in answer.content.decode()
 
 
-def test_approvals_are_denied_once(ada: User, alice: User) -> None:
+def test_approvals_are_denied_once_and_with_a_reason(ada: User, alice: User) -> None:
     asked = world(alice, 1)[Approval]
     Approval.objects.update(state="pending", expires_at=timezone.now() + timedelta(minutes=5))
     console = Console(ada)
 
-    assert console.act(Approval, "deny", asked, confirmed="yes") == ["Denied: 1."]
-    assert "already decided" in console.act(Approval, "deny", asked, confirmed="yes")[0]
+    unsaid = console.post_action(Approval, "deny", asked, confirmed="yes", note="  ").content.decode()
     asked.refresh_from_db()
-    assert (asked.state, asked.decided_by) == ("denied", ada)
+    assert asked.state == "pending"
+    assert "Say why first." in unsaid
+    assert console.act(Approval, "deny", asked, confirmed="yes", note="Not today.") == ["Denied: 1."]
+    assert "already decided" in console.act(Approval, "deny", asked, confirmed="yes", note="Not today.")[0]
+    asked.refresh_from_db()
+    assert (asked.state, asked.decided_by, asked.note, asked.decided_via) == ("denied", ada, "Not today.", "console")
 
 
 def test_people_are_suspended_restored_and_signed_out(ada: User, alice: User, bob: User) -> None:

@@ -56,7 +56,7 @@ def test_nobody_else_hears_of_it(browser: Browser, alice: User, bob: User, viewe
 
 def test_what_is_decided_or_expired_does_not_count(alice: User, atlas: Agent) -> None:
     question = waiting(alice, atlas)
-    assert badges.of(alice)["/runs/"].count == 1
+    assert badges.of(alice)["/approvals/"].count == 1
 
     Approval.objects.filter(pk=question.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
 
@@ -76,7 +76,7 @@ def test_several_counts_take_one_query(
     with django_assert_num_queries(1):
         found = badges.of(alice)
 
-    assert found == {"/runs/": badges.Badge(1, "waiting for you"), "/policies/": badges.Badge(1, "policies")}
+    assert found == {"/approvals/": badges.Badge(1, "waiting for you"), "/policies/": badges.Badge(1, "policies")}
 
 
 def test_parts_that_draw_no_frame_ask_nothing(alice: User, django_assert_num_queries: DjangoAssertNumQueries) -> None:

@@ -33,6 +33,7 @@ from agents.models import (
     SoulRevision,
     User,
 )
+from channels_app.models import Notices, PushDevice
 from mcp_gateway.models import McpHealth, McpSecret, McpServer
 from runs.models import (
     Approval,
@@ -76,7 +77,9 @@ RECORDS = [
 PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
-FOR_ADMINS = [DataExport, Halt, HaltStop, HostGrant, Learning, OneTimeLink, SecurityEvent, SiteSettings]
+FOR_ADMINS = [
+    DataExport, Halt, HaltStop, HostGrant, Learning, Notices, OneTimeLink, PushDevice, SecurityEvent, SiteSettings,
+]  # fmt: skip
 
 
 def test_every_model_of_ours_is_in_the_console() -> None:

@@ -69,7 +69,7 @@ def test_a_decision_is_kept_and_shown(
 
 
 def test_a_decision_works_without_scripts(browser: Browser, alice: User, question: Approval) -> None:
-    response = browser(alice).post(f"/approvals/{question.pk}/decide/", {"choice": "once"})
+    response = browser(alice).post(f"/approvals/{question.pk}/decide/", {"choice": "once", "view": "chat"})
 
     assert response["Location"] == f"/chat/{question.run.conversation_id}/"
 

@@ -1,0 +1,43 @@
+"""One short mail that something waits: which Logos, how much, and the link; never what it is."""
+
+from __future__ import annotations
+
+import logging
+import smtplib
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.urls import reverse
+
+from agents.models import User
+
+logger = logging.getLogger(__name__)
+
+
+def is_set_up() -> bool:
+    """Does this Logos send mail at all?"""
+    return bool(settings.LOGOS_MAIL_URL)
+
+
+def send(person: User, count: int) -> bool:
+    """Tell ``person`` that ``count`` requests wait. Whether the mail server took it."""
+    what = "An agent waits for you" if count == 1 else f"{count} requests wait for you"
+    link = f"{settings.LOGOS_URL.rstrip('/')}{reverse('runs:approvals')}" if settings.LOGOS_URL else ""
+    lines = [
+        f"{what} in Logos.",
+        f"Sign in to see and decide: {link}" if link else "Sign in to Logos to see and decide.",
+        "What it is about is not in this mail. What nobody decides in time is refused by itself.",
+        f"You get at most one such mail in {settings.LOGOS_MAIL_MINUTES} minutes. Your account, Notifications, turns them off.",
+    ]
+    mail = EmailMessage(
+        subject=what,
+        body="\n\n".join(lines) + "\n",
+        to=[person.email],
+        # Answers of other machines ("out of office") are not for us.
+        headers={"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All"},
+    )
+    try:
+        return bool(mail.send())
+    except (OSError, smtplib.SMTPException) as error:
+        logger.warning("A mail was not sent: %s", error)
+        return False

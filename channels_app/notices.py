@@ -1,0 +1,103 @@
+"""Tell people that something waits for them, without saying what: by push at once, by e-mail seldom.
+
+Whoever may decide is told (``runs.approvals.open_for``), each as they chose. Neither a push nor a mail holds a command,
+a host, the name of an agent or what anybody said: it waits behind the sign-in. Sending happens in background work, after
+the question is committed, and a lost task costs a notice, never a question.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from agents.models import User
+from channels_app import mailing, pushing
+from channels_app.models import Notices, PushDevice
+from runs import approvals
+from runs.models import Approval
+
+# Questions that come in a row are one notice; the number in it tells how many.
+QUIET_S = 20
+TOPIC = "logos-waiting"
+
+
+def wants(person: User) -> Notices:
+    """What this person chose; what holds for everyone until they do."""
+    return Notices.objects.filter(user=person).first() or Notices(user=person)
+
+
+def choose(person: User, *, by_push: bool, by_mail: bool) -> Notices:
+    """Set it."""
+    row, _ = Notices.objects.update_or_create(
+        user=person, defaults={"by_push": by_push, "by_mail": by_mail, "owes_mail": False}
+    )
+    return row
+
+
+def asked(approval_id: str) -> int:
+    """Tell whoever may decide this question; how many were told. Nothing once it is decided."""
+    question = Approval.objects.filter(pk=approval_id).first()
+    if question is None:
+        return 0
+    return sum(_tell(person, question) for person in candidates() if _may_decide(person, question))
+
+
+def candidates() -> QuerySet[User]:
+    """Who can be told at all."""
+    has_browser = Q(pk__in=PushDevice.objects.values("user")) & ~Q(notices__by_push=False)
+    has_mail = Q(notices__by_mail=True) & ~Q(email="")
+    return User.objects.filter(has_browser | has_mail, is_active=True).select_related("notices")
+
+
+def settle() -> int:
+    """Send the mails that had to wait; how many."""
+    owed = candidates().filter(notices__owes_mail=True)
+    return sum(_mail(person, approvals.count_for(person)) for person in owed)
+
+
+def _may_decide(person: User, question: Approval) -> bool:
+    return approvals.open_for(person).filter(pk=question.pk).exists()
+
+
+def _tell(person: User, question: Approval) -> bool:
+    row, _ = Notices.objects.get_or_create(user=person)
+    count = approvals.count_for(person)
+    left_s = max(1, int((question.expires_at - timezone.now()).total_seconds()))
+    pushed = row.by_push and _claim(person, "pushed_at", QUIET_S) and _push(person, question, count, left_s)
+    mailed = row.by_mail and _mail(person, count)
+    return bool(pushed or mailed)
+
+
+def _push(person: User, question: Approval, count: int, left_s: int) -> int:
+    return pushing.push(person, message(question, count), ttl_s=left_s, topic=TOPIC)
+
+
+def message(question: Approval, count: int) -> dict[str, object]:
+    """What a push says, and where it leads: one question, or all of them."""
+    title = "An agent waits for you" if count < 2 else f"{count} requests wait for you"
+    where = reverse("runs:approval", args=[question.pk]) if count < 2 else reverse("runs:approvals")
+    return {"title": title, "body": "Open Logos to see what it asks.", "url": where, "count": count}
+
+
+def _mail(person: User, count: int) -> bool:
+    if not count:
+        Notices.objects.filter(user=person).update(owes_mail=False)
+        return False
+    if not mailing.is_set_up() or not person.email:
+        return False
+    if not _claim(person, "mailed_at", settings.LOGOS_MAIL_MINUTES * 60):
+        Notices.objects.filter(user=person).update(owes_mail=True)
+        return False
+    Notices.objects.filter(user=person).update(owes_mail=False)
+    return mailing.send(person, count)
+
+
+def _claim(person: User, column: str, quiet_s: float) -> bool:
+    """Is it time again? True for one caller only, however many ask at once."""
+    now = timezone.now()
+    due = Q(**{column: None}) | Q(**{f"{column}__lte": now - timedelta(seconds=quiet_s)})
+    return bool(Notices.objects.filter(due, user=person).update(**{column: now}))

@@ -1,0 +1,15 @@
+"""Background work of channels, run by django-q2: plain functions that may run twice without harm."""
+
+from __future__ import annotations
+
+from channels_app import notices
+
+
+def tell(approval_id: str) -> str:
+    """Tell whoever may decide a question that it waits."""
+    return f"told {notices.asked(approval_id)}"
+
+
+def settle_mails() -> str:
+    """Send the mails that had to wait for their time."""
+    return f"sent {notices.settle()}"
