@@ -23,13 +23,16 @@ from django.conf import settings
 from agents import acting, permissions
 from agents.agent_secrets import known_values
 from agents.errors import Conflict, Invalid, LogosError
+from agents.halts import Halted
 from agents.models import User
 from channels_app import origins, shell_messages
 from channels_app.people import visitor_of
 from channels_app.streams import Receive, Scope, Send, query_of
+from runs import held
 from runs.threads import DatabaseThreads
 from sandboxes import lifecycle, shells
 from sandboxes.driver import SandboxError
+from sandboxes.halts import HaltWatch
 from sandboxes.models import Sandbox
 from sandboxes.shell_records import Recorded
 from sandboxes.terminal import Terminal
@@ -38,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 PATH = re.compile(r"/ws/sandboxes/(?P<id>[a-z0-9_]{1,40})/shell")
 CHECK_S = 10.0
+HALTS_S = 0.5
 WARNED_S = 60.0
 MOST_PER_PERSON = 4
 MOST_PER_SANDBOX = 8
@@ -143,10 +147,13 @@ class _Shell:
         self._news = asyncio.Event()
         self._terminal = Terminal(self._heard)
         self._recorded: Recorded | None = None
+        self._halts = HaltWatch(_threads.run)
 
     async def until_the_end(self) -> End:
         """Join, and pass on until one side ends. SandboxError when there is nothing to join."""
         row, end = self._opening.row, End()
+        if stopped := await self._halted():
+            return End(f"{stopped.message} {stopped.action}")
         attachment = await shells.attached(row)
         try:
             self._recorded = await _threads.run(
@@ -171,7 +178,8 @@ class _Shell:
     async def _first_end(self) -> End:
         """Everything at once; whatever ends first ends it all."""
         sending, keeping = (asyncio.create_task(each) for each in (self._send_all(), self._keep_wanted()))
-        ends = [asyncio.create_task(each) for each in (self._read_all(), self._watch(), self._wait())]
+        ways = (self._read_all(), self._watch(), self._wait(), self._until_halted())
+        ends = [asyncio.create_task(each) for each in ways]
         try:
             done, _ = await asyncio.wait({*ends, sending}, return_when=asyncio.FIRST_COMPLETED)
             if sending in done:
@@ -246,6 +254,18 @@ class _Shell:
             await asyncio.sleep(min(CHECK_S, soon_s) if most_s else CHECK_S)
             if await _threads.run(_opening, self._scope, self._opening.row.pk) is None:
                 return End("You may no longer use this terminal.")
+
+    async def _halted(self) -> Halted | None:
+        """Why this shell is stopped, read now."""
+        await self._halts.look()
+        return await self._halts.refusal(self._opening.row.agent_id, (self._opening.user.pk,))
+
+    async def _until_halted(self) -> End:
+        while not (found := await self._halted()):
+            await asyncio.sleep(HALTS_S)
+        row = self._opening.row
+        await _threads.run(held.terminal_closed, found.held.id, row.pk, row.agent_id, self._opening.user.username)
+        return End(found.message)
 
     async def _wait(self) -> End:
         try:

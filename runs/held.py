@@ -12,8 +12,8 @@ from agents import halting
 from agents.halts import Halts, Held
 from agents.models import Halt, HaltStop
 from agents.numbers import whole
-from runs import dispatch
-from runs.models import ACTIVE, EngineBeat, Run, Status
+from runs import approvals, dispatch
+from runs.models import ACTIVE, Approval, EngineBeat, Run, Status
 from sandboxes.claimants import host
 from sandboxes.models import Sandbox, State
 
@@ -25,6 +25,7 @@ BEGUN = tuple(status for status in ACTIVE if status != Status.QUEUED)
 def connect() -> None:
     """Listen to what is stopped."""
     halting.halted.connect(ask_to_stop)
+    halting.resumed.connect(let_decide)
     halting.CONFIRM.append(confirm)
 
 
@@ -54,6 +55,7 @@ def _of(held: Held) -> Q:
 
 def ask_to_stop(halt: Halt, **rest: Any) -> None:
     """Receiver of ``halted``: ask what goes on to stop, and write down what was asked. May be called again."""
+    freeze(halting.value(halt))
     for run_id in ask_runs(halting.value(halt), halt.by_id):
         dispatch.announce(run_id)
     now = timezone.now()
@@ -99,6 +101,41 @@ def confirm(halt: Halt) -> None:
         open_ones.filter(kind="sandbox", subject=pk).update(confirmed_at=timezone.now(), note="it runs no more")
 
 
+def terminal_closed(halt_id: str, sandbox_id: str, agent_id: str, username: str) -> None:
+    """A terminal was closed because of a halt: asked and confirmed in one, by the process that had it."""
+    halt = Halt.objects.filter(pk=halt_id).first()
+    if halt is not None:
+        facts = {"agent_id": agent_id, "requested_at": halt.at, "confirmed_at": timezone.now(), "note": "closed"}
+        subject = f"{username[:30]} in {sandbox_id}"
+        HaltStop.objects.update_or_create(halt=halt, kind="terminal", subject=subject, defaults=facts)
+
+
+def freeze(held: Held) -> None:
+    """What waits for a person about this waits longer, and cannot be decided, while the halt forbids decisions."""
+    if held.forbids_decisions:
+        approvals.freeze(Approval.objects.filter(_asked(held)))
+
+
+def let_decide(halt: Halt, **rest: Any) -> None:
+    """Receiver of ``resumed``: whatever no halt holds any more can be decided, and has the time back it was frozen."""
+    frozen = Approval.objects.filter(frozen_at__isnull=False)
+    for row in Halt.objects.filter(lifted_at=None):
+        if (held := halting.value(row)).forbids_decisions:
+            frozen = frozen.exclude(_asked(held))
+    approvals.thaw(frozen)
+
+
+def _asked(held: Held) -> Q:
+    """The requests to people that this halt is about."""
+    if held.scope == "agent":
+        return Q(agent=held.subject)
+    if held.scope == "person":
+        return Q(asked_for=whole(held.subject))
+    if held.scope == "server" and held.subject != host():
+        return NONE
+    return ~NONE
+
+
 def enforce(owner: str, served: Iterable[str], cut: str) -> list[str]:
     """One engine's part, again and again while something is stopped: ask what began in the same moment, and say that it
     refuses. ``served`` are the sandboxes for which it refuses; the runs that are to be told."""
@@ -106,6 +143,7 @@ def enforce(owner: str, served: Iterable[str], cut: str) -> list[str]:
     told: list[str] = []
     served, now = list(served), timezone.now()
     for row in Halt.objects.filter(lifted_at=None):
+        freeze(halting.value(row))
         told += ask_runs(halting.value(row), row.by_id)
         mine = HaltStop.objects.filter(halt=row, confirmed_at=None)
         HaltStop.objects.get_or_create(halt=row, kind="engine", subject=owner, defaults={"requested_at": row.at})

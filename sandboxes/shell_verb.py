@@ -10,15 +10,19 @@ import termios
 import tty
 from collections.abc import Callable
 
+from agents import halting
 from agents.agent_secrets import known_values
 from agents.errors import Invalid
 from agents.models import Agent, User
 from sandboxes import lifecycle, shells
+from sandboxes.claimants import host
+from sandboxes.halts import HaltWatch
 from sandboxes.models import Sandbox
 from sandboxes.shell_records import Recorded
 from sandboxes.terminal import Terminal
 
 _TYPED_BYTES = 4096
+HALTS_S = 0.5
 
 
 def run(user: User, agent: Agent, row: Sandbox) -> int:
@@ -29,6 +33,7 @@ def run(user: User, agent: Agent, row: Sandbox) -> int:
             reason="no_terminal",
             action=f"For scripts: sandbox exec -i {agent.name} -- CMD",
         )
+    halting.require_running(agent_id=agent.pk, person_id=user.pk, server=host())
     if not asyncio.run(shells.is_running(row)):
         raise shells.not_running(f"Start it with: sandbox start {agent.name}")
     recorded = Recorded(user, agent, lifecycle.root_of(row.pk), known_values(agent))
@@ -36,14 +41,14 @@ def run(user: User, agent: Agent, row: Sandbox) -> int:
     sys.stdout.flush()
     try:
         tty.setraw(0)
-        code = asyncio.run(_joined(row, recorded))
+        code = asyncio.run(_joined(user, row, recorded))
     finally:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
         recorded.end(code)
     return code
 
 
-async def _joined(row: Sandbox, recorded: Recorded) -> int:
+async def _joined(user: User, row: Sandbox, recorded: Recorded) -> int:
     def heard(data: bytes) -> None:
         recorded.heard(data)
         while data:
@@ -53,6 +58,7 @@ async def _joined(row: Sandbox, recorded: Recorded) -> int:
     attachment = await shells.attached(row)
     terminal = Terminal(heard)
     wanting = asyncio.create_task(shells.keep_wanted(row.pk, lifecycle.in_thread))
+    halting_it = asyncio.create_task(_close_when_halted(user, row, terminal))
     try:
         columns, rows = os.get_terminal_size(0)
         await terminal.open(attachment, rows, columns, os.environ.get("TERM", "xterm"))
@@ -61,10 +67,20 @@ async def _joined(row: Sandbox, recorded: Recorded) -> int:
         return await terminal.wait()
     finally:
         wanting.cancel()
+        halting_it.cancel()
         loop.remove_reader(0)
         loop.remove_signal_handler(signal.SIGWINCH)
         await terminal.close()
         await attachment.close()
+
+
+async def _close_when_halted(user: User, row: Sandbox, terminal: Terminal) -> None:
+    """A halt ends the shell; what it says stands below what the shell showed."""
+    watch = HaltWatch(lifecycle.in_thread)
+    while not (held := await watch.refusal(row.agent_id, (user.pk,))):
+        await asyncio.sleep(HALTS_S)
+    os.write(1, f"\r\n{held.message}\r\n".encode())
+    await terminal.close()
 
 
 def _pass_on(loop: asyncio.AbstractEventLoop, terminal: Terminal) -> Callable[[], None]:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from agents import acting, audit
+from agents import acting, audit, halting
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.models import Role, User
 from runs.approvals import rules, signals
@@ -43,6 +43,7 @@ def decide(
     Raises NotFound for who may not, Invalid for a choice, note or rule that cannot be, Conflict with the reason
     "changed", "expired", "already_decided", "withdrawn" or "halted", LogosError("own_request")."""
     is_alone = _require(actor, approval)
+    halting.require_decisions(agent_id=approval.agent_id or "", person_id=approval.asked_for_id)
     choices = KINDS[approval.kind].choices
     if choice not in choices or (choice == Choice.RUN and approval.run_id is None):
         raise Invalid(f"Choose {', '.join(choices[:-1])} or {choices[-1]}.", field="choice")

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_safe
 
-from agents import permissions
+from agents import halting, permissions
 from agents.models import Agent, User
 from agents.views.access import person, signed_in
 from runs import events, rendering, withheld, words
@@ -183,6 +183,7 @@ def frame_of(request: HttpRequest, run: Run, tab: str, reader: withheld.Reader |
         "title": run.message.text.split("\n", 1)[0][:117],
         "asked_by": parts.name_of(run.actor),
         "tab": tab,
+        "held": halting.current().of_work(run.agent_id, run.actor_id) if run.status == Status.QUEUED else None,
         "stamp": parts.stamp_chips((reader or withheld.Reader(user)).stamp(run.stamp)),
         "is_scripted": RunRef.of(run).is_scripted,
         "active_run": run if may_cancel else None,

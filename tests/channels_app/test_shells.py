@@ -12,8 +12,8 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import override_settings
 
-from agents import permissions
-from agents.models import Agent, Role, SecurityEvent, SiteSettings, User
+from agents import halting, permissions
+from agents.models import Agent, HaltStop, Role, SecurityEvent, SiteSettings, User
 from channels_app import shells
 from sandboxes import drivers, lifecycle
 from sandboxes.driver import Mount, SandboxSpec
@@ -296,3 +296,22 @@ async def test_a_logos_that_stops_writes_down_what_was_shown(box: Sandbox, alice
     assert page.task.cancelled()
     assert (await closing(db))["why"] == "Logos is being stopped."
     assert "42" in transcripts(box)[0]
+
+
+async def test_a_halt_closes_the_shell_says_why_and_lets_none_be_opened(
+    box: Sandbox, alice: User, cookie: Header, db: Db
+) -> None:
+    key = await db(cookie, alice)
+    async with Joined(path_of(box), cookie=key) as page:
+        page.type("echo $((6*7))\n")
+        await page.reads(b"42")
+        await db(halting.stop, alice, "agent", box.agent_id, "it behaves oddly")
+        await page.until(lambda seen: seen.end)
+    async with Joined(path_of(box), cookie=key) as again:
+        await again.until(lambda seen: seen.end)
+
+    assert page.end == "atlas is stopped: it behaves oddly."
+    assert again.end.startswith("atlas is stopped: it behaves oddly.")
+    stops = await db(lambda: list(HaltStop.objects.filter(kind="terminal").values_list("subject", "note")))
+    assert stops == [(f"alice in {box.pk}", "closed")]
+    assert await db(SecurityEvent.objects.filter(kind="shell_opened").count) == 1

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
+
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from agents import composition, halting
 from agents.halts import Halted
 from agents.models import Agent, Halt, HaltStop, Soul, User
-from runs import dispatch, held, work
-from runs.models import EngineBeat, Run, Status
+from runs import approvals, dispatch, held, work
+from runs.models import Approval, EngineBeat, Run, Status
+from sandboxes import tasks
 from sandboxes.claimants import host
 from sandboxes.models import Sandbox, State
 
@@ -214,3 +219,98 @@ def test_a_halt_of_this_machine_is_one_of_everything_here(ada: User, alice: User
     elsewhere, here = halting.stop(ada, "server", "elsewhere"), halting.stop(ada, "server", host())
 
     assert (stops(elsewhere), stops(here)) == ({}, {run.pk: False})
+
+
+# what waits for a person ---------------------------------------------------------------------------
+def asked(agent: Agent | None, user: User | None, lifetime_s: int = 300) -> Approval:
+    return approvals.ask(
+        "question", subject={"question": "May I?"}, title="May I?", agent=agent, asked_for=user, lifetime_s=lifetime_s
+    )
+
+
+def test_requests_are_frozen_and_get_their_time_back(ada: User, alice: User, atlas: Agent) -> None:
+    mine = asked(atlas, alice)
+    before = mine.expires_at
+    halt = halting.stop(ada, "everything")
+    mine.refresh_from_db()
+    assert mine.frozen_at is not None
+
+    with pytest.raises(Halted):
+        approvals.decide(alice, mine, "once")
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    Approval.objects.update(frozen_at=an_hour_ago, expires_at=before)
+    assert approvals.settle() == 0
+    halting.resume(ada, halt.pk, "deciding")
+
+    mine.refresh_from_db()
+    assert mine.frozen_at is None
+    assert timedelta(minutes=59) < mine.expires_at - before < timedelta(minutes=61)
+    assert approvals.decide(alice, mine, "once").state == "allowed"
+
+
+def test_a_halt_of_an_agent_freezes_its_requests_only(alice: User, atlas: Agent, other: Agent) -> None:
+    mine, theirs = asked(atlas, alice), asked(other, alice)
+
+    halting.stop(alice, "agent", atlas.pk)
+
+    mine.refresh_from_db()
+    theirs.refresh_from_db()
+    assert (mine.frozen_at is None, theirs.frozen_at is None) == (False, True)
+    assert approvals.decide(alice, theirs, "deny").state == "denied"
+
+
+def test_what_another_halt_still_holds_stays_frozen(ada: User, alice: User, atlas: Agent) -> None:
+    mine = asked(atlas, alice)
+    everything, one = halting.stop(ada, "everything"), halting.stop(alice, "agent", atlas.pk)
+
+    halting.resume(ada, everything.pk, "lifted")
+    mine.refresh_from_db()
+    assert mine.frozen_at is not None
+    halting.resume(alice, one.pk, "lifted")
+    mine.refresh_from_db()
+    assert mine.frozen_at is None
+
+
+def test_a_request_of_the_same_moment_is_frozen_by_the_next_look(ada: User, alice: User, atlas: Agent) -> None:
+    halting.stop(ada, "everything")
+    mine = asked(atlas, alice)
+
+    held.enforce("me", [], "")
+
+    mine.refresh_from_db()
+    assert mine.frozen_at is not None
+
+
+# pages ---------------------------------------------------------------------------------------------
+def test_a_run_that_is_held_says_so_on_its_page(
+    ada: User, alice: User, atlas: Agent, browser: Callable[..., Client]
+) -> None:
+    run = queued(alice, atlas)
+    page = browser(alice)
+    assert "waits and is not lost" not in page.get(f"/runs/{run.pk}/").content.decode()
+
+    halting.stop(ada, "everything", reason="fire drill")
+
+    shown = page.get(f"/runs/{run.pk}/").content.decode()
+    assert "waits and is not lost" in shown
+    assert "Everything is stopped: fire drill." in shown
+
+
+def test_a_message_typed_into_a_stopped_chat_is_kept(
+    ada: User, alice: User, atlas: Agent, browser: Callable[..., Client]
+) -> None:
+    halting.stop(ada, "everything")
+
+    answer = browser(alice).post(f"/chat/new/{atlas.pk}/send/", {"text": "my long thought"})
+
+    assert answer.status_code == 400
+    assert "Everything is stopped." in answer.content.decode()
+    assert "my long thought" in answer.content.decode()
+    assert Run.objects.count() == 0
+
+
+def test_a_sandbox_is_not_started_while_it_is_stopped(ada: User, alice: User, atlas: Agent) -> None:
+    halting.stop(alice, "agent", atlas.pk, "odd")
+
+    assert "atlas is stopped: odd." in tasks.provision(atlas.pk)
+    assert not Sandbox.objects.filter(state=State.RUNNING).exists()

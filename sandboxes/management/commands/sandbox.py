@@ -14,7 +14,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.core.management.base import CommandParser
 
-from agents import composition, permissions, sandbox_limits
+from agents import composition, halting, permissions, sandbox_limits
 from agents.agent_secrets import known_values
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.editing import editing
@@ -23,6 +23,7 @@ from agents.models import Agent
 from agents.numbers import whole
 from sandboxes import drivers, file_verbs, health, keeping, logs, operating, records, shell_verb
 from sandboxes.api import SandboxOut
+from sandboxes.claimants import host
 from sandboxes.driver import SandboxError
 from sandboxes.models import Sandbox
 from sandboxes.standard_streams import StandardStreams
@@ -119,6 +120,7 @@ class Command(LogosCommand):
         if not argv:
             raise Invalid("Say which command to run, for instance: sandbox exec atlas -- ls -l", field="command")
         row = _row(_agent(options))
+        halting.require_running(agent_id=row.agent_id, server=host())
         sys.stdout.flush()
         wanted = partial(records.touch, row.pk)
         self.end(
