@@ -27,6 +27,13 @@ MAX_REASON = 300
 # The page about halts; beside it in the count of what waits stands how many are on.
 PAGE = "/stop/"
 
+ACTION_OF = {
+    HaltScope.EVERYTHING: "halt.everything",
+    HaltScope.AGENT: "agent.halt",
+    HaltScope.PERSON: "halt.person",
+    HaltScope.SERVER: "halt.server",
+}
+
 # Sent with ``halt`` inside the transaction of the change: it is on (again), or was taken back by a step.
 halted = Signal()
 resumed = Signal()
@@ -92,7 +99,7 @@ def aim(user: User, scope: str, subject: str, reason: str) -> Held:
         permissions.require(user, "halt.everything")
         return Held("", scope, reason=reason)
     if scope == HaltScope.AGENT:
-        agent = permissions.fetch(user, "halt.agent", Agent.objects.alive(), pk=subject)
+        agent = permissions.fetch(user, "agent.halt", Agent.objects.alive(), pk=subject)
         return Held("", scope, agent.pk, agent.name, reason)
     if scope == HaltScope.PERSON:
         permissions.require(user, "halt.person")
@@ -237,7 +244,7 @@ def find(user: User, halt_id: str, *, to_end: bool = False) -> Halt:
 def may_lift(user: User) -> QuerySet[Halt]:
     """The halts, past ones too, that this person may take back: whoever may stop a thing may let it go on."""
     rows = Halt.objects.select_related("agent", "person", "by", "lifted_by")
-    mine = Q(agent__in=permissions.visible(user, Agent.objects.all(), "halt.agent").order_by().values("pk"))
+    mine = Q(agent__in=permissions.visible(user, Agent.objects.all(), "agent.halt").order_by().values("pk"))
     for action, scope in (
         ("halt.everything", HaltScope.EVERYTHING),
         ("halt.person", HaltScope.PERSON),

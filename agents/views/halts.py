@@ -65,7 +65,7 @@ def halts(request: HttpRequest) -> HttpResponse:
 def _stop(user: User, request: HttpRequest) -> Halt:
     scope, subject = request.POST.get("scope", ""), request.POST.get("which", "").strip()
     if scope == HaltScope.AGENT:
-        found = permissions.visible(user, Agent.objects.alive(), "halt.agent").filter(name=subject).first()
+        found = permissions.visible(user, Agent.objects.alive(), "agent.halt").filter(name=subject).first()
         subject = found.pk if found else subject
     if scope != HaltScope.EVERYTHING and not subject:
         raise Invalid("Say which one.", field="which")
@@ -77,7 +77,7 @@ def _stop(user: User, request: HttpRequest) -> Halt:
 
 def _scopes(user: User) -> list[tuple[str, str]]:
     """What this person may stop here. Whoever only manages agents does it on the agent's page as well."""
-    return [(scope.value, scope.label) for scope in HaltScope if permissions.may(user, f"halt.{scope.value}")]
+    return [(scope.value, scope.label) for scope in HaltScope if permissions.may(user, halting.ACTION_OF[scope])]
 
 
 def _shown(user: User, halt: Halt) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def _page(request: HttpRequest, user: User, row: Halt, error: LogosError | None 
 def agent_stop(request: HttpRequest, agent_id: str) -> HttpResponse:
     """Stop one agent, once its name was typed."""
     user = person(request)
-    agent, error = fetch(user, agent_id, "halt.agent"), None
+    agent, error = fetch(user, agent_id, "agent.halt"), None
     if request.method == "POST":
         if unicodedata.normalize("NFC", request.POST.get("typed", "").strip()) == agent.name:
             row = halting.stop(user, HaltScope.AGENT, agent.pk, request.POST.get("reason", "")[: halting.MAX_REASON])

@@ -26,6 +26,8 @@ RECORDS = {
     "agents.onetimelink": "invitations and links are made, used and withdrawn; each is a security event",
     "agents.dataexport": "is asked for and fetched; both are security events",
     "agents.apitoken": "made and revoked are security events; nothing else of it changes but when it was used",
+    "agents.halt": "begins and is taken back by steps; each is a security event",
+    "agents.haltstop": "is what a halt asked to stop and what confirmed",
     "agents.learning": "begins and ends by itself or by somebody; both are security events",
 }
 

@@ -35,6 +35,7 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "agent.edit": ("edit", WORKERS),
         "agent.manage": ("manage", WORKERS),
         "agent.learn": ("manage", KEEPERS),
+        "agent.halt": ("manage", WORKERS),
         "sandbox.limit": ("manage", WORKERS),
         "sandbox.shell": ("manage", WORKERS),
         "approval.decide_admin": ("manage", KEEPERS),

@@ -162,7 +162,7 @@ def _subject(user: User, options: dict[str, Any]) -> tuple[str, str]:
 
 def _agent(user: User, name: str) -> Agent:
     wanted = Q(pk=name) | Q(name=name)
-    return permissions.fetch(user, "halt.agent", Agent.objects.alive().filter(wanted))
+    return permissions.fetch(user, "agent.halt", Agent.objects.alive().filter(wanted))
 
 
 def _take_up() -> None:
