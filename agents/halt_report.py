@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Count, F, Q
 
 from agents import halting, permissions
-from agents.models import Agent, Halt, HaltStop, User
+from agents.models import Agent, Halt, HaltStop, StopKind, User
 
 # More rows than this are counted and not listed.
 SHOWN = 50
@@ -44,7 +44,7 @@ def report(user: User, halt: Halt) -> Report:
         halting.confirm(halt)
     stops = HaltStop.objects.filter(halt=halt)
     counted = stops.order_by().values("kind").annotate(asked=Count("pk"), done=Count("confirmed_at")).order_by("kind")
-    kinds = dict(HaltStop.Kind.choices)
+    kinds = dict(StopKind.choices)
     counts = tuple(Asked(f"{kinds[each['kind']]}s", each["asked"], each["done"]) for each in counted)
     agents = permissions.visible(user, Agent.objects.all()).order_by().values("pk")
     mine = stops.filter(Q(agent=None) | Q(agent__in=agents)).select_related("agent")

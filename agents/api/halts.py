@@ -12,7 +12,7 @@ from agents import halt_report, halting
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, Text, page
 from agents.halts import stages_after
-from agents.models import Halt, HaltScope, HaltStop, Stage
+from agents.models import Halt, HaltScope, Stage, StopKind
 from agents.views.halts import MOST_AGENTS
 
 router = Router(tags=["Halts"])
@@ -63,7 +63,7 @@ class HaltPage(Schema):
 class StopOut(Schema):
     """One thing that was asked to stop; `confirmed_at` is null until it says that it has."""
 
-    kind: HaltStop.Kind
+    kind: StopKind
     subject: str
     requested_at: datetime
     confirmed_at: datetime | None

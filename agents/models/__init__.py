@@ -16,7 +16,7 @@ from agents.models.grants import (
     SoulGroupGrant,
     SoulUserGrant,
 )
-from agents.models.halts import Halt, HaltScope, HaltStop, Stage
+from agents.models.halts import Halt, HaltScope, HaltStop, Stage, StopKind
 from agents.models.host_grants import HostGrant
 from agents.models.learning import Learning
 from agents.models.links import OneTimeLink, Purpose
@@ -65,6 +65,7 @@ __all__ = [
     "SoulStatus",
     "SoulUserGrant",
     "Stage",
+    "StopKind",
     "User",
     "Visibility",
 ]

@@ -61,19 +61,20 @@ class Halt(models.Model):
         return self.lifted_at is None
 
 
+class StopKind(models.TextChoices):
+    """What a halt asks to stop."""
+
+    ENGINE = "engine", "Engine"
+    RUN = "run", "Run"
+    SANDBOX = "sandbox", "Sandbox"
+    TERMINAL = "terminal", "Terminal"
+
+
 class HaltStop(models.Model):
     """One thing a halt asked to stop, and when it had: "requested" and "confirmed" are two facts."""
 
-    class Kind(models.TextChoices):
-        """What was asked."""
-
-        ENGINE = "engine", "Engine"
-        RUN = "run", "Run"
-        SANDBOX = "sandbox", "Sandbox"
-        TERMINAL = "terminal", "Terminal"
-
     halt = models.ForeignKey(Halt, models.CASCADE, related_name="stops")
-    kind = models.CharField(max_length=10, choices=Kind.choices)
+    kind = models.CharField(max_length=10, choices=StopKind.choices)
     subject = models.CharField(max_length=80)
     agent = models.ForeignKey(Agent, models.CASCADE, null=True, related_name="+")
     requested_at = models.DateTimeField()
