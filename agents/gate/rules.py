@@ -1,0 +1,194 @@
+"""The rules of the gate: data in ``rules/*.yaml``, compiled once, asked for one simple command at a time. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any, Literal
+
+import yaml
+
+from agents.gate.acts import Act
+from agents.gate.programs import RULES
+
+Severity = Literal["low", "medium", "high", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
+_NOT_RULES = ("programs", "patterns")
+# What a condition may say; each must hold. A list means: one of them.
+_LISTS = frozenset({"program", "flags", "first", "second", "under", "trait"})
+_EXPRESSIONS = frozenset(
+    {
+        "path", "first_path", "last_path", "last", "word", "operand", "line", "sql", "sql_without",
+        "writes", "code", "trait_like", "assigned",
+    }
+)  # fmt: skip
+_SWITCHES = frozenset({"unknown", "argument", "fed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One way to fall under a rule."""
+
+    lists: Mapping[str, frozenset[str]]
+    expressions: Mapping[str, re.Pattern[str]]
+    switches: frozenset[str]
+    long_flags: tuple[str, ...]
+
+    def holds(self, act: Act) -> bool:
+        """Does the command fall under it? The program has been looked at already."""
+        lists = self.lists
+        if "flags" in lists and not self._flagged(act):
+            return False
+        for at, key in enumerate(("first", "second")):
+            if key in lists and (len(act.operands) <= at or act.operands[at].text not in lists[key]):
+                return False
+        if "under" in lists and not lists["under"].intersection(act.wrappers):
+            return False
+        if "trait" in lists and not lists["trait"] & act.traits:
+            return False
+        return all(_SWITCH[name](act) for name in self.switches) and all(
+            _found(name, expression, act) for name, expression in self.expressions.items()
+        )
+
+    def _flagged(self, act: Act) -> bool:
+        if self.lists["flags"] & act.flags:
+            return True
+        # Long names may be cut short: --recurs is --recursive.
+        return any(len(flag) > 1 and name.startswith(flag) for name in self.long_flags for flag in act.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What to look for, how bad it is, and one sentence that says so to a person."""
+
+    id: str
+    severity: Severity
+    sentence: str
+    conditions: tuple[Condition, ...]
+    hardline: bool = False
+    group: str = ""
+    fires: tuple[str, ...] = ()
+    spares: tuple[str, ...] = ()
+
+
+class Rules:
+    """All rules, found by the program they are about."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.all = tuple(rules)
+        self._named: dict[str, list[tuple[Rule, Condition]]] = {}
+        self._globs: list[tuple[str, Rule, Condition]] = []
+        self._any: list[tuple[Rule, Condition]] = []
+        for rule in self.all:
+            for condition in rule.conditions:
+                self._file(rule, condition)
+
+    def _file(self, rule: Rule, condition: Condition) -> None:
+        for name in condition.lists.get("program", ()):
+            if "*" in name:
+                self._globs.append((name, rule, condition))
+            else:
+                self._named.setdefault(name, []).append((rule, condition))
+        if "program" not in condition.lists:
+            self._any.append((rule, condition))
+
+    def fired_by(self, act: Act) -> Iterator[Rule]:
+        """The rules that this command falls under."""
+        for rule, condition in self._named.get(act.name, ()):
+            if condition.holds(act):
+                yield rule
+        if act.name:
+            for pattern, rule, condition in self._globs:
+                if act.name[0] == pattern[0] and fnmatchcase(act.name, pattern) and condition.holds(act):
+                    yield rule
+        if act.traits or act.writes or act.assigned or act.code:
+            for rule, condition in self._any:
+                if condition.holds(act):
+                    yield rule
+
+
+def _found(name: str, expression: re.Pattern[str], act: Act) -> bool:
+    if name == "sql_without":
+        return not expression.search(_sql(act))
+    return any(expression.search(text) for text in _TEXTS[name](act))
+
+
+def _sql(act: Act) -> str:
+    return f"{act.line}\n{act.code}"
+
+
+def _line(act: Act) -> tuple[str, ...]:
+    return (act.line,)
+
+
+_TEXTS: dict[str, Any] = {
+    "path": lambda act: (word.path for word in (*act.operands, *(w for w in act.args if w.text[:1] == "/"))),
+    "first_path": lambda act: (word.path for word in act.operands[:1]),
+    "last_path": lambda act: (word.path for word in act.operands[-1:]),
+    "last": lambda act: (word.text for word in act.args[-1:]),
+    "word": lambda act: (word.text for word in act.args),
+    "operand": lambda act: (word.text for word in act.operands),
+    "line": _line,
+    "sql": lambda act: (_sql(act),),
+    "writes": lambda act: (word.path for word in act.writes),
+    "code": lambda act: (act.code,) if act.code else (),
+    "trait_like": lambda act: act.traits,
+    "assigned": lambda act: (name for name, _ in act.assigned),
+}
+_SWITCH: dict[str, Any] = {
+    "unknown": lambda act: any(not word.known for word in act.operands),
+    "argument": lambda act: bool(act.args),
+    "fed": lambda act: bool(act.stdin.sources),
+}
+
+
+@cache
+def shipped() -> Rules:
+    """The rules that come with Logos."""
+    patterns = _read("patterns")
+    files = sorted(path for path in RULES.glob("*.yaml") if path.stem not in _NOT_RULES)
+    return Rules(compiled(entry, patterns, path.stem) for path in files for entry in _read(path.stem))
+
+
+def compiled(entry: Mapping[str, Any], patterns: Mapping[str, str], group: str = "") -> Rule:
+    """One rule as it is written in a file. Raises ValueError for what no rule may say."""
+    if entry["severity"] not in SEVERITIES:
+        raise ValueError(f"{entry['id']}: no severity is called {entry['severity']}.")
+    when = entry["when"]
+    return Rule(
+        id=entry["id"],
+        severity=entry["severity"],
+        sentence=entry["sentence"],
+        conditions=tuple(
+            _condition(entry["id"], each, patterns) for each in ([when] if isinstance(when, dict) else when)
+        ),
+        hardline=bool(entry.get("hardline", False)),
+        group=group,
+        fires=tuple(entry.get("fires", ())),
+        spares=tuple(entry.get("spares", ())),
+    )
+
+
+def _condition(rule: str, entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Condition:
+    unknown = entry.keys() - _LISTS - _EXPRESSIONS - _SWITCHES
+    if unknown:
+        raise ValueError(f"{rule}: no condition is called {', '.join(sorted(unknown))}.")
+    lists = {key: frozenset(map(str, value)) for key, value in entry.items() if key in _LISTS}
+    return Condition(
+        lists=lists,
+        expressions={key: _expression(key, text, patterns) for key, text in entry.items() if key in _EXPRESSIONS},
+        switches=frozenset(key for key in entry if key in _SWITCHES),
+        long_flags=tuple(flag for flag in lists.get("flags", ()) if len(flag) > 2),
+    )
+
+
+def _expression(key: str, text: str, patterns: Mapping[str, str]) -> re.Pattern[str]:
+    text = re.sub(r"<<(\w+)>>", lambda found: f"(?:{patterns[found[1]]})", text)
+    return re.compile(text, re.IGNORECASE if key in ("sql", "sql_without", "line") else 0)
+
+
+def _read(name: str) -> Any:
+    return yaml.safe_load((RULES / f"{name}.yaml").read_text("utf-8"))
