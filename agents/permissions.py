@@ -102,6 +102,9 @@ ACTIONS: dict[str, Action] = {
         Action("server.manage", "Share or delete an MCP server", "manage", OPERATORS),
         Action("server.create", "Add MCP servers", "", OPERATORS),
         Action("server.launch", "Say which command of the host an MCP server runs", "", ADMINS),
+        Action("access.view", "See which MCP servers an agent may use, and its tokens for them", "view", EVERYONE),
+        Action("access.give", "Let an agent use an MCP server, and make it tokens", "manage", MEMBERS),
+        Action("mcpcall.view", "See every call of an agent to an MCP server", "manage", EVERYONE, True),
         Action("provider.view", "See providers (never their keys)", "view", OPERATORS),
         Action("provider.edit", "Add providers and replace their keys", "edit", ADMINS),
         Action("conversation.view", "Read a conversation", "view", EVERYONE, True),
@@ -206,6 +209,13 @@ _NOUNS = {
 SHARED_LEVEL: dict[type[Model], str] = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view"}
 
 Person = User | AnonymousUser | None
+
+
+def call_it(model: type[Model], word: str, *, family: str = "") -> None:
+    """People and addresses call rows of ``model`` this; their actions are those of ``family`` if they have none."""
+    _NOUNS[model._meta.model_name or ""] = word
+    if family:
+        _FAMILIES[word] = family
 
 
 def add_root(

@@ -39,6 +39,7 @@ from agents.api.asking import BearerToken, BrowserSession, person_of
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
 from logos_site.errors import status_for
+from mcp_gateway.api import access as mcp_access
 from mcp_gateway.api import servers as mcp_servers
 from runs.api import approvals, asof, conversations, egress, learning, ledger, permitted, runs
 from sandboxes import api as sandboxes
@@ -251,6 +252,7 @@ api.add_router("", permitted.router)
 api.add_router("/agents", learning.router)
 api.add_router("", ledger.router)
 api.add_router("/mcp-servers", mcp_servers.router)
+api.add_router("/agents", mcp_access.router)
 api.add_router("/asof", asof.router)
 api.add_router("", audit.router)
 api.add_router("/explain", explaining.router)

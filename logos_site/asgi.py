@@ -1,4 +1,4 @@
-"""The ASGI application: live streams go straight to their own callable, everything else to Django.
+"""The ASGI application: live streams and MCP go straight to their own callables, everything else to Django.
 
 Streams stay in front of Django's middleware because they live for minutes and must cost nothing while idle;
 they bring their own authentication.
@@ -18,6 +18,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "logos_site.settings")
 django_application = get_asgi_application()
 
 from channels_app import inbox_streams, log_streams, shells, streams  # noqa: E402
+from mcp_gateway import door, gateway  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -30,6 +31,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _lifespan(receive, send)
     elif scope["type"] == "websocket":
         await shells.application(scope, receive, send)
+    elif door.is_ours(scope["path"]):
+        await gateway.application(scope, receive, send)
     elif is_stream(scope):
         await _room(scope["path"]).application(scope, receive, send)
     else:

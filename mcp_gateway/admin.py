@@ -16,7 +16,17 @@ from agents.admin_base import RecordAdmin, SharedAdmin
 from agents.admin_versions import VersionedForm
 from agents.errors import Invalid
 from mcp_gateway import servers
-from mcp_gateway.models import McpHealth, McpSecret, McpServer, McpServerGroupGrant, McpServerUserGrant
+from mcp_gateway.models import (
+    McpAccess,
+    McpCall,
+    McpHealth,
+    McpLease,
+    McpSecret,
+    McpServer,
+    McpServerGroupGrant,
+    McpServerUserGrant,
+    McpToken,
+)
 
 
 class McpServerForm(VersionedForm):
@@ -55,9 +65,6 @@ class McpServerAdmin(SharedAdmin):
     list_filter = ("enabled", "category", "visibility")
     search_fields = ("name", "description", "category")
     ordering = ("name", "pk")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).select_related("health")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and permissions.may(request.user, "server.launch")
@@ -98,3 +105,56 @@ class McpHealthAdmin(RecordAdmin):
     list_filter = ("state",)
     search_fields = ("server__name", "reason")
     ordering = ("server__name",)
+
+
+@admin.register(McpAccess)
+class McpAccessAdmin(RecordAdmin):
+    """Which agents may use which servers, and might."""
+
+    view_action = "access.view"
+    fields = ("agent", "server", "given_by", "reason", "created_at", "expires_at", "revoked_at", "revoked_by")
+    list_display = ("agent", "server", "given_by", "created_at", "expires_at", "revoked_at")
+    list_select_related = ("agent", "server", "given_by")
+    search_fields = ("agent__name", "server__name", "reason")
+    ordering = ("-id",)
+
+
+@admin.register(McpToken)
+class McpTokenAdmin(RecordAdmin):
+    """Tokens of agents for clients outside; never their secrets."""
+
+    view_action = "access.give"
+    fields = ("agent", "name", "hint", "made_by", "created_at", "expires_at", "revoked_at")
+    list_display = ("name", "agent", "hint", "made_by", "created_at", "expires_at", "revoked_at")
+    list_select_related = ("agent", "made_by")
+    search_fields = ("name", "agent__name")
+    ordering = ("-created_at", "-pk")
+
+
+@admin.register(McpCall)
+class McpCallAdmin(RecordAdmin):
+    """Every call of every agent to MCP servers."""
+
+    view_action = "mcpcall.view"
+    fields = (
+        *("agent", "server_name", "method", "tool", "outcome", "reason", "duration_ms"),
+        *("arguments_digest", "via", "run_id", "at"),
+    )
+    list_display = ("at", "agent", "server_name", "tool", "outcome", "duration_ms", "via")
+    list_select_related = ("agent",)
+    list_filter = ("outcome", "via")
+    search_fields = ("tool", "server_name", "agent__name")
+    ordering = ("-id",)
+
+
+@admin.register(McpLease)
+class McpLeaseAdmin(RecordAdmin):
+    """Which process runs the servers."""
+
+    view_action = "user.manage"
+    fields = ("name", "owner", "until")
+    list_display = ("name", "owner", "until")
+    ordering = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return McpLease.objects.all()

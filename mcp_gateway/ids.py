@@ -11,3 +11,11 @@ def server_id() -> str:
 
 def secret_id() -> str:
     return f"mcpsec_{ulid()}"
+
+
+def access_id() -> str:
+    return f"access_{ulid()}"
+
+
+def call_id() -> str:
+    return f"mcpcall_{ulid()}"

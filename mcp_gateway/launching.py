@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agents.errors import Invalid
@@ -20,6 +20,7 @@ REFERENCE = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,63})\}")
 # Words that are addresses or names of ours: a server called so would pass for one of Logos.
 RESERVED = frozenset({"control", "logos", "capabilities", "hub", "mcp", "system", "admin", "builtin", "health"})
 
+TIERS = ("auto", "user", "admin", "deny")
 MAX_ARGS, MAX_ARG, MAX_VARIABLES, MAX_TOOLS = 64, 2_000, 64, 500
 LIMITS: dict[str, tuple[int, int]] = {"memory_mb": (64, 1_048_576), "open_files": (32, 65_536), "file_mb": (1, 102_400)}
 
@@ -124,6 +125,13 @@ def clean_tools(tools: Any, field: str) -> list[str]:
     return list(dict.fromkeys(tools))
 
 
+def clean_tier(tier: Any) -> str:
+    """Who may let agents use it."""
+    if tier not in TIERS:
+        raise Invalid(f"Access is given by one of: {', '.join(TIERS)}.", field="tier")
+    return str(tier)
+
+
 def clean_seconds(value: Any, field: str) -> int:
     """A time limit of a second to an hour."""
     number = whole(value) if isinstance(value, str) else value
@@ -150,6 +158,14 @@ def warnings(command: str, args: list[str]) -> list[str]:
 def references(env: Mapping[str, str]) -> list[str]:
     """The names of secrets that ``env`` asks for."""
     return sorted({name for value in env.values() for name in REFERENCE.findall(value)})
+
+
+def directory(cwd: str, own: Path) -> Path:
+    """Where it runs: the directory it was given, else one of its own, made now."""
+    if cwd:
+        return Path(cwd)
+    own.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return own
 
 
 def resolved(env: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:

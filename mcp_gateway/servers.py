@@ -21,7 +21,7 @@ LAUNCH = ("command", "args", "env", "cwd", "limits")
 WRITTEN = (
     *("name", "description", "category"),
     *LAUNCH,
-    *("timeout_s", "connect_timeout_s", "enabled", "include", "exclude"),
+    *("timeout_s", "connect_timeout_s", "enabled", "tier", "asks_caller", "include", "exclude"),
 )
 MAX_SECRETS = 40
 
@@ -53,6 +53,8 @@ def change(user: User, server_id: str, version: int | None, **fields: Any) -> Mc
         differs = [name for name in WRITTEN if getattr(server, name) != before[name]]
         if set(differs) & set(LAUNCH):
             permissions.require(user, "server.launch")
+        if "tier" in differs:
+            permissions.require(user, "server.manage", server)
         return _saved(server) if differs else server
 
 
@@ -139,6 +141,8 @@ _CLEAN: dict[str, Any] = {
     "timeout_s": lambda value: launching.clean_seconds(value, "timeout_s"),
     "connect_timeout_s": lambda value: launching.clean_seconds(value, "connect_timeout_s"),
     "enabled": bool,
+    "tier": launching.clean_tier,
+    "asks_caller": bool,
     "include": lambda value: launching.clean_tools(value, "include"),
     "exclude": lambda value: launching.clean_tools(value, "exclude"),
 }

@@ -30,7 +30,7 @@ from agents import service_accounts, tokens
 from agents.models import Agent, AgentDocument, ApiToken, Halt, ModelRoute, Policy, Preset, Provider, Role, Soul, User
 from channels_app.models import PushDevice
 from logos_site.asgi import application
-from mcp_gateway.models import McpServer
+from mcp_gateway.models import McpAccess, McpServer
 from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Run
 from sandboxes.models import Sandbox
 from tests import tables
@@ -85,6 +85,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "route_id": rows[ModelRoute].pk,
         "policy_id": rows[Policy].pk,
         "server_id": rows[McpServer].pk,
+        "access_id": rows[McpAccess].pk,
         "preset_id": rows[Preset].pk,
         "collection": "agents",
         "kind": "agent",

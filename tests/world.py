@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from agents import agent_secrets, audit, composition, documents, routes, souls
 from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Preset, Provider, User
-from mcp_gateway.models import McpHealth, McpSecret, McpServer
+from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpSecret, McpServer, McpToken
 from runs import approvals, dispatch
 from runs.models import Budget, BudgetWarning, Charge, EngineBeat
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
@@ -49,6 +49,15 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     server = McpServer.objects.create(name=f"server-{number}", owner=owner, command="true", enabled=False)
     mcp_secret = McpSecret.objects.create(server=server, name=f"MCP_{number}", sealed="x", set_by=owner)
     health = McpHealth.objects.create(server=server, reason=f"reason-{number}")
+    given = McpAccess.objects.create(agent=agent, server=server, given_by=owner, reason=f"why-{number}")
+    opener = McpToken(agent=agent, name=f"opener-{number}", made_by=owner)
+    opener.keep(f"secret-{number}")
+    opener.save()
+    called = McpCall.objects.create(
+        agent=agent, server=server, server_name=server.name, method="tools/call", tool=f"tool-{number}", outcome="ok",
+        via="token", at=timezone.now(),
+    )  # fmt: skip
+    McpLease.objects.get_or_create(name="gateway", defaults={"owner": "process", "until": timezone.now()})
     preset = Preset.objects.get(pk="github")  # of the house, like the provider
     budget = Budget.objects.create(name=f"budget-{number}", scope="agent", agent=agent, window="day", amount=1)
     charge = Charge.objects.create(
@@ -71,7 +80,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         run.events.first(),
         run.conversation,
     ]
-    rows += [agreed, secret, document, server, mcp_secret, health, budget, charge, warning]
+    rows += [agreed, secret, document, server, mcp_secret, health, given, opener, called, budget, charge, warning]
     rows += [
         ToolRule.objects.create(layer="agent", agent=agent, tool="git.*", tier="ask", note=f"note-{number}"),
         ToolCall.objects.create(

@@ -46,6 +46,10 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "mcp_gateway.McpServer": "hub",
             "mcp_gateway.McpSecret": "key",
             "mcp_gateway.McpHealth": "monitor_heart",
+            "mcp_gateway.McpAccess": "handshake",
+            "mcp_gateway.McpToken": "vpn_key",
+            "mcp_gateway.McpCall": "call_made",
+            "mcp_gateway.McpLease": "monitor_heart",
         },
     ),
     (

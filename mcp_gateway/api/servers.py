@@ -15,7 +15,7 @@ from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, 
 from agents.models import Visibility
 from mcp_gateway import servers
 from mcp_gateway.launching import MAX_ARGS, MAX_TOOLS
-from mcp_gateway.models import McpSecret, McpServer, State
+from mcp_gateway.models import AccessTier, McpSecret, McpServer, ServerState
 
 router = Router(tags=["MCP servers"])
 
@@ -32,6 +32,8 @@ EXAMPLE: dict[str, Any] = {
     "timeout_s": 120,
     "connect_timeout_s": 60,
     "enabled": True,
+    "tier": "user",
+    "asks_caller": False,
     "include": [],
     "exclude": ["delete_repository"],
     "secrets": ["GITHUB_TOKEN"],
@@ -63,7 +65,7 @@ class ToolOut(Schema):
 class HealthOut(Schema):
     """How a server was when the gateway last looked."""
 
-    state: State
+    state: ServerState
     reason: str
     since: datetime
     starts: int
@@ -87,6 +89,8 @@ class ServerOut(Schema):
     timeout_s: int
     connect_timeout_s: int
     enabled: bool
+    tier: AccessTier = Field(description="Who may let an agent use it.")
+    asks_caller: bool = Field(description="What it asks of a client is passed on to the agent that called it.")
     include: list[str]
     exclude: list[str]
     secrets: list[str]
@@ -131,6 +135,8 @@ class ServerIn(Schema):
     timeout_s: int = Field(120, ge=1, le=3600)
     connect_timeout_s: int = Field(60, ge=1, le=3600)
     enabled: bool = True
+    tier: AccessTier = AccessTier.USER
+    asks_caller: bool = False
     include: list[Text] = Field([], max_length=MAX_TOOLS, description="Only these tools; none: all.")
     exclude: list[Text] = Field([], max_length=MAX_TOOLS, description="Not these tools.")
     visibility: Visibility = Visibility.PRIVATE
@@ -153,6 +159,8 @@ class ServerPatch(Schema):
     timeout_s: int | None = Field(None, ge=1, le=3600)
     connect_timeout_s: int | None = Field(None, ge=1, le=3600)
     enabled: bool | None = None
+    tier: AccessTier | None = None
+    asks_caller: bool | None = None
     include: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
     exclude: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
 

@@ -1,8 +1,9 @@
-"""The rows of the gateway: MCP servers, their secrets, how they are, and who was given what on them."""
+"""The rows of the gateway: MCP servers and how they are, who was given what on them, what agents may use and called."""
 
 from agents import permissions
+from mcp_gateway.models.access import McpAccess, McpCall, McpLease, McpToken
 from mcp_gateway.models.grants import McpServerGroupGrant, McpServerUserGrant
-from mcp_gateway.models.servers import McpHealth, McpSecret, McpServer, State
+from mcp_gateway.models.servers import AccessTier, McpHealth, McpSecret, McpServer, ServerState
 
 permissions.add_root(
     McpServer,
@@ -11,12 +12,19 @@ permissions.add_root(
     shared_level="view",
     parts=(McpSecret, McpHealth),
 )
+permissions.call_it(McpAccess, "access")
+permissions.call_it(McpToken, "mcptoken", family="access")
 
 __all__ = [
+    "AccessTier",
+    "McpAccess",
+    "McpCall",
     "McpHealth",
+    "McpLease",
     "McpSecret",
     "McpServer",
     "McpServerGroupGrant",
     "McpServerUserGrant",
-    "State",
+    "McpToken",
+    "ServerState",
 ]

@@ -12,6 +12,15 @@ from agents.models.shared import Shareable, Versioned
 from mcp_gateway import ids
 
 
+class AccessTier(models.TextChoices):
+    """Who may let an agent use a server."""
+
+    AUTO = "auto", "Whoever manages the agent; the agent gets it by asking"
+    USER = "user", "Whoever manages the agent and sees the server"
+    ADMIN = "admin", "Operators who manage the server, and admins"
+    DENY = "deny", "Nobody"
+
+
 class McpServer(Shareable):
     """One server, run once for everybody. ``mcp_gateway.servers`` is the only writer: the command runs on the host."""
 
@@ -27,6 +36,18 @@ class McpServer(Shareable):
     timeout_s = models.PositiveIntegerField("time for a call (s)", default=120)
     connect_timeout_s = models.PositiveIntegerField("time to start (s)", default=60)
     enabled = models.BooleanField(default=True)
+    tier = models.CharField(
+        "who gives access",
+        max_length=6,
+        choices=AccessTier.choices,
+        default=AccessTier.USER,
+        help_text="Who may let an agent use it, and answers when the agent itself asks.",
+    )
+    asks_caller = models.BooleanField(
+        "questions go to the caller",
+        default=False,
+        help_text="What it asks of a client (sampling, elicitation) is passed on to the agent that called it.",
+    )
     include = models.JSONField("only these tools", default=list, blank=True)
     exclude = models.JSONField("not these tools", default=list, blank=True)
 
@@ -71,7 +92,7 @@ class McpSecret(Versioned):
         self.sealed = secrets.seal(value)
 
 
-class State(models.TextChoices):
+class ServerState(models.TextChoices):
     """How a server is; "parked" waits for somebody to start it again."""
 
     STOPPED = "stopped", "Stopped"
@@ -86,7 +107,7 @@ class McpHealth(models.Model):
     """What the gateway last saw of a server. Written by whoever holds the lease, read by everybody."""
 
     server = models.OneToOneField(McpServer, models.CASCADE, primary_key=True, related_name="health")
-    state = models.CharField(max_length=10, choices=State.choices, default=State.STOPPED)
+    state = models.CharField(max_length=10, choices=ServerState.choices, default=ServerState.STOPPED)
     reason = models.CharField(max_length=500, blank=True)
     since = models.DateTimeField(default=timezone.now)
     starts = models.PositiveIntegerField(default=0)

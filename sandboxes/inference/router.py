@@ -53,6 +53,8 @@ class Router:
     ) -> None:
         self._lanes, self._meter, self._max_body = lanes, meter, max_body
         self._breaker, self._halts = Breaker(), halts
+        # What rooms above serve on the same socket: by how the path begins, who makes the application of a sandbox.
+        self.beside: dict[str, Callable[[str], App]] = {}
         self._upstreams: dict[str, Upstream] = {
             "openai-compatible": (over_http := HttpUpstream(session_factory)),
             "anthropic": over_http,
@@ -63,7 +65,11 @@ class Router:
         """The application to serve on this sandbox's own listening socket, and nowhere else."""
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http":
+            if scope["type"] != "http":
+                return
+            if (made := self.beside.get(scope["path"][1:].partition("/")[0])) is not None:
+                await made(sandbox_id)(scope, receive, send)
+            else:
                 await self._answer(sandbox_id, scope, receive, send)
 
         return app

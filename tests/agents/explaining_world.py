@@ -29,7 +29,7 @@ from agents.models import (
     User,
     Visibility,
 )
-from mcp_gateway.models import McpHealth, McpSecret, McpServer
+from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpSecret, McpServer, McpToken
 from runs.models import Approval, ApprovalRule, Budget, Charge, Conversation, Message, Run
 from runs.models.conversations import Speaker
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
@@ -59,6 +59,12 @@ class RandomWorld:
         server = McpServer.objects.create(name=name, command="true", **self._kept())
         secret = McpSecret.objects.create(server=server, name="A_TOKEN", sealed="x")
         self.rows += [server, secret, McpHealth.objects.create(server=server)]
+        given = McpAccess.objects.create(agent=agent, server=server)
+        token = McpToken.objects.create(agent=agent, name=name, digest=name)
+        done = McpCall.objects.create(
+            agent=agent, server_name=name, method="m", outcome="ok", via="t", at=timezone.now()
+        )
+        self.rows += [given, token, done]
         for root in (soul, agent, route, policy, server):
             self._grants(root)
         box = Sandbox.objects.create(agent=agent, number=number + 1)

@@ -34,7 +34,7 @@ from agents.models import (
     User,
 )
 from channels_app.models import Notices, PushDevice
-from mcp_gateway.models import McpHealth, McpSecret, McpServer
+from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpSecret, McpServer, McpToken
 from runs.models import (
     Approval,
     ApprovalRule,
@@ -73,12 +73,15 @@ RECORDS = [
     ApiToken,
     McpSecret,
     McpHealth,
+    McpAccess,
+    McpToken,
+    McpCall,
 ]
 PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
 FOR_ADMINS = [
-    DataExport, Halt, HaltStop, HostGrant, Learning, Notices, OneTimeLink, PushDevice, SecurityEvent, SiteSettings,
+    DataExport, Halt, HaltStop, HostGrant, Learning, McpLease, Notices, OneTimeLink, PushDevice, SecurityEvent, SiteSettings,
 ]  # fmt: skip
 
 

@@ -24,12 +24,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         from logos_site.serving import Server  # installs the reactor
+        from logos_site.together import Together
+        from mcp_gateway.gateway import Gateway
         from runs.engine import Engine
 
         from logos_site.asgi import application  # isort: skip
 
         logger.info("Serving on http://%s:%s/", host, port)
         try:
-            Server(application, Engine(), host, port).serve()
+            Server(application, Together(Engine(), Gateway()), host, port).serve()
         except LogosError as error:
             raise CommandError(" ".join(filter(None, (error.message, error.detail, error.action)))) from error

@@ -7,26 +7,29 @@ import os
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 from django.db.models import Q
 from django.views.decorators.debug import sensitive_variables
 
 from agents import permissions
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
-from agents.errors import Invalid
-from agents.models import User, Visibility
-from mcp_gateway import servers
+from agents.errors import Invalid, NotFound
+from agents.models import Agent, User, Visibility
+from mcp_gateway import access, calling, servers
 from mcp_gateway.api.servers import ServerOut
-from mcp_gateway.models import McpServer
+from mcp_gateway.models import AccessTier, McpAccess, McpCall, McpServer
 
 
 class Command(LogosCommand):
-    """``mcp list|add|edit|restart|tools|secret|delete``."""
+    """``mcp list|add|edit|restart|tools|call|secret|delete|give|take|token|calls``."""
 
     help = "Add, list, change, restart and delete MCP servers: where agents' tools come from."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|add|edit|restart|tools|secret|delete")
+        verbs = parser.add_subparsers(
+            dest="verb", required=True, metavar="list|add|edit|restart|tools|call|secret|delete|give|take|token|calls"
+        )
         listing = verbs.add_parser("list", help="list servers and how they are")
         listing.add_argument("--json", action="store_true", help="print them as the API shows them")
         add_person(listing, "list what this person sees")
@@ -64,6 +67,30 @@ class Command(LogosCommand):
         secret.add_argument("--from-env", default="", metavar="VARIABLE", help="read the value from this variable")
         secret.add_argument("--remove", action="store_true", help="forget it")
         add_person(secret)
+
+        give = verbs.add_parser("give", help="let an agent use a server")
+        give.add_argument("agent", metavar="AGENT", help="name or id")
+        give.add_argument("server", metavar="SERVER", help="name or id")
+        give.add_argument("--minutes", type=int, metavar="N", help="for so long; default: until it is taken back")
+        give.add_argument("--reason", default="", metavar="TEXT")
+        add_person(give)
+        take = verbs.add_parser("take", help="take a server from an agent")
+        take.add_argument("agent", metavar="AGENT", help="name or id")
+        take.add_argument("server", metavar="SERVER", help="name or id")
+        add_person(take)
+        token = verbs.add_parser("token", help="make a token by which a client outside speaks as an agent; prints it")
+        token.add_argument("agent", metavar="AGENT", help="name or id")
+        token.add_argument("name", metavar="NAME", help="what it is for")
+        token.add_argument("--days", type=int, metavar="N", help="how long it works; default 90")
+        add_person(token)
+        calls = verbs.add_parser("calls", help="list the newest calls of an agent")
+        calls.add_argument("agent", metavar="AGENT", help="name or id")
+        add_person(calls)
+        call = verbs.add_parser("call", help="call a tool through the gateway, as an outside client would")
+        call.add_argument("server", metavar="SERVER", help="its name; hub for everything the agent may use")
+        call.add_argument("tool", metavar="TOOL")
+        call.add_argument("arguments", nargs="?", default="{}", metavar="JSON", help="the arguments (%(default)s)")
+        call.add_argument("--url", default="", metavar="URL", help="where Logos answers; default: this machine")
 
     def do_list(self, options: dict[str, Any]) -> None:
         seen = permissions.visible(reader(options["user"]), servers.rows()).order_by("name")
@@ -120,6 +147,49 @@ class Command(LogosCommand):
         servers.remove(user, server.pk)
         self.say(f"{server.name} is deleted.")
 
+    def do_give(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        agent, server = _agent(user, options["agent"]), _named(user, options["server"], "server.view")
+        access.give(user, agent.pk, server.pk, minutes=options["minutes"], reason=options["reason"])
+        self.say(f"{agent.name} may use {server.name}.")
+
+    def do_take(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        agent, server = _agent(user, options["agent"]), _named(user, options["server"], "server.view")
+        row = access.living(McpAccess.objects.filter(agent=agent, server=server)).first()
+        if row is None:
+            raise NotFound("Access")
+        access.revoke(user, row.pk)
+        self.say(f"{agent.name} may not use {server.name} any more.")
+
+    def do_token(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        _, secret = access.make_token(user, _agent(user, options["agent"]).pk, options["name"], options["days"])
+        self.stdout.write(secret)
+
+    def do_calls(self, options: dict[str, Any]) -> None:
+        user = reader(options["user"])
+        agent = _agent(user, options["agent"], "mcpcall.view")
+        rows = permissions.visible(user, McpCall.objects.all()).filter(agent=agent)[:50]
+        self.print_table(
+            ("AT", "SERVER", "TOOL", "OUTCOME", "MS", "REASON"),
+            (
+                (f"{c.at:%F %T}", c.server_name, plain(c.tool), c.outcome, f"{c.duration_ms:.0f}", plain(c.reason))
+                for c in rows
+            ),
+        )
+
+    def do_call(self, options: dict[str, Any]) -> None:
+        token = os.environ.get("LOGOS_AGENT_TOKEN", "")
+        if not token:
+            raise Invalid("Put the agent's token into the variable LOGOS_AGENT_TOKEN.", field="token")
+        url = (options["url"] or f"http://127.0.0.1:{settings.LOGOS_PORT}").rstrip("/")
+        name = "" if options["server"] == "hub" else f"/{options['server']}"
+        found = calling.call(f"{url}/mcp{name}", token, options["tool"], calling.arguments(options["arguments"]))
+        self.print_json(found)
+        if found.get("isError"):
+            self.end(1)
+
     @sensitive_variables("value")
     def do_secret(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
@@ -136,12 +206,17 @@ class Command(LogosCommand):
         self.say(f"{options['name']} is set.")
 
 
+def _agent(user: User, name_or_id: str, action: str = "access.give") -> Agent:
+    return permissions.fetch(user, action, Agent.objects.alive().filter(Q(pk=name_or_id) | Q(name=name_or_id)))
+
+
 def _add_fields(parser: CommandParser) -> None:
     parser.add_argument("--env", action="append", metavar="NAME=VALUE", help="a variable; ${SECRET} in it; repeat")
     parser.add_argument("--cwd", metavar="DIRECTORY", help="where it runs; default: a directory of its own")
     parser.add_argument("--limits", metavar="JSON", help='for instance {"memory_mb": 512, "open_files": 256}')
     parser.add_argument("--description", metavar="TEXT")
     parser.add_argument("--category", metavar="WORD")
+    parser.add_argument("--tier", choices=[*AccessTier.values], help="who may let agents use it")
     parser.add_argument("--timeout", type=int, metavar="SECONDS", dest="timeout_s", help="for a call")
     parser.add_argument("--connect-timeout", type=int, metavar="SECONDS", dest="connect_timeout_s", help="to start")
     parser.add_argument("--include", nargs="*", metavar="TOOL", help="only these tools")
@@ -149,7 +224,7 @@ def _add_fields(parser: CommandParser) -> None:
 
 
 def _fields(options: dict[str, Any]) -> dict[str, Any]:
-    names = ("cwd", "description", "category", "timeout_s", "connect_timeout_s", "include", "exclude")
+    names = ("cwd", "description", "category", "tier", "timeout_s", "connect_timeout_s", "include", "exclude")
     fields = {name: options[name] for name in names if options[name] is not None}
     if options["env"] is not None:
         pairs = [each.partition("=") for each in options["env"]]

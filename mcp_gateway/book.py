@@ -1,0 +1,91 @@
+"""Who may reach which server right now, in memory: read from the rows as a whole, asked at every call without them."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An agent at the door, and how it was recognised: "token", or "socket" for its own sandbox."""
+
+    agent_id: str
+    name: str = ""
+    via: str = "token"
+    token_id: int = 0
+    sandbox_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A server as agents meet it."""
+
+    id: str
+    name: str
+    description: str = ""
+    category: str = ""
+    include: frozenset[str] = frozenset()
+    exclude: frozenset[str] = frozenset()
+    asks_caller: bool = False
+    timeout_s: float = 120.0
+
+    def shows(self, tool: str) -> bool:
+        """May agents see and call this tool?"""
+        return tool not in self.exclude and (not self.include or tool in self.include)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A bearer token that is not revoked."""
+
+    id: int
+    agent_id: str
+    ends: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One reading of the rows. ``grants`` holds until when (epoch seconds, None for no end) by agent and server; ``sandboxes`` whose they are."""
+
+    servers: Mapping[str, Served] = field(default_factory=dict)
+    agents: Mapping[str, str] = field(default_factory=dict)
+    tokens: Mapping[str, Token] = field(default_factory=dict)
+    grants: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    sandboxes: Mapping[str, str] = field(default_factory=dict)
+
+    def by_token(self, secret: str) -> Caller | None:
+        """Whose live token this is. It is looked up by its digest, so comparing takes no longer for a near miss."""
+        token = self.tokens.get(digest(secret))
+        if token is None or token.agent_id not in self.agents or _is_over(token.ends):
+            return None
+        return Caller(token.agent_id, self.agents[token.agent_id], "token", token.id)
+
+    def by_sandbox(self, sandbox_id: str) -> Caller | None:
+        """The agent whose own sandbox asks; None when it is not in use any more."""
+        agent_id = self.sandboxes.get(sandbox_id, "")
+        if agent_id not in self.agents:
+            return None
+        return Caller(agent_id, self.agents[agent_id], "socket", sandbox_id=sandbox_id)
+
+    def reach(self, agent_id: str, name: str) -> Served | None:
+        """The server of this name, if the agent has access to it now."""
+        server = self.servers.get(name)
+        held = self.grants.get(agent_id, {})
+        return server if server is not None and server.id in held and not _is_over(held[server.id]) else None
+
+    def reached(self, agent_id: str) -> list[Served]:
+        """Every server the agent has access to now, by name."""
+        return [server for name in sorted(self.servers) if (server := self.reach(agent_id, name)) is not None]
+
+
+def digest(secret: str) -> str:
+    """What is stored of a token: it has 256 random bits, so a plain fast hash cannot be searched."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_over(ends: Any) -> bool:
+    return ends is not None and ends <= time.time()

@@ -1,0 +1,273 @@
+"""One running MCP server over its pipes: messages out by our own ids, answers back to whoever asked.
+
+Ids and progress tokens of callers never reach the server: two callers may use the same ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import re
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mcp_gateway import jsonrpc
+from mcp_gateway.jsonrpc import Message
+
+logger = logging.getLogger(__name__)
+
+MAX_LINE = 16 * 1024 * 1024
+# What a server that does not read may leave unread before its calls are refused.
+MAX_UNREAD = 32 * 1024 * 1024
+ERROR_LINES, ERROR_LINE = 200, 2_000
+GRACE_S = 1.0
+_STARTER = Path(__file__).with_name("starter.py")
+# An answer that is too large is thrown away; whose it was stands at one of its ends.
+_ID = re.compile(rb'"id"\s*:\s*(\d{1,18})')
+
+# Of our own environment a server gets only where programs are and which language people read.
+INHERITED = ("PATH", "LANG", "LC_ALL", "TZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What is started: everything resolved, nothing left to look up."""
+
+    command: str
+    args: Sequence[str] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cwd: Path = Path("/")
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+
+class Gone(Exception):
+    """The server ended, or cannot take this; the text says which."""
+
+
+class TooLarge(Gone):
+    """Its answer was larger than we carry."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A request on its way: ``answer`` is the server's message, ``heard`` takes what belongs to it meanwhile."""
+
+    id: int
+    method: str
+    answer: asyncio.Future[Message]
+    heard: Callable[[Message], None]
+    token: Any = None
+    began: float = 0.0
+
+
+class Child(asyncio.SubprocessProtocol):
+    """Start with ``Child.start``; ``ended`` is set when the process is gone."""
+
+    def __init__(self, notice: Callable[[Message], None], asked: Callable[[Child, Message], None]) -> None:
+        self._notice, self._asked = notice, asked
+        self._ids = itertools.count(1)
+        self._line: list[bytes] = []
+        self._size = 0
+        self._is_too_long = False
+        self._tail = b""
+        self.calls: dict[int, Call] = {}
+        self.errors: deque[str] = deque(maxlen=ERROR_LINES)
+        self.noise = 0
+        self.ended = asyncio.Event()
+        # It can answer: not so any more once its output is closed, which comes a little before its end.
+        self.is_open = True
+        self.exit_code: int | None = None
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._stdin: asyncio.WriteTransport | None = None
+
+    @classmethod
+    async def start(
+        cls, launch: Launch, notice: Callable[[Message], None], asked: Callable[[Child, Message], None]
+    ) -> Child:
+        """A new process. ``notice`` gets notifications that belong to no call, ``asked`` what the server asks. Raises
+        Gone when there cannot be a process; a command that does not exist ends at once instead."""
+        plan = {"parent": os.getpid(), "limits": dict(launch.limits), "grace_s": GRACE_S}
+        own = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        environment = {**own, "HOME": str(launch.cwd), "TMPDIR": "/tmp", **launch.env}  # noqa: S108 (the usual place)
+        words = [sys.executable, "-I", "-S", str(_STARTER), jsonrpc.dumps(plan).decode(), launch.command, *launch.args]
+        child = cls(notice, asked)
+        try:
+            transport, _ = await asyncio.get_running_loop().subprocess_exec(
+                lambda: child, *words, env=environment, cwd=str(launch.cwd)
+            )
+        except (OSError, ValueError) as error:
+            raise Gone(f"It cannot be started: {error}") from error
+        child._transport = transport
+        stdin: Any = transport.get_pipe_transport(0)
+        stdin.set_write_buffer_limits(high=MAX_UNREAD)
+        child._stdin = stdin
+        return child
+
+    @property
+    def pid(self) -> int:
+        """The starter's; what it started is below it."""
+        return self._transport.get_pid() if self._transport else 0
+
+    def ask(
+        self, method: str, params: Mapping[str, Any] | None, heard: Callable[[Message], None] = lambda message: None
+    ) -> Call:
+        """Send a request; ``call.answer`` is a message with ``result`` or ``error`` and our id. Raises Gone."""
+        id = next(self._ids)
+        call = Call(id, method, asyncio.get_running_loop().create_future(), heard)
+        call.began = asyncio.get_running_loop().time()
+        message: Message = {"jsonrpc": "2.0", "id": id, "method": method}
+        if params is not None:
+            message["params"] = params = dict(params)
+            meta = params.get("_meta")
+            if isinstance(meta, dict) and "progressToken" in meta:
+                call.token = meta["progressToken"]
+                params["_meta"] = {**meta, "progressToken": id}
+        self.send(message)
+        self.calls[id] = call
+        return call
+
+    def send(self, message: Message) -> None:
+        """Write one message. Raises Gone when it has ended, or has stopped reading."""
+        if not self.is_open or self._stdin is None or self._stdin.is_closing():
+            raise Gone("The server has ended.")
+        if self._stdin.get_write_buffer_size() > MAX_UNREAD:
+            raise Gone("The server does not read what it is asked.")
+        self._stdin.write(jsonrpc.dumps(message) + b"\n")
+
+    def tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Send a notification; nothing when it has ended."""
+        with contextlib.suppress(Gone):
+            self.send({"jsonrpc": "2.0", "method": method, **({} if params is None else {"params": dict(params)})})
+
+    def forget(self, call: Call, *, cancel: bool, why: str = "The caller left.") -> None:
+        """Nobody waits for this call any more; ``cancel`` tells the server."""
+        if self.calls.pop(call.id, None) is not None and cancel and not call.answer.done():
+            self.tell("notifications/cancelled", {"requestId": call.id, "reason": why})
+        call.answer.cancel()
+
+    async def stop(self) -> None:
+        """End it and all it started; returns when it is gone."""
+        if self._transport is None:
+            return
+        if self._stdin is not None:
+            self._stdin.close()
+        for number, patience in ((signal.SIGTERM, GRACE_S + 3.0), (signal.SIGKILL, 5.0)):
+            if self.ended.is_set():
+                return
+            self._signal(number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self.ended.wait()
+
+    def _signal(self, number: int) -> None:
+        # Not by the transport: it would look first whether the process has ended, and whoever looks takes the status
+        # away from the one that waits for it.
+        if self._transport is not None and self._transport.get_returncode() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._transport.get_pid(), number)
+
+    # What asyncio calls.
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self._hear_errors(data)
+            return
+        while data:
+            piece, newline, data = data.partition(b"\n")
+            self._size += len(piece)
+            if self._size > MAX_LINE:
+                self._is_too_long = True
+            if self._is_too_long:
+                self._tail = (self._tail + piece)[-4096:]
+                if self._line:
+                    self._line = [b"".join(self._line)[:4096]]
+            else:
+                self._line.append(piece)
+            if newline:
+                self._finish_line()
+
+    def _finish_line(self) -> None:
+        line, is_too_long, tail = b"".join(self._line), self._is_too_long, self._tail
+        self._line, self._size, self._is_too_long, self._tail = [], 0, False, b""
+        if is_too_long:
+            self._throw_away(line, tail)
+        elif line.strip():
+            try:
+                self._take(line)
+            except Exception:
+                logger.exception("A message of an MCP server could not be taken")
+
+    def _throw_away(self, head: bytes, tail: bytes) -> None:
+        """An answer that is too large ends its call, not its server."""
+        found = _ID.search(head[:4096]) or next(reversed(list(_ID.finditer(tail))), None)
+        call = self.calls.pop(int(found[1]), None) if found else None
+        self.errors.append(f"[Logos] A line of more than {MAX_LINE:,} bytes was thrown away.")
+        if call is not None and not call.answer.done():
+            call.answer.set_exception(TooLarge(f"Its answer is larger than {MAX_LINE // 1024 // 1024} MB."))
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = jsonrpc.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            self.noise += 1
+            self.errors.append(f"[stdout] {line[:ERROR_LINE].decode(errors='replace')}")
+            return
+        if "method" in message:
+            if "id" in message:
+                self._asked(self, message)
+            else:
+                self._notified(message)
+        elif isinstance(id := message.get("id"), int):
+            call = self.calls.pop(id, None)
+            if call is not None and not call.answer.done():
+                call.answer.set_result(message)
+
+    def _notified(self, message: Message) -> None:
+        params = message.get("params")
+        token = params.get("progressToken") if isinstance(params, dict) else None
+        if message["method"] != "notifications/progress":
+            self._notice(message)
+        elif isinstance(token, int) and (call := self.calls.get(token)) is not None and call.token is not None:
+            call.heard({**message, "params": {**params, "progressToken": call.token}})  # type: ignore[dict-item]
+
+    def only_call(self) -> Call | None:
+        """The one call under way, when what the server says can only belong to it."""
+        return next(iter(self.calls.values())) if len(self.calls) == 1 else None
+
+    def _hear_errors(self, data: bytes) -> None:
+        for line in data.decode(errors="replace").splitlines()[-ERROR_LINES:]:
+            self.errors.append(line[:ERROR_LINE])
+
+    def pipe_connection_lost(self, fd: int, error: Exception | None) -> None:
+        if fd == 1 and not self.ended.is_set():
+            # It closed its output: nothing can be answered any more, whether it lives or not.
+            self.is_open = False
+            self._fail("The server ended while it worked on this.")
+            self._signal(signal.SIGTERM)
+
+    def process_exited(self) -> None:
+        if self._transport is not None:
+            self.exit_code = self._transport.get_returncode()
+        # What it said last may still be in the pipes; connection_lost comes after it.
+        asyncio.get_running_loop().call_later(1.0, self.connection_lost, None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_open = False
+        self._fail("The server ended while it worked on this.")
+        self.ended.set()
+
+    def _fail(self, sentence: str) -> None:
+        calls, self.calls = list(self.calls.values()), {}
+        for call in calls:
+            if not call.answer.done():
+                call.answer.set_exception(Gone(sentence))

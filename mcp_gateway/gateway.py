@@ -1,0 +1,174 @@
+"""The gateway of this process: MCP servers, the relay in front of them, and the rows it reads and writes.
+
+``serve`` starts it beside the engine. One process at a time runs the servers, whoever holds the lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from mcp_gateway import calls, reading
+from mcp_gateway.book import Book
+from mcp_gateway.calls import Record
+from mcp_gateway.children import Child, Launch
+from mcp_gateway.door import App, Door, refuse
+from mcp_gateway.exchange import Receive, Scope, Send
+from mcp_gateway.fleet import Fleet
+from mcp_gateway.hub_door import Hub
+from mcp_gateway.jsonrpc import Message
+from mcp_gateway.relay import Relay
+from mcp_gateway.supervisor import Supervisor
+from runs.threads import DatabaseThreads
+from sandboxes.claimants import process_name
+from sandboxes.hermes.configuration import INFERENCE_HOST
+
+logger = logging.getLogger(__name__)
+
+# How often the rows are asked whether something has changed: a revocation must bite within a second.
+POLL_S = 0.4
+RENEW_S = 4.0
+# Records that wait for the database; beyond them calls are refused rather than forgotten.
+MAX_RECORDS = 10_000
+
+# The names by which a sandbox reaches its own listener.
+SANDBOX_HOSTS = (INFERENCE_HOST,)
+
+_current: Gateway | None = None
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """``/mcp`` on the public port: agents by their tokens."""
+    if _current is None:
+        await refuse(receive, send, 503, "The MCP gateway does not run in this process.")
+        return
+    await _current.public(scope, receive, send)
+
+
+class Gateway:
+    """Start it on a running loop; stop it before the loop ends."""
+
+    def __init__(self) -> None:
+        self.owner = process_name()
+        self._threads = DatabaseThreads(2, "mcp-db")
+        self.book = Book()
+        self.fleet = Fleet(self._launch, said=self._said, asked=self._asked)
+        self.relay = Relay(lambda: self.book, self.fleet, self._record)
+        self.relay.hub = Hub(self.relay)
+        self.public: App = Door(self.relay, lambda secret: self.book.by_token(secret), _public_hosts)
+        self._mark: Any = None
+        self._holds_lease = False
+        self._renew_at = 0.0
+        self._records: list[Record] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._has_stopped = False
+
+    async def start(self) -> None:
+        """Read the rows, start the servers, answer."""
+        global _current
+        await self._look()
+        self._tasks = [
+            asyncio.create_task(story(), context=contextvars.Context()) for story in (self._watch, self._write)
+        ]
+        _current = self
+        logger.info("The MCP gateway is running")
+
+    async def stop(self) -> None:
+        """End the servers this process runs; agents find the gateway again after a restart."""
+        global _current
+        if _current is self:
+            _current = None
+        if self._has_stopped:
+            return
+        self._has_stopped = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.fleet.close()
+        with contextlib.suppress(DatabaseError):
+            await self._flush()
+            if self._holds_lease:
+                await self._threads.run(reading.all_stopped)
+                await self._threads.run(reading.give_lease, self.owner)
+        await asyncio.to_thread(self._threads.close)
+
+    def for_sandbox(self, sandbox_id: str) -> App:
+        """``/mcp`` on a sandbox's own listener: the socket is the identity, and no token is looked at."""
+        return Door(self.relay, lambda secret: self.book.by_sandbox(sandbox_id), lambda: SANDBOX_HOSTS)
+
+    async def _launch(self, server_id: str) -> Launch:
+        return await self._threads.run(reading.launch, server_id)
+
+    def _said(self, supervisor: Supervisor, message: Message, server_id: str) -> None:
+        self.relay.said_by_server(supervisor, message, server_id)
+
+    def _asked(self, supervisor: Supervisor, child: Child, message: Message, server_id: str) -> bool:
+        served = next((each for each in self.book.servers.values() if each.id == server_id), None)
+        return self.relay.asked_by_server(supervisor, child, message, served)
+
+    def _record(self, record: Record) -> None:
+        if len(self._records) < MAX_RECORDS:
+            self._records.append(record)
+        else:
+            logger.error("A record of an MCP call was lost: the database does not take them")
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self._look()
+            except Exception:
+                logger.exception("The rows of the MCP gateway could not be read; trying again")
+                await asyncio.sleep(1.0)
+
+    async def _look(self) -> None:
+        """What has changed since the last look, taken over."""
+        now = asyncio.get_running_loop().time()
+        held = self._holds_lease
+        if now >= self._renew_at:
+            self._holds_lease = await self._threads.run(reading.take_lease, self.owner)
+            self._renew_at = now + RENEW_S
+        mark = (await self._threads.run(reading.mark), self._holds_lease)
+        if mark == self._mark:
+            return
+        self.book = await self._threads.run(reading.book)
+        if self._holds_lease:
+            wanted = await self._threads.run(reading.wanted)
+            await self._threads.run(reading.note_disabled, [each.id for each in wanted])
+            await self.fleet.sync(wanted)
+        elif held:
+            logger.warning("Another process runs the MCP servers now")
+            await self.fleet.close()
+        self._mark = mark
+        self.relay.changed()
+
+    async def _write(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await self.fleet.moved.wait()
+            await asyncio.sleep(0.05)
+            try:
+                await self._flush()
+            except Exception:
+                logger.exception("What happened at the MCP gateway could not be written; trying again")
+                await asyncio.sleep(1.0)
+
+    async def _flush(self) -> None:
+        if changes := self.fleet.changes():
+            await self._threads.run(reading.write, changes)
+        if self._records:
+            batch = self._records[:500]
+            await self._threads.run(calls.store, batch)
+            del self._records[: len(batch)]
+
+
+def _public_hosts() -> Iterable[str]:
+    return [host for host in settings.ALLOWED_HOSTS if host != "*"]

@@ -1,0 +1,163 @@
+"""Read the rows for the gateway in whole functions: who may reach what, what should run and how, and the lease."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Max, Q, Sum
+from django.utils import timezone
+
+from agents import secrets
+from agents.errors import NotFound
+from agents.models import Agent
+from mcp_gateway import launching
+from mcp_gateway.book import Book, Served, Token
+from mcp_gateway.children import Launch
+from mcp_gateway.fleet import Health, Wanted
+from mcp_gateway.models import McpAccess, McpHealth, McpLease, McpSecret, McpServer, McpToken
+from mcp_gateway.supervisor import Times
+from sandboxes.claimants import is_dead
+from sandboxes.models import Sandbox
+
+LEASE_S = 15
+GATEWAY = "gateway"
+
+
+def mark() -> tuple[Any, ...]:
+    """What tells whether anything has changed that ``book`` or ``wanted`` would say otherwise now."""
+    agents = Agent.objects.aggregate(Count("pk"), Max("updated_at"))
+    servers = McpServer.objects.aggregate(Count("pk"), Max("updated_at"))
+    secrets_ = McpSecret.objects.aggregate(Count("pk"), Max("set_at"))
+    tokens = McpToken.objects.aggregate(Count("pk"), Max("pk"), Max("revoked_at"))
+    access = McpAccess.objects.aggregate(Count("pk"), Max("pk"), Max("revoked_at"), Max("expires_at"))
+    asked = McpHealth.objects.aggregate(Sum("restarts_asked"))
+    boxes = Sandbox.objects.aggregate(Count("pk"), Max("pk"))
+    return tuple(
+        value for found in (agents, servers, secrets_, tokens, access, asked, boxes) for value in found.values()
+    )
+
+
+def book() -> Book:
+    """Who may reach what, from the rows as they are."""
+    now = timezone.now()
+    servers = {
+        row.name: Served(
+            row.pk,
+            row.name,
+            row.description,
+            row.category,
+            frozenset(row.include),
+            frozenset(row.exclude),
+            row.asks_caller,
+            row.timeout_s,
+        )
+        for row in McpServer.objects.filter(enabled=True)
+    }
+    agents = dict(Agent.objects.alive().filter(archived_at=None).values_list("pk", "name"))
+    tokens = {
+        row.digest: Token(row.pk, row.agent_id, row.expires_at.timestamp() if row.expires_at else None)
+        for row in McpToken.objects.filter(revoked_at=None)
+    }
+    grants: dict[str, dict[str, float | None]] = {}
+    for row in McpAccess.objects.filter(revoked_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now)):
+        held = grants.setdefault(row.agent_id, {})
+        held[row.server_id] = _later(held.get(row.server_id, 0.0), row.expires_at)
+    boxes = dict(Sandbox.objects.values_list("pk", "agent_id"))
+    return Book(servers, agents, tokens, grants, boxes)
+
+
+def wanted() -> list[Wanted]:
+    """The servers that should run."""
+    marks: dict[str, list[Any]] = {}
+    for server_id, name, version in McpSecret.objects.order_by("pk").values_list("server_id", "name", "version"):
+        marks.setdefault(server_id, []).append([name, version])
+    found = []
+    for row in McpServer.objects.filter(enabled=True).select_related("health"):
+        identity = [row.command, row.args, row.env, row.cwd, row.limits, marks.get(row.pk)]
+        times = Times(float(row.timeout_s), float(row.connect_timeout_s))
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+        asked = row.health.restarts_asked if hasattr(row, "health") else 0
+        found.append(Wanted(row.pk, row.name, digest, times, asked))
+    return found
+
+
+def launch(server_id: str) -> Launch:
+    """What to start, with its secrets. Raises NotFound, Invalid for a secret that is not set, and
+    LogosError(reason="seal_broken")."""
+    row = McpServer.objects.prefetch_related("secrets").filter(pk=server_id).first()
+    if row is None:
+        raise NotFound("Server")
+    values = {each.name: secrets.unseal(each.sealed) for each in row.secrets.all()}
+    env = launching.resolved(row.env, values)
+    where = launching.directory(row.cwd, settings.LOGOS_HOME / "mcp" / row.pk)
+    return Launch(row.command, tuple(row.args), env, where, row.limits)
+
+
+def write(changes: Iterable[Health]) -> None:
+    """Keep how servers are."""
+    for each in changes:
+        rows = McpHealth.objects.filter(server_id=each.id)
+        before = rows.values_list("state", flat=True).first()
+        since = {} if before == each.state else {"since": timezone.now()}
+        rows.update(
+            state=each.state,
+            reason=secrets.redact(each.reason),
+            starts=each.starts,
+            protocol=each.protocol,
+            title=_storable(each.title),
+            tools=[{name: _storable(text) for name, text in tool.items()} for tool in each.tools],
+            errors=_storable(secrets.redact(each.errors)),
+            restarts_done=each.restarts_done,
+            **since,
+        )
+
+
+def all_stopped() -> None:
+    """Nobody runs any server now."""
+    McpHealth.objects.exclude(state="stopped").update(state="stopped", reason="", since=timezone.now())
+
+
+def note_disabled(wanted_ids: Iterable[str]) -> None:
+    """Those that should not run say so."""
+    rows = McpHealth.objects.exclude(server_id__in=list(wanted_ids)).exclude(state="disabled")
+    rows.update(state="disabled", reason="", since=timezone.now())
+
+
+def take_lease(owner: str) -> bool:
+    """Become, or stay, the one process that runs MCP servers; False while another one is."""
+    now = timezone.now()
+    until = now + timedelta(seconds=LEASE_S)
+    rows = McpLease.objects.filter(name=GATEWAY)
+    holder = rows.values_list("owner", flat=True).first()
+    if holder is None:
+        try:
+            with transaction.atomic():
+                McpLease.objects.create(name=GATEWAY, owner=owner, until=until)
+        except IntegrityError:
+            return False
+        return True
+    free = Q(owner=owner) | Q(until__lt=now)
+    if is_dead(holder):
+        free |= Q(owner=holder)
+    return bool(rows.filter(free).update(owner=owner, until=until))
+
+
+def give_lease(owner: str) -> None:
+    """Let another process have it at once."""
+    McpLease.objects.filter(name=GATEWAY, owner=owner).delete()
+
+
+def _later(known: float | None, ends: datetime | None) -> float | None:
+    """The later of two ends; None is none."""
+    return None if known is None or ends is None else max(known, ends.timestamp())
+
+
+def _storable(text: str) -> str:
+    """``text`` as a database can hold it."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()

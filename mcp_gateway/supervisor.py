@@ -1,0 +1,355 @@
+"""Keeps one MCP server running: starts it, learns what it is, notices when it is gone or stuck, and starts it anew.
+
+After five quick deaths it is parked: nobody is helped by a program that dies all day, and somebody must look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.errors import LogosError
+from mcp_gateway import eras, jsonrpc
+from mcp_gateway.children import Call, Child, Gone, Launch
+from mcp_gateway.jsonrpc import Message
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
+# A server that ran this long was well: what comes after is a new story.
+STEADY_S = 60.0
+QUICK_DEATHS = 5
+# So many calls in a row without an answer make us ask whether it hears at all, and how long it may take to say so.
+SILENCES, PING_S = 2, 10.0
+# How long a server may think about a question of the newer era before it is asked in the older way too.
+DISCOVER_S = 5.0
+MAX_PAGES, MAX_TOOLS = 50, 5_000
+
+LISTS = {
+    "notifications/tools/list_changed": "toolsListChanged",
+    "notifications/prompts/list_changed": "promptsListChanged",
+    "notifications/resources/list_changed": "resourcesListChanged",
+}
+
+
+@dataclass(slots=True)
+class Known:
+    """What a running server says of itself."""
+
+    era: str = ""
+    protocol: str = ""
+    capabilities: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    instructions: str = ""
+    tools: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_modern(self) -> bool:
+        return self.era == "modern"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How patient we are with one server."""
+
+    call_s: float = 120.0
+    connect_s: float = 60.0
+    first_pause_s: float = FIRST_PAUSE_S
+    steady_s: float = STEADY_S
+    ping_s: float = PING_S
+
+
+class Supervisor:
+    """One server. ``changed`` is called whenever its state is another, ``said`` with notifications for listeners,
+    ``asked`` with what the server asks of a client, to be answered on the child."""
+
+    def __init__(
+        self,
+        name: str,
+        launch: Callable[[], Awaitable[Launch]],
+        times: Times,
+        *,
+        changed: Callable[[Supervisor], None] = lambda supervisor: None,
+        said: Callable[[Supervisor, Message], None] = lambda supervisor, message: None,
+        asked: Callable[[Supervisor, Child, Message], bool] = lambda supervisor, child, message: False,
+    ) -> None:
+        self.name, self._launch, self.times = name, launch, times
+        self._changed, self._said, self._ask_others = changed, said, asked
+        self.state, self.reason, self.starts = "stopped", "", 0
+        self.known = Known()
+        self.child: Child | None = None
+        self.errors: deque[str] = deque(maxlen=200)
+        self._deaths = 0
+        self._silences = 0
+        self._is_probed = False
+        self._is_old = False
+        self._task: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[Any]] = set()
+        self._moved = asyncio.Event()
+        self._again = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to keep it running."""
+        if self._task is None or self._task.done():
+            self._deaths = 0
+            self._task = asyncio.create_task(self._keep(), name=f"mcp {self.name}", context=contextvars.Context())
+
+    async def stop(self, state: str = "stopped", reason: str = "") -> None:
+        """End it; it stays ended until ``start``."""
+        for task in (self._task, *self._background):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+        self._task = None
+        if self.child is not None:
+            await self.child.stop()
+            self.child = None
+        self._now(state, reason)
+
+    async def restart(self) -> None:
+        """End it and start it at once, also when it is parked."""
+        await self.stop()
+        self.start()
+
+    async def ready(self, timeout_s: float) -> Child:
+        """The running child, waited for while it starts. Raises LogosError(reason="mcp_unavailable") with why not."""
+        self._again.set()  # somebody wants it: do not wait out the pause
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.state != "ready" or self.child is None or not self.child.is_open:
+                    if self.state in ("parked", "disabled", "stopped"):
+                        raise self._unavailable()
+                    self._moved.clear()
+                    await self._moved.wait()
+        except TimeoutError:
+            raise self._unavailable() from None
+        return self.child
+
+    def answered(self, call: Call) -> None:
+        """It answers: whatever was silent before is over."""
+        self._silences = 0
+
+    def timed_out(self) -> None:
+        """A call got no answer in its time. After two in a row the server is asked whether it hears at all."""
+        self._silences += 1
+        if self._silences >= SILENCES and not self._is_probed and self.child is not None:
+            self._is_probed = True
+            self._in_background(self._probe(self.child))
+
+    def _unavailable(self) -> LogosError:
+        why = f" {self.reason}" if self.reason else ""
+        return LogosError(
+            f"The MCP server {self.name} is not running ({self.state}).{why}",
+            reason="mcp_unavailable",
+            action="Try again later, or ask whoever looks after it.",
+            permanent=False,
+        )
+
+    async def _keep(self) -> None:
+        while True:
+            began = asyncio.get_running_loop().time()
+            reason = await self._live()
+            lived = asyncio.get_running_loop().time() - began
+            self._deaths = 1 if lived >= self.times.steady_s else self._deaths + 1
+            if self._deaths >= QUICK_DEATHS:
+                self._now("parked", f"It ended {self._deaths} times in a row. {reason}")
+                return
+            self._again.clear()
+            self._now("backoff", reason)
+            pause = min(self.times.first_pause_s * 2 ** (self._deaths - 1), LONGEST_PAUSE_S)
+            # A call that waits ends the pause, but not before the first one: a loop of callers is no reason to spin.
+            await asyncio.sleep(min(pause, self.times.first_pause_s))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, pause - self.times.first_pause_s)):
+                    await self._again.wait()
+
+    async def _live(self) -> str:
+        """One life of the server; why it ended."""
+        self._now("starting", "")
+        try:
+            launch = await self._launch()
+            child = await Child.start(launch, self._heard, self._asked)
+        except (LogosError, Gone) as error:
+            return error.message if isinstance(error, LogosError) else str(error)
+        except Exception:
+            logger.exception("The MCP server %s could not be started", self.name)
+            return "It could not be started; the log says why."
+        self.child, self.errors = child, child.errors
+        self.starts += 1
+        self._silences, self._is_probed = 0, False
+        try:
+            try:
+                async with asyncio.timeout(self.times.connect_s):
+                    self.known = await self._introduce(child)
+            except TimeoutError:
+                return f"It did not answer within {self.times.connect_s:g} seconds of its start."
+            except Gone as error:
+                if child.is_open:
+                    return str(error)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(5.0):
+                        await child.ended.wait()  # then it is known how
+                return self._ending(child)
+            self._now("ready", "")
+            if self.known.is_modern:
+                self._in_background(self._listen(child))
+            await child.ended.wait()
+            return self._ending(child)
+        finally:
+            await asyncio.shield(asyncio.ensure_future(child.stop()))
+
+    def _ending(self, child: Child) -> str:
+        last = next((line for line in reversed(child.errors) if line.strip()), "")
+        code = "" if child.exit_code is None else f" with status {child.exit_code}"
+        return f"It ended{code}.{f' Its last line: {last[:200]}' if last else ''}"
+
+    async def _introduce(self, child: Child) -> Known:
+        """Which era it speaks, what it can do, which tools it has. Raises Gone."""
+        known = await self._recognise(child)
+        if "tools" in known.capabilities:
+            known.tools = await self._all_tools(child, known)
+        return known
+
+    async def _recognise(self, child: Child) -> Known:
+        """Ask in the way of the newer era first. A server that knows only the older one refuses, or says nothing: then
+        both questions wait for it, and its first good answer counts. One that dies of it is not asked so again."""
+        if self._is_old:
+            return await self._shake_hands(child)
+        discover = child.ask("server/discover", eras.for_modern_server({}))
+        await asyncio.wait({discover.answer}, timeout=DISCOVER_S)
+        if not discover.answer.done():
+            try:
+                return await self._shake_hands(child)
+            except Gone:
+                if not discover.answer.done() or discover.answer.exception() is not None:
+                    raise
+        if discover.answer.exception() is not None:
+            self._is_old = True
+            raise Gone("It ended at the first question.")
+        return _modern(discover.answer.result()) or await self._shake_hands(child)
+
+    async def _shake_hands(self, child: Child) -> Known:
+        params = {
+            "protocolVersion": eras.HANDSHAKE[0],
+            "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
+            "clientInfo": eras.OURSELVES,
+        }
+        found = await child.ask("initialize", params).answer
+        result = found.get("result")
+        if not isinstance(result, dict) or result.get("protocolVersion") not in eras.HANDSHAKE:
+            said = _object(found.get("error")).get("message")
+            raise Gone(f"It does not speak a revision of MCP that Logos knows. {str(said or '')[:200]}".strip())
+        child.tell("notifications/initialized")
+        version, info = result["protocolVersion"], _object(result.get("serverInfo"))
+        return Known("handshake", version, _object(result.get("capabilities")), info, _text(result))
+
+    async def _all_tools(self, child: Child, known: Known) -> list[dict[str, Any]]:
+        tools: list[dict[str, Any]] = []
+        cursor = None
+        for _ in range(MAX_PAGES):
+            params: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
+            found = await child.ask("tools/list", eras.for_modern_server(params) if known.is_modern else params).answer
+            result = _object(found.get("result"))
+            tools += [each for each in result.get("tools") or () if _is_tool(each)]
+            cursor = result.get("nextCursor")
+            if not isinstance(cursor, str) or len(tools) >= MAX_TOOLS:
+                break
+        return tools[:MAX_TOOLS]
+
+    async def _listen(self, child: Child) -> None:
+        """Have a modern server tell of changed lists; a handshake one does so by itself."""
+        wanted = {
+            word: True
+            for method, word in LISTS.items()
+            if _object(self.known.capabilities.get(method.split("/")[1])).get("listChanged")
+        }
+        if wanted:
+            with contextlib.suppress(Gone):
+                call = child.ask("subscriptions/listen", eras.for_modern_server({"notifications": wanted}))
+                # It is answered when the stream ends, and must not count as a call under way.
+                child.calls.pop(call.id, None)
+                call.answer.cancel()
+
+    async def _probe(self, child: Child) -> None:
+        """Is it stuck, or only busy with something slow?"""
+        method, params = ("tools/list", eras.for_modern_server({})) if self.known.is_modern else ("ping", {})
+        try:
+            call = child.ask(method, params)
+            async with asyncio.timeout(self.times.ping_s):
+                await asyncio.shield(call.answer)
+        except TimeoutError:
+            logger.warning("The MCP server %s does not answer any more and is started anew", self.name)
+            self.errors.append("[Logos] It did not answer any more and was started anew.")
+            await child.stop()
+        except Gone:
+            pass
+        else:
+            self._silences, self._is_probed = 0, False
+
+    def _heard(self, message: Message) -> None:
+        if message["method"] == "notifications/tools/list_changed" and self.child is not None:
+            self._in_background(self._renew(self.child, message))
+        else:
+            self._said(self, message)
+
+    async def _renew(self, child: Child, message: Message) -> None:
+        """Its tools are others now: listeners are told once we know them."""
+        with contextlib.suppress(Gone, TimeoutError):
+            async with asyncio.timeout(self.times.connect_s):
+                self.known.tools = await self._all_tools(child, self.known)
+        self._changed(self)
+        self._said(self, message)
+
+    def _asked(self, child: Child, message: Message) -> None:
+        """What the server asks of a client: we are it, and know neither folders nor a person to ask."""
+        method, id = message["method"], message["id"]
+        if method == "ping":
+            answer = jsonrpc.result(id, {})
+        elif self._ask_others(self, child, message):
+            return
+        elif method == "roots/list":
+            answer = jsonrpc.result(id, {"roots": []})
+        elif method == "elicitation/create":
+            answer = jsonrpc.result(id, {"action": "decline"})
+        else:
+            answer = jsonrpc.error(id, jsonrpc.METHOD_NOT_FOUND, "Logos does not do this for MCP servers.")
+        with contextlib.suppress(Gone):
+            child.send(answer)
+
+    def _now(self, state: str, reason: str) -> None:
+        self.state, self.reason = state, reason
+        self._moved.set()
+        self._changed(self)
+
+    def _in_background(self, story: Any) -> None:
+        task = asyncio.create_task(story, context=contextvars.Context())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _modern(found: Message) -> Known | None:
+    result = _object(found.get("result"))
+    if eras.MODERN not in (result.get("supportedVersions") or ()):
+        return None
+    info = _object(result.get("_meta")).get(eras.SERVER) or result.get("serverInfo")
+    return Known("modern", eras.MODERN, _object(result.get("capabilities")), _object(info), _text(result))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(result: Mapping[str, Any]) -> str:
+    said = result.get("instructions")
+    return said[:20_000] if isinstance(said, str) else ""
+
+
+def _is_tool(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name"), str) and 0 < len(value["name"]) <= 128

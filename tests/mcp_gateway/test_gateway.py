@@ -1,0 +1,235 @@
+"""The gateway over its rows: what people change takes effect, one process runs the servers, every call is a row."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.utils import timezone
+
+from agents import composition, souls
+from agents.errors import Invalid, LogosError, NotFound
+from agents.models import Role, SecurityEvent
+from mcp_gateway import access, gateway, reading, servers
+from mcp_gateway.gateway import Gateway
+from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpToken
+from tests.api_client import Program
+from tests.conftest import person
+from tests.mcp_gateway.gate import EVERYTHING, PATIENCE_S, children_of, request, until, usual
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class House:
+    """Ada's server ``files``, Alice's agent with access to it and a token."""
+
+    def __init__(self) -> None:
+        self.ada, self.alice = person("ada", Role.ADMIN), person("alice")
+        self.agent = composition.create(self.alice, "atlas", souls.create("Soul", "Text.", self.alice))
+        self.server = servers.create(
+            self.ada, "files", sys.executable, args=[str(EVERYTHING)], visibility="shared", env={"A": "${A_KEY}"}
+        )
+        servers.put_secret(self.ada, self.server.pk, "A_KEY", "planted-value-9")
+        self.access = access.give(self.alice, self.agent.pk, self.server.pk, reason="Files")
+        self.token, self.secret = access.make_token(self.alice, self.agent.pk, "editor")
+
+
+@pytest.fixture
+async def house() -> House:
+    return await sync_to_async(House)()
+
+
+@pytest.fixture
+async def started(house: House) -> AsyncIterator[Gateway]:
+    running = Gateway()
+    await running.start()
+    yield running
+    await running.stop()
+
+
+async def ask(secret: str, path: str, message: Any) -> tuple[int, Any]:
+    """One POST to the public door."""
+    sent: list[dict[str, Any]] = []
+    waiting = [{"type": "http.request", "body": json.dumps(message).encode()}]
+
+    async def receive() -> Any:
+        if waiting:
+            return waiting.pop()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(name.lower().encode(), value.encode()) for name, value in usual(secret).items()]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [*headers, (b"host", b"localhost")]}
+    await asyncio.wait_for(gateway.application(scope, receive, send), PATIENCE_S)
+    body = b"".join(each.get("body", b"") for each in sent[1:])
+    return sent[0]["status"], json.loads(body) if body else None
+
+
+async def call(secret: str, tool: str, **arguments: Any) -> Any:
+    return (await ask(secret, "/mcp/files", request("tools/call", name=tool, arguments=arguments)))[1]
+
+
+async def rows(look: Callable[[], Any]) -> Any:
+    """Ask the database until it says yes."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := await sync_to_async(look)()):
+            await asyncio.sleep(0.05)
+        return found
+
+
+async def test_what_a_server_is_becomes_rows_and_its_secrets_never_do(house: House, started: Gateway) -> None:
+    found = (await call(house.secret, "who"))["result"]
+
+    health = await rows(lambda: McpHealth.objects.filter(state="ready").first())
+    assert found["env"]["A"] == "planted-value-9"
+    assert (health.protocol, health.title, health.starts) == ("2025-11-25", "Everything", 1)
+    assert "echo" in [tool["name"] for tool in health.tools]
+    done = await rows(lambda: McpCall.objects.filter(tool="who").first())
+    assert (done.agent_id, done.server_id, done.outcome, done.via) == (house.agent.pk, house.server.pk, "ok", "token")
+    kept = await sync_to_async(lambda: f"{list(McpHealth.objects.values())}{list(McpCall.objects.values())}")()
+    assert "planted" not in kept
+
+
+async def test_a_revocation_bites_at_once(house: House, started: Gateway) -> None:
+    assert "isError" not in (await call(house.secret, "echo"))["result"]
+
+    await sync_to_async(access.revoke)(house.alice, house.access.pk)
+    await until(lambda: not started.book.grants, "the gateway knows")
+    refused = await call(house.secret, "echo")
+    await sync_to_async(access.revoke_token)(house.alice, house.agent.pk, house.token.pk)
+    await until(lambda: not started.book.tokens, "the gateway knows")
+
+    assert "no access" in refused["result"]["content"][0]["text"]
+    assert (await ask(house.secret, "/mcp/files", request("ping")))[0] == 401
+    assert await rows(lambda: McpCall.objects.filter(outcome="denied").count()) == 1
+
+
+async def test_an_archived_agent_is_nobody(house: House, started: Gateway) -> None:
+    def archive() -> None:
+        house.agent.archived_at = timezone.now()
+        house.agent.save()
+
+    await sync_to_async(archive)()
+    await until(lambda: not started.book.agents, "the gateway knows")
+
+    assert (await ask(house.secret, "/mcp", request("ping")))[0] == 401
+
+
+async def test_a_change_a_restart_a_switch_and_a_deletion_take_effect(house: House, started: Gateway) -> None:
+    first = (await call(house.secret, "who"))["result"]["pid"]
+
+    await sync_to_async(servers.restart)(house.ada, house.server.pk)
+    await rows(lambda: McpHealth.objects.filter(restarts_done=1, state="ready").exists())
+    second = (await call(house.secret, "who"))["result"]["pid"]
+    await sync_to_async(servers.change)(house.ada, house.server.pk, None, env={"B": "plain"})
+    await until(lambda: (found := started.fleet.get(house.server.pk)) and found.starts == 1, "it is another one")
+    third = (await call(house.secret, "who"))["result"]
+    await sync_to_async(servers.change)(house.ada, house.server.pk, None, enabled=False)
+    await rows(lambda: McpHealth.objects.filter(state="disabled").exists())
+    await until(lambda: not children_of(os.getpid()), "it has ended")
+    await sync_to_async(servers.remove)(house.ada, house.server.pk)
+
+    assert len({first, second, third["pid"]}) == 3
+    assert (third["env"].get("A"), third["env"]["B"]) == (None, "plain")
+    assert await rows(lambda: McpCall.objects.filter(server=None, server_name="files").exists())
+
+
+async def test_a_server_whose_secret_is_missing_says_which(house: House, started: Gateway) -> None:
+    await sync_to_async(servers.remove_secret)(house.ada, house.server.pk, "A_KEY")
+
+    health = await rows(lambda: McpHealth.objects.filter(state__in=("backoff", "parked")).exclude(reason="").first())
+
+    assert "The secret A_KEY is not set." in health.reason
+
+
+async def test_a_second_gateway_runs_no_servers_until_the_first_has_ended(house: House, started: Gateway) -> None:
+    await call(house.secret, "echo")
+    second = Gateway()
+    second.owner = "another-host:1:1"
+    await second.start()
+    try:
+        assert second.fleet.get(house.server.pk) is None
+        assert (await ask(house.secret, "/mcp/files", request("tools/list")))[0] == 503
+
+        await started.stop()
+        second._renew_at = 0.0
+        await until(lambda: second.fleet.get(house.server.pk), "it takes over")
+        gateway._current = second
+        assert "isError" not in (await call(house.secret, "echo"))["result"]
+    finally:
+        await second.stop()
+    assert not await sync_to_async(McpLease.objects.exists)()
+    assert not children_of(os.getpid())
+
+
+async def test_a_lease_of_a_dead_process_is_taken_at_once(house: House) -> None:
+    dead = sync_to_async(lambda: McpLease.objects.create(name="gateway", owner="x:1:1", until=timezone.now()))
+    await dead()
+
+    assert await sync_to_async(reading.take_lease)("me:1:1")
+    assert not await sync_to_async(reading.take_lease)("you:1:1")
+
+
+def test_who_may_let_an_agent_use_a_server() -> None:
+    house, mallory, bob = House(), person("mallory"), person("bob")
+    hidden = servers.create(house.ada, "hidden", "true")
+    for who, agent, server in ((mallory, house.agent, house.server), (house.alice, house.agent, hidden)):
+        with pytest.raises(NotFound):
+            access.give(who, agent.pk, server.pk)
+    servers.change(house.ada, house.server.pk, None, tier="admin")
+    with pytest.raises(LogosError) as refused:
+        access.give(house.alice, house.agent.pk, house.server.pk)
+    assert refused.value.reason == "forbidden"
+    access.give(house.ada, house.agent.pk, house.server.pk, minutes=5)
+    servers.change(house.ada, house.server.pk, None, tier="deny")
+    with pytest.raises(LogosError):
+        access.give(house.ada, house.agent.pk, house.server.pk)
+
+    assert access.living(McpAccess.objects.all()).count() == 1
+    assert access.living(McpAccess.objects.all()).get().expires_at < timezone.now() + timedelta(minutes=6)
+    with pytest.raises(NotFound):
+        access.revoke(bob, McpAccess.objects.latest("pk").pk)
+    with pytest.raises(Invalid):
+        access.make_token(house.alice, house.agent.pk, "  ")
+    assert SecurityEvent.objects.filter(kind="mcp_access_given").count() == 2
+
+
+def test_programs_do_the_same() -> None:
+    house = House()
+    program, stranger = Program(house.alice), Program(person("mallory"))
+    base = f"agents/{house.agent.pk}"
+
+    made = program.post(f"{base}/mcp-tokens", {"name": "laptop", "days": 3}, 201)
+    given = program.post(f"{base}/mcp-access", {"server_id": house.server.pk, "minutes": 9}, 201)
+    listed = program.get(f"{base}/mcp-access")["items"]
+
+    assert made["secret"].startswith("logos_mcp_")
+    assert made["secret"] not in str(list(McpToken.objects.values()))
+    assert [each["is_live"] for each in listed] == [True, False]
+    assert program("DELETE", f"{base}/mcp-access/{given['id']}").status_code == 204
+    assert program("DELETE", f"{base}/mcp-access/{given['id']}").status_code == 404
+    assert program("DELETE", f"{base}/mcp-tokens/{made['id']}").status_code == 204
+    assert [each["name"] for each in program.get(f"{base}/mcp-tokens")["items"]] == ["editor"]
+    for path in ("mcp-access", "mcp-tokens", "mcp-calls"):
+        assert stranger.get(f"{base}/{path}", 404)["error"]["reason"] == "not_found"
+
+
+def test_the_shell_gives_and_takes(run_command: Callable[..., str]) -> None:
+    House()
+    run_command("mcp", "take", "atlas", "files", "--user", "alice")
+    assert not access.living(McpAccess.objects.all()).exists()
+    run_command("mcp", "give", "atlas", "files", "--minutes", "5", "--user", "alice")
+    secret = run_command("mcp", "token", "atlas", "editor", "--user", "alice").strip()
+
+    assert access.living(McpAccess.objects.all()).count() == 1
+    assert secret.startswith("logos_mcp_")
+    assert "OUTCOME" in run_command("mcp", "calls", "atlas", "--user", "alice")
