@@ -180,9 +180,9 @@ class Command(LogosCommand):
         )
 
     def do_call(self, options: dict[str, Any]) -> None:
-        token = os.environ.get("LOGOS_AGENT_TOKEN", "")
+        token = os.environ.get("MCP_TOKEN", "")
         if not token:
-            raise Invalid("Put the agent's token into the variable LOGOS_AGENT_TOKEN.", field="token")
+            raise Invalid("Put the agent's token into the variable MCP_TOKEN.", field="token")
         url = (options["url"] or f"http://127.0.0.1:{settings.LOGOS_PORT}").rstrip("/")
         name = "" if options["server"] == "hub" else f"/{options['server']}"
         found = calling.call(f"{url}/mcp{name}", token, options["tool"], calling.arguments(options["arguments"]))
