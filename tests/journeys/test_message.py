@@ -104,7 +104,7 @@ def test_a_dangerous_command_waits_for_a_person_and_runs_when_allowed(logos: Hou
     logos.until_event(run_id, "approval.requested")
     assert logos.row(run_id).status == "waiting"
     (question,) = logos.api("GET", "/approvals")["items"]
-    assert question["command"] == "rm -rf build"
+    assert question["text"] == "rm -rf build"
 
     logos.api("POST", f"/approvals/{question['id']}", json={"choice": "once", "subject_hash": question["subject_hash"]})
 
