@@ -133,12 +133,18 @@ def choices(user: User, agent: Agent) -> list[Policy]:
     return list(permissions.visible(user, rows, "policy.edit"))
 
 
+def readable(user: User, agent: Agent) -> list[Policy]:
+    """The policies of the agent that ``user`` sees: they can propose rules for those."""
+    return list(permissions.visible(user, Policy.objects.filter(agents=agent).order_by("name"), "policy.view"))
+
+
 def require_policy(user: User, agent: Agent, policy_id: str) -> Policy:
-    """The policy of the agent that ``user`` may edit: the one named, else the one it learned for last, else the first."""
-    held = choices(user, agent)
+    """The policy of the agent that ``user`` may edit, or only see when they may edit none: the one named, else the one
+    it learned for last, else the first."""
+    held = choices(user, agent) or readable(user, agent)
     if not policy_id and (row := last(agent.pk)) is not None and row.policy in held:
         return row.policy
     found = [policy for policy in held if policy_id in ("", policy.pk, policy.name)]
     if not found:
-        raise NotFound("A policy of this agent that you may edit")
+        raise NotFound("A policy of this agent that you may see")
     return found[0]

@@ -10,11 +10,15 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from django.dispatch import Signal
 from django.utils import timezone
 
 from agents import audit, invitations, people, permissions
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import User
+
+# Sent inside the transaction, with ``person`` and ``actor``: an application was answered.
+answered = Signal()
 
 # More than anybody reads: a flood from many addresses ends here.
 MOST_WAITING = 200
@@ -42,7 +46,7 @@ def apply(*, username: str, password: str, email: str = "", name: str = "", note
         raise Invalid(f"What you write may have {MAX_NOTE} characters.", field="note")
     sweep()
     waits = needs_approval()
-    if waits and _waiting().count() >= MOST_WAITING:
+    if waits and waiting().count() >= MOST_WAITING:
         raise Conflict("Too many people wait for an answer already.", action="Come back in some days.")
     more = {"applied_at": timezone.now(), "is_active": False} if waits else {}
     try:
@@ -63,12 +67,12 @@ def apply(*, username: str, password: str, email: str = "", name: str = "", note
 def queue(actor: User) -> QuerySet[User]:
     """Who waits for an answer, the longest first."""
     people.require(actor)
-    return _waiting().order_by("applied_at", "pk")
+    return waiting().order_by("applied_at", "pk")
 
 
 def waiting_for(user: User) -> QuerySet[User] | None:
     """Who waits for ``user`` to decide, for the badge; None for whoever decides nothing."""
-    return _waiting() if permissions.may(user, "user.manage") else None
+    return waiting() if permissions.may(user, "user.manage") else None
 
 
 def approve(actor: User, person: User, note: str = "") -> None:
@@ -78,6 +82,7 @@ def approve(actor: User, person: User, note: str = "") -> None:
         now.is_active, now.applied_at, now.application = True, None, ""
         now.save(update_fields=["is_active", "applied_at", "application"])
         audit.note("application_approved", actor=actor, person=now, about=now, note=note)
+        answered.send(sender=User, person=now, actor=actor)
 
 
 def refuse(actor: User, person: User, note: str = "") -> None:
@@ -87,6 +92,7 @@ def refuse(actor: User, person: User, note: str = "") -> None:
         now.refused_at, now.application = timezone.now(), ""
         now.save(update_fields=["refused_at", "application"])
         audit.note("application_refused", actor=actor, person=now, about=now, note=note)
+        answered.send(sender=User, person=now, actor=actor)
 
 
 def sweep() -> int:
@@ -103,7 +109,8 @@ def sweep() -> int:
     return gone
 
 
-def _waiting() -> QuerySet[User]:
+def waiting() -> QuerySet[User]:
+    """Who waits for an answer."""
     return User.objects.filter(is_active=False, refused_at=None, erased_at=None, applied_at__isnull=False)
 
 

@@ -8,7 +8,7 @@ class RunsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import agent_pages, badges, erasing, exporting
-        from runs import approvals, archive, asked_hosts, held, on_agents, tool_calls
+        from runs import applications, approvals, archive, asked_hosts, held, on_agents, proposed_rules, tool_calls
         from runs.erasing import erase
 
         badges.register("/approvals/", "waiting for you", approvals.open_for)
@@ -17,6 +17,8 @@ class RunsConfig(AppConfig):
         held.connect()
         tool_calls.connect()
         asked_hosts.register()
+        applications.connect()
+        proposed_rules.connect()
         # What runs must end before its sandbox is removed.
         erasing.PARTS.insert(0, erase)
         exporting.PARTS.extend(archive.PARTS)

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from agents import learning
 from agents.errors import LogosError
-from runs import approvals, dispatch, events, settling, work
+from runs import applications, approvals, dispatch, events, settling, work
 from runs.budgets import ledger
 from runs.budgets.purser import Purser
 from runs.execution import Execution
@@ -294,6 +294,7 @@ class Engine:
                 await self._forget_old()
                 await self._pen.run(learning.settle)
                 await self._pen.run(approvals.settle)
+                await self._pen.run(applications.settle)
             except Exception:
                 logger.exception("The engine's leases could not be renewed")
             await asyncio.sleep(work.BEAT_S)

@@ -140,6 +140,7 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "choice": "once",
         "host": "host-777.example",
         "port": 443,
+        "lines": ["host-777.example"],
         "name": "mine",
         "names": ["mine"],
         "rule": "mine",

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django.http import HttpRequest
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from agents import agent_pages, learning, permissions
 from agents.api.asking import asker
 from agents.api.policies import RULE, RuleOut
 from agents.api.shapes import Text
 from agents.models import Agent, Learning
-from runs import learned
+from runs import learned, proposed_rules
+from runs.api.approvals import ApprovalOut
 from sandboxes.what_if_api import OutcomeOut
 
 router = Router(tags=["Egress"])
@@ -116,6 +117,28 @@ def start_learning(request: HttpRequest, agent_id: Text, body: LearningIn) -> Le
 def stop_learning(request: HttpRequest, agent_id: Text) -> None:
     """For whoever manages the agent; 409 when it does not learn."""
     learning.stop(asker(request), agent_id)
+
+
+class ProposalIn(Schema):
+    """Rules as lines, for one of the agent's policies."""
+
+    policy_id: Text = Field(max_length=60)
+    lines: list[Annotated[Text, Field(max_length=2_000)]] = Field(min_length=1, max_length=proposed_rules.MOST_LINES)
+    why: Text = Field("", max_length=500)
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {"policy_id": EXAMPLE["policy_id"], "lines": ["pypi.org by /usr/bin/pip"], "why": "To install"}
+        }
+    }
+
+
+@router.post(
+    "/{agent_id}/proposal", response={201: ApprovalOut}, operation_id="send_proposal", summary="Send proposed rules"
+)
+def send_proposal(request: HttpRequest, agent_id: Text, body: ProposalIn) -> Status:
+    """For those who may not change the policy: whoever may decides about exactly these lines."""
+    return Status(201, proposed_rules.send(asker(request), agent_id, body.policy_id, body.lines, body.why))
 
 
 @router.get("/{agent_id}/proposal", response=ProposalOut, operation_id="propose_rules", summary="Propose rules")

@@ -17,7 +17,7 @@ from agents.models import Agent, User
 from agents.numbers import whole
 from agents.views.access import person, signed_in
 from agents.views.forms import in_words
-from runs import learned, reach
+from runs import learned, proposed_rules, reach
 
 MAX_TEXT = 200_000
 
@@ -78,8 +78,12 @@ def agent_proposal(request: HttpRequest, agent_id: str) -> HttpResponse:
     error: LogosError | None = None
     if request.method == "POST":
         try:
-            version = whole(given.get("version", "")) or 0
-            learned.store(user, policy, version, given.get("lines", "")[:MAX_TEXT].splitlines())
+            version, lines = whole(given.get("version", "")) or 0, given.get("lines", "")[:MAX_TEXT].splitlines()
+            if given.get("send"):
+                proposed_rules.send(user, agent.pk, policy.pk, lines, given.get("why", "").replace("\x00", "")[:500])
+                messages.success(request, f"Sent to whoever may change {policy.name}.")
+                return redirect("runs:agent-reach", agent_id)
+            learned.store(user, policy, version, lines)
         except Stale as stale:
             policy, error = stale.row, stale
         except LogosError as refused:
@@ -95,10 +99,12 @@ def agent_proposal(request: HttpRequest, agent_id: str) -> HttpResponse:
 def _page(
     request: HttpRequest, user: User, agent: Agent, proposed: learned.Proposed, error: LogosError | None
 ) -> HttpResponse:
+    editable = learning.choices(user, agent)
     context: dict[str, Any] = {
         **agent_pages.frame(user, agent, "reach"),
         "proposed": proposed,
-        "policies": learning.choices(user, agent),
+        "policies": editable or learning.readable(user, agent),
+        "may_edit": bool(editable),
         "last": learning.last(agent.pk),
         "sees_all": reach.sees_all(user, agent),
         "outcome": proposed.outcome,

@@ -58,6 +58,7 @@ def agent_reach(request: HttpRequest, agent_id: str) -> HttpResponse:
         "pruned": request.session.get(PRUNED),
         "sees_all": all_of_it,
         "learnable": [each.policy for each in found.sources if each.may_edit and each.policy],
+        "proposable": found.denied and any(each.policy for each in found.sources),
         "most_minutes": learning.MOST_MINUTES,
     }
     return render(request, "runs/reach.html", context)

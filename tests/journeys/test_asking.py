@@ -41,8 +41,8 @@ def test_a_person_who_says_no_says_why_and_the_agent_reads_it(logos: House) -> N
 
 
 def test_two_questions_of_one_turn_are_decided_one_by_one(logos: House) -> None:
-    logos.ask("run: mkdir -p one two")
-    run_id = logos.send("run: rm -rf one\nrun: rm -rf two")["id"]
+    logos.ask("run: mkdir -p box-a17 box-b29")
+    run_id = logos.send("run: rm -rf box-a17\nrun: rm -rf box-b29")["id"]
     first = waiting(logos, run_id)
     decide(logos, first, "once")
     second = until(
@@ -52,14 +52,16 @@ def test_two_questions_of_one_turn_are_decided_one_by_one(logos: House) -> None:
         ),
         "the second question",
     )
-    assert {first["text"], second["text"]} == {"rm -rf one", "rm -rf two"}
+    assert {first["text"], second["text"]} == {"rm -rf box-a17", "rm -rf box-b29"}
     decide(logos, second, "deny")
 
     run = logos.ended(run_id)
     story = assert_sound(run)
     assert kinds_of(story).count("approval.requested") == kinds_of(story).count("approval.decided") == 2
     left = logos.ask("run: ls").reply.text
-    assert [name in left for name in ("one", "two")] == [name in second["text"] for name in ("one", "two")]
+    assert [name in left for name in ("box-a17", "box-b29")] == [
+        name in second["text"] for name in ("box-a17", "box-b29")
+    ]
 
 
 def test_allowed_for_this_run_the_same_command_is_not_asked_again(logos: House) -> None:
@@ -111,7 +113,7 @@ def test_runs_that_wait_hold_no_thread_of_ours(logos: House) -> None:
     questions = [waiting(logos, run_id) for run_id in runs]
 
     until(lambda: threads() <= before + 1, "as many threads as with one run")
-    assert {logos.row(run_id).status for run_id in runs} == {"waiting"}
+    until(lambda: {logos.row(run_id).status for run_id in runs} == {"waiting"}, "all of them wait")
     for question in questions:
         decide(logos, question, "deny")
     for run_id in runs:
