@@ -10,11 +10,13 @@ class RunsConfig(AppConfig):
         from agents import agent_pages, badges, erasing, exporting
         from runs import applications, approvals, archive, asked_hosts, held, on_agents, proposed_rules, tool_calls
         from runs.erasing import erase
+        from sandboxes import foresight
 
         badges.register("/approvals/", "waiting for you", approvals.open_for)
         agent_pages.TABS.append(agent_pages.Tab("reach", "Reach", "runs:agent-reach"))
         on_agents.connect()
         held.connect()
+        foresight.ASKED_BY.append(on_agents.people_of)
         tool_calls.connect()
         asked_hosts.register()
         applications.connect()

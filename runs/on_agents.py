@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,8 @@ from sandboxes.activity import Use
 
 # On the overview of an agent.
 SHOWN = 6
+# Ids in one question: a database takes only so long a list.
+BATCH = 500
 
 
 def connect() -> None:
@@ -45,6 +47,15 @@ def uses(agent_ids: Sequence[str], since: datetime) -> dict[str, Use]:
     ended = Run.objects.filter(agent_id__in=agent_ids, finished_at__gte=since).order_by()
     last = dict(ended.values("agent_id").annotate(last=Max("finished_at")).values_list("agent_id", "last"))
     return {agent_id: Use(agent_id in busy, last.get(agent_id)) for agent_id in {*busy, *last}}
+
+
+def people_of(reader: Any, run_ids: Iterable[str]) -> dict[str, str]:
+    """Who asked for these runs, of those ``reader`` may see."""
+    ids, found = list(run_ids), dict[str, str | None]()
+    for start in range(0, len(ids), BATCH):
+        rows = permissions.visible(reader, Run.objects.filter(pk__in=ids[start : start + BATCH])).order_by()
+        found.update(rows.values_list("pk", "actor__username"))
+    return {pk: name or "somebody whose account is gone" for pk, name in found.items()}
 
 
 def losses(agent: Agent) -> list[str]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from django.db.models import Count, Max
+from django.db.models import Count, Max, QuerySet
 from django.utils import timezone
 
 from agents import permissions, policies
@@ -19,16 +20,21 @@ from agents.errors import Invalid
 from agents.models import Agent, Policy, Preset, User
 from agents.reach import Reach, Rule, parse, place, policy_of, preset_of
 from agents.reaching import PARTS, reach_of, rules_of
+from sandboxes import foresight
+from sandboxes.foresight import ALLOW, BLOCK, Case, Ruling, Share, Turned
 from sandboxes.models import EgressDecision
 
 DEFAULT_DAYS = 7
 MOST_DAYS = 90
 SHOWN = 200
+# Of so many hosts at most it is looked up whose runs asked for them; a database takes only so long a list.
+MOST_TRACED = 900
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One kind of connection that would be decided otherwise; ``count`` of them, the last at ``last``."""
+    """One kind of connection that would be decided otherwise; ``count`` of them, the last at ``last``; ``run_id`` is the
+    newest run it happened in that the reader sees, ``rule`` the one that makes the difference."""
 
     agent: Agent
     host: str
@@ -38,6 +44,8 @@ class Change:
     last: datetime
     allowed: bool  # by the draft; until now it was the other
     reason: str
+    rule: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,19 @@ class Outcome:
     still_refused: int
     changes: tuple[Change, ...]  # the most frequent first, SHOWN at most
     more: int
+    by_rule: tuple[Share, ...] = ()
+    by_agent: tuple[Share, ...] = ()
+    by_person: tuple[Share, ...] = ()
+
+    @property
+    def figures(self) -> str:
+        """One sentence for the history of the change."""
+        if not self.connections:
+            return f"Nothing was recorded in {self.days} days to try it on."
+        return (
+            f"Of {self.connections} connections of {self.agents} agents in {self.days} days it would have refused "
+            f"{self.newly_refused} more and let {self.newly_allowed} more through."
+        )
 
 
 # The rules of one agent, as they are with the draft.
@@ -89,40 +110,82 @@ def replay(user: User, source: Policy | Preset, draft: Drafted, days: int = DEFA
     through = {"policies": source} if isinstance(source, Policy) else {"policies__presets": source}
     using = Agent.objects.alive().filter(**through).distinct()
     agents = {agent.pk: agent for agent in permissions.visible(user, using).prefetch_related(*PARTS)}
-    told = list(_decided(agents, draft, _kinds(user, agents, days)))
-    changes = sorted((each for each, changes in told if changes), key=lambda each: (-each.count, each.host, each.port))
-    totals = {
-        (allowed, changed): sum(each.count for each, differs in told if (each.allowed, differs) == (allowed, changed))
-        for allowed in (True, False)
-        for changed in (True, False)
-    }
+    recorded = _recorded(user, agents, days)
+    turned = foresight.turn(_cases(recorded), *_evaluators(agents, draft))
+    counted, changed = foresight.totals(turned), [each for each in turned if each.differs]
+    changed.sort(key=lambda each: (-each.case.count, each.case.about))
+    traced = foresight.trace(user, changed, _runs_of(recorded, changed))
     return Outcome(
         days,
         len(agents),
-        sum(totals.values()),
-        totals[True, True],
-        totals[False, True],
-        totals[True, False],
-        totals[False, False],
-        tuple(changes[:SHOWN]),
-        max(len(changes) - SHOWN, 0),
+        counted.decisions,
+        counted.newly(ALLOW),
+        counted.newly(BLOCK),
+        counted.still(ALLOW),
+        counted.still(BLOCK),
+        tuple(_change(agents, each, traced) for each in changed[:SHOWN]),
+        max(len(changed) - SHOWN, 0),
+        _named(foresight.by_rule(changed)),
+        foresight.by_agent(changed, {pk: agent.name for pk, agent in agents.items()}),
+        traced.people,
     )
 
 
-def _kinds(user: User, agents: dict[str, Agent], days: int) -> list[dict[str, Any]]:
+def _recorded(user: User, agents: dict[str, Agent], days: int) -> QuerySet[EgressDecision]:
     rows = EgressDecision.objects.filter(agent__in=list(agents), at__gte=timezone.now() - timedelta(days=days))
-    kinds = permissions.visible(user, rows).order_by().values("agent_id", "host", "port", "binary")
-    return list[Any](kinds.annotate(count=Count("pk"), last=Max("at")))
+    return permissions.visible(user, rows).order_by()
 
 
-def _decided(agents: dict[str, Agent], draft: Drafted, kinds: list[dict[str, Any]]) -> Iterator[tuple[Change, bool]]:
-    """Each kind as the draft decides it, and whether that is another decision than now."""
-    pairs: dict[str, tuple[Reach, Reach]] = {}
-    for kind in kinds:
-        agent = agents[kind["agent_id"]]
-        if agent.pk not in pairs:
-            pairs[agent.pk] = reach_of(agent), Reach(draft(rules_of(agent)))
-        asked = kind["host"], kind["port"], kind["binary"]
-        now, then = (reach.decide(*asked) for reach in pairs[agent.pk])
-        change = Change(agent, *asked, kind["count"], kind["last"], then.allowed, then.reason)
-        yield change, now.allowed != then.allowed
+def _cases(recorded: QuerySet[EgressDecision]) -> Iterator[Case]:
+    kinds = recorded.values_list("agent_id", "host", "port", "binary").annotate(count=Count("pk"), last=Max("at"))
+    for agent_id, host, port, binary, count, last in kinds:
+        yield Case(agent_id, (host, port, binary), count, last)
+
+
+def _evaluators(agents: dict[str, Agent], draft: Drafted) -> tuple[foresight.Decide, foresight.Decide]:
+    """What decides live, over the rules as they are and with the draft: the same code, asked twice."""
+    now = cache(lambda agent_id: reach_of(agents[agent_id]))
+    then = cache(lambda agent_id: Reach(draft(rules_of(agents[agent_id]))))
+
+    def by(reach: Callable[[str], Reach]) -> foresight.Decide:
+        def decide(case: Case) -> Ruling:
+            host, port, binary = case.about
+            verdict = reach(case.agent_id).decide(host, port, binary)
+            return Ruling(ALLOW if verdict.allowed else BLOCK, verdict.rule, verdict.reason)
+
+        return decide
+
+    return by(now), by(then)
+
+
+def _runs_of(
+    recorded: QuerySet[EgressDecision], changed: list[Turned]
+) -> Iterator[tuple[str, tuple[str, int, str], str, int]]:
+    if not changed:
+        return
+    hosts = dict.fromkeys(each.case.about[0] for each in changed)
+    rows = recorded.filter(host__in=list(hosts)[:MOST_TRACED]).values_list(
+        "agent_id", "host", "port", "binary", "run_id"
+    )
+    for agent_id, host, port, binary, run_id, count in rows.annotate(count=Count("pk")):
+        yield agent_id, (host, port, binary), run_id, count
+
+
+def _change(agents: dict[str, Agent], each: Turned, traced: foresight.Traced) -> Change:
+    case, after = each.case, each.after
+    host, port, binary = case.about
+    run_id = traced.runs.get((case.agent_id, case.about), "")
+    assert case.last is not None  # noqa: S101 (cases of rows have a time)
+    return Change(
+        agents[case.agent_id], host, port, binary, case.count, case.last, after.verdict == ALLOW, after.reason,
+        _bare(each.rule), run_id,
+    )  # fmt: skip
+
+
+def _bare(rule: str) -> str:
+    """A rule's own name, without where it stands."""
+    return rule.rpartition("/")[2]
+
+
+def _named(found: tuple[Share, ...]) -> tuple[Share, ...]:
+    return tuple(replace(share, name=_bare(share.name)) for share in found)

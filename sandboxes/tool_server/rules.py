@@ -82,6 +82,16 @@ def put(
         raise Conflict("Somebody made the same rule in the same moment.", action="Look at it again.") from error
 
 
+def checked(
+    *, tool: str, tier: str, condition: str = "", pattern: str = "", per_minute: int | None = None,
+    per_hour: int | None = None,
+) -> deciding.Rule:  # fmt: skip
+    """The rule these words make, without storing it. Invalid with the field."""
+    about = _condition(_tool(tool), condition, pattern)
+    rates = _rate(per_minute, "per_minute"), _rate(per_hour, "per_hour")
+    return deciding.Rule("", Layer.AGENT, tool, _tier(tier), about["condition"], about["pattern"], *rates)
+
+
 def remove(user: User, rule: ToolRule) -> None:
     """Take a rule away. NotFound for who may not."""
     _require(user, rule.agent, rule.layer)
