@@ -20,8 +20,10 @@ def is_set_up() -> bool:
 
 
 def send(person: User, count: int) -> bool:
-    """Tell ``person`` that ``count`` requests wait. Whether the mail server took it."""
-    what = "An agent waits for you" if count == 1 else f"{count} requests wait for you"
+    """Tell ``person`` that ``count`` requests wait; 0 is a try. Whether the mail server took it."""
+    what = {0: "Nothing waits for you: this is a try", 1: "An agent waits for you"}.get(
+        count, f"{count} requests wait for you"
+    )
     link = f"{settings.LOGOS_URL.rstrip('/')}{reverse('runs:approvals')}" if settings.LOGOS_URL else ""
     lines = [
         f"{what} in Logos.",

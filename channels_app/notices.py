@@ -10,10 +10,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from agents.errors import Conflict, Invalid
 from agents.models import User
 from channels_app import mailing, pushing
 from channels_app.models import Notices, PushDevice
@@ -23,6 +25,8 @@ from runs.models import Approval
 # Questions that come in a row are one notice; the number in it tells how many.
 QUIET_S = 20
 TOPIC = "logos-waiting"
+# A try goes to every browser one has switched on.
+TRY_AGAIN_S = 10
 
 
 def wants(person: User) -> Notices:
@@ -36,6 +40,28 @@ def choose(person: User, *, by_push: bool, by_mail: bool) -> Notices:
         user=person, defaults={"by_push": by_push, "by_mail": by_mail, "owes_mail": False}
     )
     return row
+
+
+def change(person: User, *, by_push: bool | None = None, by_mail: bool | None = None) -> Notices:
+    """Set what is not None. Invalid for mail that could not be sent."""
+    now = wants(person)
+    if by_mail and not (mailing.is_set_up() and person.email):
+        raise Invalid(
+            "No mail can be sent to you.",
+            field="by_mail",
+            action="It needs a mail server (LOGOS_MAIL_URL) and an e-mail address in your account.",
+        )
+    wished = (now.by_push if by_push is None else by_push, now.by_mail if by_mail is None else by_mail)
+    return choose(person, by_push=wished[0], by_mail=wished[1])
+
+
+def try_out(person: User, *, by_mail: bool = False) -> tuple[int, bool]:
+    """Send a push to every browser of this person, and a mail if wished; who took it. Conflict when it was just done."""
+    if not cache.add(f"notices-try:{person.pk}", True, timeout=TRY_AGAIN_S):
+        raise Conflict("One was sent a moment ago.", action="Look at your browsers, then try again.")
+    trial = {"title": "Logos can reach you here", "body": "This is a try.", "url": reverse("account-notifications")}
+    mailed = by_mail and mailing.is_set_up() and bool(person.email) and mailing.send(person, 0)
+    return pushing.push(person, trial, ttl_s=60), mailed
 
 
 def asked(approval_id: str) -> int:

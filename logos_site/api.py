@@ -38,6 +38,7 @@ from agents.api import (
 from agents.api.asking import BearerToken, BrowserSession, person_of
 from agents.api.shapes import Refused
 from agents.errors import Invalid, LogosError, NotFound
+from channels_app import api as notifications
 from logos_site.errors import status_for
 from mcp_gateway.api import access as mcp_access
 from mcp_gateway.api import servers as mcp_servers
@@ -223,6 +224,7 @@ def nothing_at_the_root(request: HttpRequest) -> NoReturn:
 
 
 api.add_router("/me", me.router)
+api.add_router("/me/notifications", notifications.router)
 api.add_router("/agents", agents.router)
 api.add_router("/agents", agent_parts.router)
 api.add_router("/souls", souls.router)

@@ -47,7 +47,6 @@ def ask_for(user: User, run_id: str, host: str, port: int) -> Approval:
         title=f"Reach {rule.hosts[0]}",
         run_id=run.pk,
         tier=Tier.ADMIN,
-        purpose=run.message.text[:300] if run.message_id else "",
         findings=[{"rule": "", "severity": "", "sentence": refused.reason}],
     )
 

@@ -7,21 +7,18 @@ from pathlib import Path
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from agents.errors import Conflict
 from agents.views.access import person, signed_in
 from channels_app import devices, mailing, notices, pushing
 from channels_app.models import Notices
 from logos_site.account.devices import device
 
 WORKER = Path(settings.BASE_DIR) / "static" / "js" / "push-worker.js"
-# A try goes to every browser one has switched on.
-TRY_AGAIN_S = 10
 
 
 class Ways(forms.ModelForm):
@@ -84,11 +81,10 @@ def device_remove(request: HttpRequest, device_id: int) -> HttpResponse:
 @signed_in
 def try_out(request: HttpRequest) -> HttpResponse:
     """Send a push to every browser of one's own."""
-    user = person(request)
-    if not cache.add(f"push-try:{user.pk}", True, timeout=TRY_AGAIN_S):
-        messages.info(request, "One was sent a moment ago.")
-        return redirect("account-notifications")
-    trial = {"title": "Logos can reach you here", "body": "This is a try.", "url": reverse("account-notifications")}
-    taken = pushing.push(user, trial, ttl_s=60)
-    messages.info(request, f"Sent. Push services that took it: {taken}." if taken else "No push service took it.")
+    try:
+        taken, _ = notices.try_out(person(request))
+    except Conflict as error:
+        messages.info(request, error.message)
+    else:
+        messages.info(request, f"Sent. Push services that took it: {taken}." if taken else "No push service took it.")
     return redirect("account-notifications")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -16,6 +16,7 @@ from agents.models import Agent, Role, SecurityEvent, User
 from channels_app import devices, keeping, notices, tasks
 from channels_app.models import Notices, PushDevice
 from runs import approvals
+from tests.api_client import Program
 from tests.channels_app.push_service import BrowserKeys, PushService, push_service, told
 from tests.conftest import person
 from tests.runs.waiting import waiting
@@ -203,7 +204,7 @@ def test_nobody_switches_on_browsers_without_end(alice: User, service: PushServi
         switch_on(alice, service, str(number))
 
     with pytest.raises(Conflict):
-        switch_on(alice, service, "one more")
+        switch_on(alice, service, "one-more")
     switch_on(alice, service, "0")  # the same one again is no new one
 
 
@@ -301,3 +302,40 @@ def test_browsers_and_wishes_are_in_ones_archive_and_erased_with_one(
     keeping.erase(alice)
     assert PushDevice.objects.get().user == bob
     assert not Notices.objects.filter(user=alice).exists()
+
+
+def test_a_program_sees_and_changes_how_one_is_told(
+    alice: User, mallory: User, service: PushService, settings: Settings
+) -> None:
+    keys = switch_on(alice, service)
+    device, program = PushDevice.objects.get(), Program(alice)
+
+    seen = program.get("me/notifications")
+    refused = program("PATCH", "me/notifications", {"by_mail": True})
+    settings.LOGOS_MAIL_URL = "smtp://mail.example.org"
+    changed = program("PATCH", "me/notifications", {"by_mail": True}).json()
+
+    assert [each["name"] for each in seen["devices"]] == ["Firefox on Linux"]
+    assert (seen["by_push"], seen["by_mail"], seen["sends_mail"]) == (True, False, False)
+    assert not any(secret in json.dumps(seen) for secret in (keys.p256dh, keys.auth, service.origin))
+    assert refused.status_code == 400
+    assert (changed["by_push"], changed["by_mail"], changed["sends_mail"]) == (True, True, True)
+    assert Program(mallory)("DELETE", f"me/notifications/devices/{device.pk}").status_code == 404
+    assert program("DELETE", f"me/notifications/devices/{device.pk}").status_code == 204
+    assert program("DELETE", f"me/notifications/devices/{2**70}").status_code == 404
+    assert not PushDevice.objects.exists()
+
+
+def test_an_operator_tries_it_from_a_shell(
+    alice: User, service: PushService, mails: list[mail.EmailMessage], run_command: Callable[..., str]
+) -> None:
+    keys = switch_on(alice, service)
+
+    said = run_command("notices", "try", "--user", "alice")
+    listed = run_command("notices", "show", "--user", "alice")
+
+    assert "Push services that took it: 1. A mail was sent." in said
+    assert told(keys, service.sent[0])["title"] == "Logos can reach you here"
+    assert mails[0].subject == "Nothing waits for you: this is a try"
+    assert "Firefox on Linux" in listed
+    assert "Push: off. E-mail: on." in run_command("notices", "set", "--push", "off", "--mail", "on", "--user", "alice")
