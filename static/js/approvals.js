@@ -44,8 +44,7 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.matches?.("[data-note]")) {
       event.preventDefault();
-      const form = event.target.form;
-      form.requestSubmit(form.querySelector("button[type=submit]"));
+      event.target.form.requestSubmit();
       return;
     }
     if (event.key === "Escape" && event.target.closest?.("[data-more][open]")) {

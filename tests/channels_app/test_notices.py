@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -16,6 +16,7 @@ from agents.models import Agent, Role, SecurityEvent, User
 from channels_app import devices, keeping, notices, tasks
 from channels_app.models import Notices, PushDevice
 from runs import approvals
+from tests import shell
 from tests.api_client import Program
 from tests.channels_app.push_service import BrowserKeys, PushService, push_service, told
 from tests.conftest import person
@@ -326,16 +327,16 @@ def test_a_program_sees_and_changes_how_one_is_told(
     assert not PushDevice.objects.exists()
 
 
-def test_an_operator_tries_it_from_a_shell(
-    alice: User, service: PushService, mails: list[mail.EmailMessage], run_command: Callable[..., str]
-) -> None:
+def test_an_operator_tries_it_from_a_shell(alice: User, service: PushService, mails: list[mail.EmailMessage]) -> None:
     keys = switch_on(alice, service)
 
-    said = run_command("notices", "try", "--user", "alice")
-    listed = run_command("notices", "show", "--user", "alice")
+    tried, again = shell.run("notices", "try", "--user", "alice"), shell.run("notices", "try", "--user", "alice")
+    listed = shell.run("notices", "show", "--user", "alice")
+    changed = shell.run("notices", "set", "--push", "off", "--mail", "on", "--user", "alice")
 
-    assert "Push services that took it: 1. A mail was sent." in said
+    assert "Push services that took it: 1. A mail was sent." in tried.said
+    assert (tried.code, again.code) == (0, 1)
     assert told(keys, service.sent[0])["title"] == "Logos can reach you here"
     assert mails[0].subject == "Nothing waits for you: this is a try"
-    assert "Firefox on Linux" in listed
-    assert "Push: off. E-mail: on." in run_command("notices", "set", "--push", "off", "--mail", "on", "--user", "alice")
+    assert "Firefox on Linux" in listed.out
+    assert "Push: off. E-mail: on." in changed.said

@@ -137,7 +137,7 @@ def test_one_decides_by_keys_alone_and_never_what_one_did_not_mean(cast: dict[st
     expect(note).to_be_focused()
     page.keyboard.type("1 2 3 a d: not today")
     page.keyboard.press("Control+Enter")
-    expect(page.locator(f"#ask-{second.pk}")).to_contain_text("refused")
+    expect(page.locator(f"#ask-{second.pk} .state.blocked")).to_have_text("refused")
 
     assert (state(first), state(second), state(third)) == ("allowed", "denied", "pending")
     assert rows(lambda: Approval.objects.get(pk=second.pk).note) == "1 2 3 a d: not today"
@@ -182,7 +182,7 @@ def test_the_page_follows_what_comes_and_what_others_decide(cast: dict[str, Any]
     expect(page.locator(f"#ask-{second.pk}")).to_be_visible(timeout=PATIENCE_MS)
 
     rows(lambda: approvals.decide(alice, Approval.objects.get(pk=first.pk), "deny", via="api"))
-    expect(page.locator(f"#ask-{first.pk}")).to_contain_text("refused", timeout=PATIENCE_MS)
+    expect(page.locator(f"#ask-{first.pk} .state.blocked")).to_have_text("refused", timeout=PATIENCE_MS)
     expect(page.locator(f"#ask-{first.pk}")).to_contain_text("by alice by the API")
     expect(page).to_have_title("(1) Approvals · Logos")
     expect(page.locator(f"#ask-{second.pk} [data-answer=once]")).to_be_visible()
@@ -235,7 +235,7 @@ def test_without_scripts_everything_is_a_form(cast: dict[str, Any], enter: Enter
     page.get_by_label("Reason").fill("No, thank you.")
     page.get_by_role("button", name="Refuse", exact=True).click()
 
-    expect(page.get_by_text("Refused.")).to_be_visible()
+    expect(page.get_by_text("Refused.", exact=True)).to_be_visible()
     assert rows(lambda: Approval.objects.get(pk=asked.pk).note) == "No, thank you."
 
 
