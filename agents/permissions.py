@@ -128,7 +128,7 @@ ACTIONS: dict[str, Action] = {
         Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE, True),
         Action("budget.view", "See what may be spent, and how much of it was", "view", EVERYONE),
         Action("budget.set", "Limit what people and this Logos may spend", "", ADMINS),
-        Action("charge.view", "See what each model call cost", "view", EVERYONE),
+        Action("charge.view", "See what each model call of an agent cost", "manage", EVERYONE),
         Action("egress.view", "See everything an agent's sandbox asked the network for", "manage", EVERYONE, True),
         Action("halt.everything", "Stop everything at once, and let it go on", "", OPERATORS),
         Action("halt.person", "Stop what a person asked for, and let it go on", "", ADMINS),

@@ -9,10 +9,12 @@ class RunsConfig(AppConfig):
     def ready(self) -> None:
         from agents import agent_pages, badges, erasing, exporting
         from runs import applications, approvals, archive, asked_hosts, held, on_agents, proposed_rules, tool_calls
+        from runs.budgets.on_agents import section
         from runs.erasing import erase
         from sandboxes import foresight
 
         badges.register("/approvals/", "waiting for you", approvals.open_for)
+        agent_pages.SECTIONS.append(agent_pages.Section("budgets/_section.html", section, is_aside=True))
         agent_pages.TABS.append(agent_pages.Tab("reach", "Reach", "runs:agent-reach"))
         on_agents.connect()
         held.connect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import activity, approvals, chat, files, learning, ledger, permitted, reach, sharing, steering
+from runs.views import activity, approvals, budgets, chat, files, learning, ledger, permitted, reach, sharing, steering
 from runs.views.asof import as_of
 
 app_name = "runs"
@@ -33,6 +33,10 @@ urlpatterns = [
     path("agents/<str:agent_id>/proposal/", learning.agent_proposal, name="agent-proposal"),
     path("policies/<str:policy_id>/prune/", reach.prune, name="policy-prune"),
     path("policies/<str:policy_id>/unprune/", reach.unprune, name="policy-unprune"),
+    path("budgets/", budgets.budget_list, name="budget-list"),
+    path("budgets/new/", budgets.budget_new, name="budget-new"),
+    path("budgets/<str:budget_id>/", budgets.budget_detail, name="budget-detail"),
+    path("budgets/<str:budget_id>/delete/", budgets.budget_delete, name="budget-delete"),
     path("asof/", as_of, name="asof"),
     path("share/<str:kind>/<str:object_id>/", sharing.share, name="share"),
     path("explain/<str:kind>/<str:object_id>/", sharing.explain, name="explain"),

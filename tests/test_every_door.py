@@ -31,7 +31,7 @@ from agents.models import Agent, AgentDocument, ApiToken, Halt, ModelRoute, Poli
 from channels_app.models import PushDevice
 from logos_site.asgi import application
 from mcp_gateway.models import McpAccess, McpServer
-from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Run
+from runs.models import Approval, ApprovalRule, Budget, Conversation, EngineBeat, Run
 from sandboxes.models import Sandbox
 from tests import tables
 from tests.conftest import person
@@ -68,6 +68,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "conversation_id": rows[Conversation].pk,
         "run_id": rows[Run].pk,
         "approval_id": rows[Approval].pk,
+        "budget_id": rows[Budget].pk,
         "rule_id": rows[ApprovalRule].pk,
         "device_id": rows[PushDevice].pk,
         "sandbox_id": rows[Sandbox].pk,

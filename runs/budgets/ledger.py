@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from agents.errors import LogosError
 from runs.budgets import words
-from runs.budgets.limits import Limit, Spender, limits_of, rows_for
+from runs.budgets.limits import Key, Limit, Spender, limits_of, rows_for
 from runs.budgets.nano import Prices, cost, nano
-from runs.budgets.using import Use, room_again_at, use_of
+from runs.budgets.using import Use, room_again_at, uses_of
 from runs.budgets.warning import Told, warnings_for
 from runs.models import Basis, Budget, Charge, ChargeState, EngineBeat, UnknownPrice
 from sandboxes.claimants import is_dead
@@ -82,11 +82,12 @@ class _Book:
     changed: dict[str, Charge] = field(default_factory=dict)
     touched: dict[str, list[Limit]] = field(default_factory=dict)
 
+    def read(self, limits: dict[Key, Limit]) -> None:
+        found = uses_of(list(limits.values()), self.now) if limits else {}
+        self.uses = {key: (limits[key], use) for key, use in found.items()}
+
     def use(self, limit: Limit) -> Use:
-        key = (limit.budget_id, limit.bucket)
-        if key not in self.uses:
-            self.uses[key] = (limit, use_of(limit, self.now))
-        return self.uses[key][1]
+        return self.uses[limit.key][1]
 
 
 @transaction.atomic
@@ -97,6 +98,7 @@ def post(ops: list[Op], holder: str) -> list[Answer]:
     budgets = list(rows_for({op.spender for op in ops}).select_for_update())
     rows = {row.pk: row for row in Charge.objects.filter(pk__in=[op.call_id for op in ops]).select_for_update()}
     book = _Book(now, holder, rows, budgets)
+    book.read({limit.key: limit for spender in {op.spender for op in ops} for limit in limits_of(spender, budgets)})
     answers = [_reserve(book, op) if isinstance(op, Reserve) else _settle(book, op) for op in ops]
     Charge.objects.bulk_create(book.new)
     written = {row.pk for row in book.new}

@@ -13,6 +13,9 @@ from runs.budgets.nano import Prices, cost, nano
 from runs.budgets.windows import begin
 from runs.models import Budget, BudgetScope, UnknownPrice
 
+# A budget, and which one of those it holds for.
+Key = tuple[str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class Spender:
@@ -47,6 +50,10 @@ class Limit:
         """Which one, of a budget that holds for each one."""
         return f"{self.column}:{self.value}"[:60]
 
+    @property
+    def key(self) -> Key:
+        return self.budget_id, self.bucket
+
     def since(self, now: datetime) -> datetime | None:
         return begin(self.window, self.zone, now)
 
@@ -78,7 +85,7 @@ def rows_for(spenders: set[Spender]) -> QuerySet[Budget]:
 def limits_of(spender: Spender, rows: list[Budget]) -> list[Limit]:
     """Those of ``rows`` that concern this spender; all of them hold. One person's own budget takes the place of what
     holds for each person over the same window, and so does one agent's."""
-    found = [limit for row in rows if (limit := _limit(row, spender)) is not None]
+    found = [limit for row in rows if (limit := limit_of(row, spender)) is not None]
     own = {(each.scope, each.window) for each in found if not each.is_for_each}
     replaced = (BudgetScope.PERSON, BudgetScope.AGENT)
     return [
@@ -91,7 +98,8 @@ def limits_now(spender: Spender) -> list[Limit]:
     return limits_of(spender, list(rows_for({spender})))
 
 
-def _limit(row: Budget, spender: Spender) -> Limit | None:
+def limit_of(row: Budget, spender: Spender) -> Limit | None:
+    """This budget as it concerns a spender; None when it does not."""
     place = _place(row, spender)
     if place is None or not place[1]:
         return None

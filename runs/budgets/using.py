@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, IntegerField, Q, QuerySet, Sum, Value
 
-from runs.budgets.limits import Limit
+from runs.budgets.limits import Key, Limit
 from runs.budgets.nano import cost
 from runs.budgets.windows import frees_at
 from runs.models import Charge, ChargeState, UnknownPrice
@@ -44,23 +46,45 @@ def charges(limit: Limit, now: datetime) -> QuerySet[Charge]:
 
 def use_of(limit: Limit, now: datetime) -> Use:
     """One query."""
+    return uses_of([limit], now)[limit.key]
+
+
+# A database takes only so many parts in one query.
+MOST_PARTS = 100
+
+
+def uses_of(limits: Sequence[Limit], now: datetime) -> dict[Key, Use]:
+    """The use of each, in one query for every hundred."""
+    found = {limit.key: Use() for limit in limits}
+    distinct = list({limit.key: limit for limit in limits}.values())
+    for start in range(0, len(distinct), MOST_PARTS):
+        some = distinct[start : start + MOST_PARTS]
+        parts = [_sums(limit, number, now) for number, limit in enumerate(some)]
+        for number, *sums in parts[0].union(*parts[1:], all=True) if len(parts) > 1 else parts[0]:
+            found[some[number].key] = _use(some[number], *sums)
+    return found
+
+
+def _sums(limit: Limit, number: int, now: datetime) -> QuerySet[Any, tuple[Any, ...]]:
     unpriced, going_on = Q(is_priced=False), Q(state=ChargeState.OPEN)
-    found = (
-        charges(limit, now)
-        .order_by()
-        .aggregate(
-            spent=Sum("amount"),
-            reserved=Sum("amount", filter=going_on),
-            calls=Count("pk"),
-            open=Count("pk", filter=going_on),
-            unpriced=Count("pk", filter=unpriced),
-            input=Sum("input_tokens", filter=unpriced),
-            output=Sum("output_tokens", filter=unpriced),
-        )
-    )
-    use = Use(found["spent"] or 0, found["reserved"] or 0, found["calls"], found["open"], found["unpriced"])
-    if limit.unknown_price == UnknownPrice.ASSUME and use.unpriced:
-        use.amount += cost(found["input"] or 0, found["output"] or 0, limit.assumed)
+    rows = charges(limit, now).order_by().annotate(number=Value(number, IntegerField())).values("number")
+    return rows.annotate(
+        spent=Sum("amount"),
+        reserved=Sum("amount", filter=going_on),
+        calls=Count("pk"),
+        open=Count("pk", filter=going_on),
+        unpriced=Count("pk", filter=unpriced),
+        input=Sum("input_tokens", filter=unpriced),
+        output=Sum("output_tokens", filter=unpriced),
+    ).values_list("number", "spent", "reserved", "calls", "open", "unpriced", "input", "output")
+
+
+def _use(
+    limit: Limit, spent: int | None, reserved: int | None, calls: int, going_on: int, unpriced: int, *tokens: int | None
+) -> Use:
+    use = Use(int(spent or 0), int(reserved or 0), calls, going_on, unpriced)
+    if limit.unknown_price == UnknownPrice.ASSUME and unpriced:
+        use.amount += cost(int(tokens[0] or 0), int(tokens[1] or 0), limit.assumed)
     return use
 
 

@@ -63,7 +63,7 @@ def _price(of: str) -> models.DecimalField[Decimal | None, Decimal | None]:
 class Budget(Versioned):
     """A limit on what may be spent. Without a person, agent or subject it holds for each one of its scope."""
 
-    permission = Rows(owner="person", root="agent")
+    permission = Rows(root="agent")
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.budget_id, editable=False)
     name = models.CharField(max_length=80, blank=True, help_text="Empty: called after what it limits.")
@@ -122,7 +122,7 @@ class Charge(models.Model):
     what they have spent. In billionths of a dollar, because every database adds whole numbers exactly.
     """
 
-    permission = Rows(owner="person", root="agent")
+    permission = Rows(root="agent")
 
     id = models.CharField(primary_key=True, max_length=40, editable=False)  # of the call
     run_id = models.CharField(max_length=40)
@@ -162,7 +162,7 @@ class Charge(models.Model):
 class BudgetWarning(models.Model):
     """That somebody was told how much of a budget is used: once for each threshold and window."""
 
-    permission = Rows(owner="budget__person", root="budget__agent")
+    permission = Rows(root="budget__agent")
 
     budget = models.ForeignKey(Budget, models.CASCADE, related_name="warnings")
     bucket = models.CharField(max_length=60, help_text="Which one, of a budget that holds for each one.")

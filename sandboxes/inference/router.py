@@ -26,6 +26,7 @@ from sandboxes.inference.meter import Meter
 from sandboxes.inference.rehearsal_upstream import RehearsalUpstream
 from sandboxes.inference.relay import Call, Receive, Send, bill, carry, is_for_another, not_made, record_of
 from sandboxes.inference.spending import order_of, refused
+from sandboxes.inference.steering import require_plain
 from sandboxes.inference.upstreams import HttpUpstream, Upstream, open_session
 from sandboxes.inference.wires import OPENAI, Wire, by_path, of_kind
 
@@ -159,6 +160,7 @@ class Router:
         if of_kind(target.kind) is not wire:
             raise Invalid(f"This run's model is asked by {of_kind(target.kind).title}, not by {wire.title}.")
         request = wire.prepare(body, target.model, scope["headers"])
+        require_plain(request.document)
         if (closed := self._breaker.refusal(target)) is not None:
             self._book(lease, not_made(f"infer_{ulid()}", lease, target, request.streaming, closed))
             if is_last or not is_for_another(closed):

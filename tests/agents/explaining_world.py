@@ -30,7 +30,7 @@ from agents.models import (
     Visibility,
 )
 from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpSecret, McpServer, McpToken
-from runs.models import Approval, ApprovalRule, Budget, Charge, Conversation, Message, Run
+from runs.models import Approval, ApprovalRule, Budget, BudgetWarning, Charge, Conversation, Message, Run
 from runs.models.conversations import Speaker
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
 from tests.conftest import person
@@ -116,7 +116,8 @@ class RandomWorld:
             id=f"charge_{name}", run_id="run_x", conversation_id="c", agent=agent, person=owner, route_id="r", model="m",
             amount=1, is_priced=True, input_tokens=1, output_tokens=1, opened_at=now,
         )  # fmt: skip
-        self.rows += [budget, charge]
+        warning = BudgetWarning.objects.create(budget=budget, bucket="b", threshold=50, used=1, at=now)
+        self.rows += [budget, charge, warning]
         self.rows += [soul, agent, route, policy, box, sample, call, reached, talk, message, run, approval, rule]
 
     def _kept(self) -> dict[str, Any]:
