@@ -107,6 +107,7 @@ EVENTS: dict[str, str] = {
     "mcp_secret_removed": "removed a secret of an MCP server",
     "keys_rotated": "sealed every secret with a new key",
     "approval_decided": "answered a request to operators",
+    "approval_canary": "put a request that was none to somebody",
     "approval_rule_made": "made a rule by which an agent does something unasked",
     "approval_rule_ended": "ended a rule by which an agent did something unasked",
     "refused": "was refused",

@@ -309,6 +309,10 @@ LOGOS_APPROVAL_TIMEOUT_S = env.number(
 LOGOS_ACCESS_TIMEOUT_S = env.number(
     "LOGOS_ACCESS_TIMEOUT_S", 3600, "A host or a tool server an agent asks for and nobody allows is denied after this."
 )
+LOGOS_APPROVERS = env.number("LOGOS_APPROVERS", 1, "How many people must allow a request that is put to operators.")
+LOGOS_ESCALATE_AFTER_S = env.number(
+    "LOGOS_ESCALATE_AFTER_S", 0, "What a person has not decided after this goes to operators too; 0 is never."
+)
 LOGOS_RULE_HOURS = env.number(
     "LOGOS_RULE_HOURS",
     24,

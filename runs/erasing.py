@@ -38,7 +38,7 @@ def erase(person: User) -> None:
     mine = Run.objects.filter(conversation__owner=person)
     mine.update(error_message="", error_action="")
     questions = Approval.objects.filter(Q(asked_for=person) | Q(run__conversation__owner=person))
-    questions.update(subject={}, title=ERASED, purpose="", findings=[], note="")
+    questions.update(subject={}, title=ERASED, purpose="", findings=[], note="", votes=[])
     ApprovalRule.objects.filter(approval__in=questions).update(words=ERASED)
     for run in Run.objects.filter(agent__owner=person).exclude(stamp={}).only("pk", "stamp").iterator(chunk_size=BATCH):
         if (stamp := without_names(run.stamp)) != run.stamp:

@@ -136,6 +136,7 @@ _OF_PERSON = {
     "export_asked": "asked for an archive of the data of",
     "export_fetched": "fetched an archive of the data of",
     "erasure_asked": "asked to erase",
+    "approval_canary": "put a request that was none to",
     "erased": "erased",
 }
 _WARNINGS = frozenset({"sign_in_failed", "sign_in_locked", "refused", "token_refused"})

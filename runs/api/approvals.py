@@ -9,9 +9,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 
+from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, AgentRef, PageQuery, Text, page
-from agents.models import User
+from agents.errors import NotFound
+from agents.models import Agent, User
 from runs import approvals, asked_hosts
 from runs.models import Approval, ApprovalKind, ApprovalRule, ApprovalState, Choice, Scope, Tier
 
@@ -53,6 +55,11 @@ class ApprovalOut(Schema):
     decided_via: str
     note: str
     needed: int = Field(description="How many people must allow it.")
+    allowed_by: int = Field(description="How many have, while more must.")
+    escalated_at: datetime | None = Field(None, description="Since when operators may decide it too.")
+    was_canary: bool = Field(
+        False, description="It did nothing: it was put to see whether people read. Told afterwards."
+    )
     frozen_at: datetime | None = Field(None, description="Since when its time stands still, because work is halted.")
     expires_at: datetime
     created_at: datetime
@@ -81,6 +88,9 @@ class ApprovalOut(Schema):
                 "decided_via": "",
                 "note": "",
                 "needed": 1,
+                "allowed_by": 0,
+                "escalated_at": None,
+                "was_canary": False,
                 "frozen_at": None,
                 "expires_at": "2026-11-20T09:20:03.120Z",
                 "created_at": "2026-11-20T09:15:03.120Z",
@@ -91,6 +101,14 @@ class ApprovalOut(Schema):
     @staticmethod
     def resolve_choices(row: Approval) -> list[str]:
         return [choice for choice in approvals.KINDS[row.kind].choices if row.run_id or choice != Choice.RUN]
+
+    @staticmethod
+    def resolve_allowed_by(row: Approval) -> int:
+        return len(row.votes)
+
+    @staticmethod
+    def resolve_was_canary(row: Approval) -> bool:
+        return row.is_canary and row.state != ApprovalState.PENDING
 
     @staticmethod
     def resolve_rule_covers(row: Approval) -> str:
@@ -227,6 +245,80 @@ def list_rules(request: HttpRequest, query: Query[RuleQuery]) -> dict:
 def end_rule(request: HttpRequest, rule_id: Text) -> ApprovalRule:
     """What it allowed is asked for again. 409 when it has ended already."""
     return approvals.revoke(asker(request), rule_id)
+
+
+class FigureOut(Schema):
+    """How one person decided. `hasty`: within three seconds; `missed`: canaries they allowed; `expired`: what was put to
+    them and lapsed."""
+
+    username: str
+    decided: int
+    allowed: int
+    denied: int
+    hasty: int
+    average_s: float
+    canaries: int
+    missed: int
+    expired: int
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {
+                "username": "maya",
+                "decided": 41,
+                "allowed": 30,
+                "denied": 11,
+                "hasty": 2,
+                "average_s": 18.4,
+                "canaries": 3,
+                "missed": 0,
+                "expired": 1,
+            }
+        }
+    }
+
+
+class FiguresQuery(Schema):
+    """Over how many days."""
+
+    days: int = Field(approvals.DEFAULT_DAYS, ge=1, le=approvals.MOST_DAYS)
+
+
+class CanaryIn(Schema):
+    """To whom, about which agent."""
+
+    person: Text = Field(max_length=150, description="A user name.")
+    agent_id: Text = Field(max_length=60)
+
+    model_config = {
+        "json_schema_extra": {"example": {"person": "maya", "agent_id": "agent_01jd9z6w3v8f4k2m7q5t0x1y9c"}}
+    }
+
+
+class CanaryOut(Schema):
+    """The request that is none."""
+
+    id: str
+
+    model_config = {"json_schema_extra": {"example": {"id": "appr_01jd9zd2x4z6b8d0f2h4k6m8p0"}}}
+
+
+@router.get("/figures", response=list[FigureOut], operation_id="approval_figures", summary="How well people decide")
+def approval_figures(request: HttpRequest, query: Query[FiguresQuery]) -> list[approvals.Figure]:
+    """For operators and admins, over the requests they may see."""
+    return approvals.figures(asker(request), query.days)
+
+
+@router.post("/canaries", response={201: CanaryOut}, operation_id="put_canary", summary="Put a request that is none")
+def put_canary(request: HttpRequest, body: CanaryIn) -> Status:
+    """For admins: it looks like any other, and does nothing whatever is answered."""
+    actor = asker(request)
+    permissions.require(actor, "user.manage")
+    person = User.objects.filter(username=body.person, is_active=True).first()
+    agent = permissions.fetch(actor, "agent.view", Agent.objects.alive(), pk=body.agent_id)
+    if person is None:
+        raise NotFound("This person")
+    return Status(201, approvals.canary(actor, person, agent))
 
 
 @router.get("/{approval_id}", response=ApprovalOut, operation_id="get_approval", summary="Read one request")

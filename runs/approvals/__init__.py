@@ -20,21 +20,27 @@ from runs.approvals.lists import (
     undecided,
     waiting_for,
 )
+from runs.approvals.quality import DEFAULT_DAYS, MOST_DAYS, Figure, canary, figures
 from runs.approvals.rules import RuleWish, living, make, revoke, rules_seen_by
 from runs.approvals.signals import approval_asked, approval_decided
 
 __all__ = [
+    "DEFAULT_DAYS",
     "HIDDEN",
     "KINDS",
+    "MOST_DAYS",
+    "Figure",
     "KindSpec",
     "RuleWish",
     "approval_asked",
     "approval_decided",
     "ask",
     "by_id",
+    "canary",
     "count_for",
     "decide",
     "expire",
+    "figures",
     "find",
     "freeze",
     "is_open",

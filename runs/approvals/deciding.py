@@ -11,7 +11,7 @@ from django.utils import timezone
 from agents import acting, audit, halting
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.models import Role, User
-from runs.approvals import rules, signals
+from runs.approvals import rules, signals, votes
 from runs.approvals.kinds import KINDS
 from runs.approvals.lists import addressed, other_admin
 from runs.approvals.rules import RuleWish
@@ -40,6 +40,8 @@ def decide(
 ) -> Approval:
     """Answer one request. ``rule`` goes with the choice "rule"; ``via`` and ``source`` default to the door they came by.
 
+    When several must allow it, it waits on until the last of them does, for the narrowest of their choices.
+
     Raises NotFound for who may not, Invalid for a choice, note or rule that cannot be, Conflict with the reason
     "changed", "expired", "already_decided", "withdrawn" or "halted", LogosError("own_request")."""
     is_alone = _require(actor, approval)
@@ -59,6 +61,14 @@ def decide(
             frozen_at=None,
             subject_hash=approval.subject_hash,
         )
+        if approval.needed > 1 and choice != Choice.DENY:
+            counted = votes.add(actor, waits, choice, via or acting.door() or "page")
+            if counted is None:
+                raise too_late(approval)
+            choice, missing = counted
+            if missing:
+                approval.refresh_from_db()
+                return approval
         decided = waits.update(
             state=STATES[Choice(choice)],
             choice=choice,
@@ -116,7 +126,9 @@ def _require(actor: User, approval: Approval) -> bool:
 
 
 def _follow(actor: User, approval: Approval, wish: RuleWish | None) -> None:
-    """What a decision brings about: a rule, what its kind does, a line in the audit."""
+    """What a decision brings about: a rule, what its kind does, a line in the audit. Of a canary nothing."""
+    if approval.is_canary:
+        return
     if approval.choice in (Choice.RUN, Choice.RULE):
         wish = RuleWish(Scope.RUN) if approval.choice == Choice.RUN else wish or RuleWish()
         approval.rule = rules.make(actor, approval, wish)

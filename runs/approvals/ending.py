@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from runs.approvals import rules, signals
 from runs.approvals.kinds import KINDS
-from runs.models import Approval, ApprovalState, Run
+from runs.models import Approval, ApprovalState, Run, Tier
 
 BATCH = 200
 
@@ -20,8 +23,25 @@ def expire(rows: QuerySet[Approval]) -> int:
 
 
 def settle() -> int:
-    """The same for all there are, in parts; for the engine's beat."""
+    """The same for all there are, in parts, and what has waited long enough goes to operators; for the engine's beat."""
+    escalate()
     return expire(Approval.objects.all())
+
+
+def escalate() -> int:
+    """What nobody decided for LOGOS_ESCALATE_AFTER_S may be decided by operators too; how many. 0 is never."""
+    after = settings.LOGOS_ESCALATE_AFTER_S
+    if not after:
+        return 0
+    since = timezone.now() - timedelta(seconds=after)
+    waits = Approval.objects.filter(state=ApprovalState.PENDING, tier=Tier.USER, escalated_at=None, frozen_at=None)
+    found = 0
+    for row in waits.filter(created_at__lte=since, is_canary=False, agent__isnull=False).order_by("pk")[:BATCH]:
+        if waits.filter(pk=row.pk).update(escalated_at=timezone.now()):
+            row.refresh_from_db()
+            signals.tell(row)
+            found += 1
+    return found
 
 
 def withdraw(run: Run) -> int:

@@ -24,6 +24,7 @@ def addressed(user: User) -> Q:
     if permissions.may(user, "approval.decide_admin"):
         managed = permissions.visible(user, Agent.objects.order_by(), "approval.decide_admin").values("pk")
         found |= Q(tier=Tier.ADMIN, agent__in=managed) & ~Q(kind__in=names)
+        found |= Q(tier=Tier.USER, escalated_at__isnull=False, agent__in=managed)
     for spec in special:
         if permissions.may(user, spec.permission or "approval.decide_admin"):
             found |= Q(kind=spec.kind, tier=Tier.ADMIN) & (spec.concerns(user) if spec.concerns else Q())

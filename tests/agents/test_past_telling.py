@@ -49,6 +49,7 @@ DETAILS: dict[str, dict[str, Any]] = {
     "secret_grant": {"name": "KEY", "always_given": False},
     "shell_opened": {"transcript": "shell_1"},
     "approval_decided": {"approval": "appr_1", "asked": "egress", "choice": "once"},
+    "approval_canary": {"approval": "appr_1"},
     "approval_rule_made": {"rule": "rule_1", "scope": "agent"},
     "approval_rule_ended": {"rule": "rule_1", "scope": "agent"},
     "shell_closed": {"transcript": "shell_1", "seconds": 3, "bytes": 90},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.db.models import Q
 
-from agents.command_line import LogosCommand, actor, add_person, plain, reader
-from agents.errors import Invalid
+from agents.command_line import LogosCommand, actor, add_person, person, plain, reader
+from agents.errors import Invalid, NotFound
+from agents.models import Agent
 from runs import approvals
 from runs.api.approvals import ApprovalOut, ApprovalRuleOut
 from runs.models import ApprovalState, Choice, Scope
@@ -17,12 +20,14 @@ MOST = 1000
 
 
 class Command(LogosCommand):
-    """``approvals list|show|decide|rules|revoke``."""
+    """``approvals list|show|decide|rules|revoke|figures|canary``."""
 
     help = "See what waits for a decision, decide it, and end rules."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="list|show|decide|rules|revoke")
+        verbs = parser.add_subparsers(
+            dest="verb", required=True, metavar="list|show|decide|rules|revoke|figures|canary"
+        )
         listing = verbs.add_parser("list", help="what waits, the oldest first")
         listing.add_argument("--all", action="store_true", help="what was decided too, the newest first")
         listing.add_argument("-n", type=int, default=20, dest="limit", metavar="N", help="how many (default 20)")
@@ -43,7 +48,13 @@ class Command(LogosCommand):
         rules.add_argument("--ended", action="store_true", help="rules that have ended too")
         revoke = verbs.add_parser("revoke", help="end a rule now")
         revoke.add_argument("rule", metavar="RULE", help="its id")
-        for each in (listing, show, rules):
+        figures = verbs.add_parser("figures", help="how well people decide: how many, how fast, canaries")
+        figures.add_argument("--days", type=int, default=approvals.DEFAULT_DAYS, metavar="N", help="over N days")
+        canary = verbs.add_parser("canary", help="put a request that is none to somebody")
+        canary.add_argument("person", metavar="PERSON", help="user name")
+        canary.add_argument("agent", metavar="AGENT", help="name or id")
+        add_person(canary)
+        for each in (listing, show, rules, figures):
             each.add_argument("--json", action="store_true", help="print JSON")
             add_person(each, "look as this person")
         for each in (decide, revoke):
@@ -114,6 +125,9 @@ class Command(LogosCommand):
             via="command",
         )
         rule = f": {decided.rule.words}, until {decided.rule.expires_at:%Y-%m-%d %H:%M} UTC" if decided.rule else ""
+        if decided.state == ApprovalState.PENDING:
+            self.say(f"Counted: {len(decided.votes)} of {decided.needed} people allow it.")
+            return
         self.say(f"{decided.get_state_display()}{plain(rule)}.")
 
     def do_rules(self, options: dict[str, Any]) -> None:
@@ -138,9 +152,29 @@ class Command(LogosCommand):
             ),
         )
 
+    def do_figures(self, options: dict[str, Any]) -> None:
+        found = approvals.figures(reader(options["user"]), options["days"])
+        if options["json"]:
+            self.print_json([asdict(figure) for figure in found])
+            return
+        names = ("username", "decided", "allowed", "denied", "hasty", "average_s", "canaries", "missed", "expired")
+        heads = [name.replace("_", " ").upper() for name in names]
+        self.print_table(heads, ([getattr(figure, name) for name in names] for figure in found))
+
+    def do_canary(self, options: dict[str, Any]) -> None:
+        asked = approvals.canary(actor(options["user"]), person(options["person"]), _agent(options["agent"]))
+        self.say(f"Put {asked.pk} to {options['person']}.")
+
     def do_revoke(self, options: dict[str, Any]) -> None:
         rule = approvals.revoke(actor(options["user"]), options["rule"])
         self.say(f"Ended: {_line(rule.words)}.")
+
+
+def _agent(text: str) -> Agent:
+    found = Agent.objects.alive().filter(Q(pk=text) | Q(name=text)).order_by("pk").first()
+    if found is None:
+        raise NotFound("Agent")
+    return found
 
 
 def _line(text: str) -> str:

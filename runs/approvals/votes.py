@@ -1,0 +1,44 @@
+"""When more than one person must allow a request: who has, and whether they are enough. One denial denies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from agents.errors import Conflict
+from agents.models import User
+from runs.approvals.lists import addressed, own_alone
+from runs.models import Approval, Choice
+
+# From the narrowest: what several people allow is what all of them allowed.
+WIDTH = (Choice.ONCE, Choice.RUN, Choice.RULE)
+
+
+def add(actor: User, waits: QuerySet[Approval], choice: str, via: str) -> tuple[str, int] | None:
+    """Count this person's leave, in the decision's transaction: the choice all allow, and how many are missing yet.
+
+    None when the request does not wait any more. Raises Conflict for the second leave of one person."""
+    row = waits.select_for_update(of=("self",)).first()
+    if row is None:
+        return None
+    if any(vote["by"] == actor.pk for vote in row.votes):
+        raise Conflict(
+            "You have allowed this already.", reason="already_decided", action=f"It needs {row.needed} people in all."
+        )
+    given: list[dict[str, Any]] = [
+        *(vote for vote in row.votes if _counts(vote["by"], row)),
+        {"by": actor.pk, "choice": choice, "at": timezone.now().isoformat(), "via": via},
+    ]
+    Approval.objects.filter(pk=row.pk).update(votes=given)
+    narrowest = min((Choice(vote["choice"]) for vote in given), key=WIDTH.index)
+    return narrowest, max(0, row.needed - len(given))
+
+
+def _counts(person_id: int, row: Approval) -> bool:
+    """Whoever allowed it earlier could do so now."""
+    person = User.objects.filter(pk=person_id, is_active=True).first()
+    if person is None:
+        return False
+    return Approval.objects.filter(addressed(person), pk=row.pk).exclude(own_alone(person)).exists()
