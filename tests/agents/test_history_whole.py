@@ -28,6 +28,7 @@ RECORDS = {
     "agents.apitoken": "made and revoked are security events; nothing else of it changes but when it was used",
     "agents.halt": "begins and is taken back by steps; each is a security event",
     "agents.haltstop": "is what a halt asked to stop and what confirmed",
+    "agents.hostgrant": "comes of an approval or its rule and ends with it; both tell who and when",
     "agents.learning": "begins and ends by itself or by somebody; both are security events",
 }
 

@@ -244,6 +244,7 @@ def test_no_page_shows_a_planted_secret(browser: Browser, ada: User, alice: User
 def test_every_kind_of_history_is_in_the_timeline_or_told_by_events(ada: User) -> None:
     told = {"AgentUserGrant", "AgentGroupGrant", "SoulUserGrant", "SoulGroupGrant"}
     told |= {"ModelRouteUserGrant", "ModelRouteGroupGrant", "PolicyUserGrant", "PolicyGroupGrant"}
+    told |= {"McpServerUserGrant", "McpServerGroupGrant"}
     from agents import keeping
     from agents.past.kinds import kinds
 
