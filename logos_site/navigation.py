@@ -39,7 +39,7 @@ WORDS_OF_STAGES = {
 LINKS = (
     Link("Home", "/", "home", "h"),
     Link("Chat", "/chat/", "chat", "c", "agent.chat"),
-    Link("Approvals", "/approvals/", "inbox", "i", "run.view"),
+    Link("Approvals", "/approvals/", "inbox", "i", "run.approve"),
     Link("Runs", "/runs/", "runs", "r", "run.view"),
     Link("Agents", "/agents/", "agent", "a", "agent.view", group="Build"),
     Link("Souls", "/souls/", "book", "s", "soul.view"),

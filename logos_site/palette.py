@@ -102,10 +102,14 @@ def _pages(user: User, text_words: list[str]) -> list[Hit]:
         ("Notifications", "account-notifications"),
     ):
         places.append(Hit(title, "key", reverse(name), "Your account"))
-    places += [
-        Hit("Decided approvals", "inbox", reverse("runs:approvals-decided"), "Who allowed and refused what"),
-        Hit("Approval rules", "inbox", reverse("runs:approval-rules"), "What is allowed without asking"),
-    ]
+    places += (
+        []
+        if not permissions.may(user, "run.approve")
+        else [
+            Hit("Decided approvals", "inbox", reverse("runs:approvals-decided"), "Who allowed and refused what"),
+            Hit("Approval rules", "inbox", reverse("runs:approval-rules"), "What is allowed without asking"),
+        ]
+    )
     places.append(Hit("API reference", "code", reverse("api:openapi-view"), "Every call, with examples"))
     return _matching(places, text_words)[: SHOWN if text_words else 12]
 

@@ -167,8 +167,8 @@ def test_error_pages_need_no_context(name: str) -> None:
 @pytest.mark.parametrize(
     ("who", "links"),
     [
-        ("ada", "/ /chat/ /runs/ /agents/ /souls/ /models/ /policies/ /people/ /audit/ /admin/"),
-        ("alice", "/ /chat/ /runs/ /agents/ /souls/ /models/ /policies/"),
+        ("ada", "/ /chat/ /approvals/ /runs/ /agents/ /souls/ /models/ /policies/ /people/ /audit/ /admin/"),
+        ("alice", "/ /chat/ /approvals/ /runs/ /agents/ /souls/ /models/ /policies/"),
         ("viewer", "/ /runs/ /agents/ /souls/"),
     ],
 )

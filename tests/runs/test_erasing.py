@@ -16,6 +16,7 @@ from agents import erasing, exporting, invitations, people, permissions, service
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, ApiToken, Role, SecurityEvent, User
 from agents.models.people import LastAdmin
+from channels_app.models import PushDevice
 from runs import dispatch, events
 from runs import erasing as erasing_runs
 from runs.models import Approval, Message, Run, RunEvent, Status
@@ -57,6 +58,7 @@ def zoe(db: None) -> User:
     Authenticator.objects.create(user=somebody, type="webauthn", data={"name": MARK})
     EmailAddress.objects.create(user=somebody, email=somebody.email)
     LogEntry.objects.create(user=somebody, action_flag=2, object_repr=MARK, change_message=MARK)
+    PushDevice.objects.create(user=somebody, digest=MARK, endpoint=f"https://push.example/{MARK}", name=MARK)
     root = lifecycle.root_of(rows[Sandbox].pk)
     root.mkdir(parents=True)
     (root / "notes.md").write_text(MARK)
