@@ -22,7 +22,7 @@ from agents.models import Agent, User
 from runs import approvals
 from runs.approvals import rules
 from runs.approvals.kinds import KINDS
-from runs.models import Approval, ApprovalRule, ApprovalState, Choice, Run, Scope
+from runs.models import Approval, ApprovalRule, ApprovalState, Choice, Run, Scope, Tier
 
 # What a list shows of a request; the rest is one key away, and is looked at before it is allowed.
 SHOWN_CHARS = 600
@@ -135,6 +135,13 @@ class Card:
         return Choice.ONCE in self.choices
 
     @property
+    def who_decides(self) -> str:
+        """Whom it needs, where that is not the person whose run it is."""
+        if self.row.tier != Tier.ADMIN:
+            return ""
+        return "an admin" if KINDS[self.row.kind].permission == "user.manage" else "an operator"
+
+    @property
     def once_word(self) -> str:
         return "Allow once" if Choice.RULE in self.choices else "Allow"
 
@@ -186,7 +193,7 @@ def made(user: User, found: Iterable[Approval], *, is_whole: bool = False) -> li
     for row in listed:
         card = Card(row, is_whole=is_whole, before=before.get(_alike(row), []), is_mine=row.asked_for_id == user.pk)
         card.may_see_run = row.run_id in seen
-        if row.pk in may_decide:
+        if row.pk in may_decide and row.frozen_at is None:
             card.choices = KINDS[row.kind].choices
             card.may_rule_agent = row.agent_id in managed
             card.lifetimes = lifetimes(_longest_s(row.agent_id in deciders))

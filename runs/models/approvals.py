@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 
@@ -111,7 +114,16 @@ class Approval(models.Model):
         """The subject as text: the command alone, or a line for each part."""
         if set(self.subject) == {"command"}:
             return str(self.subject["command"])
-        return "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in self.subject.items() if value != "")
+        return "\n".join(
+            f"{name.replace('_', ' ')}: {_shown(value)}" for name, value in self.subject.items() if value != ""
+        )
+
+
+def _shown(value: Any) -> str:
+    """A part of a subject: texts as they are, lists a line each, the rest as JSON."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return "".join(f"\n  {each}" for each in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 class ApprovalRule(models.Model):

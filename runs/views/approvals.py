@@ -121,7 +121,7 @@ def decide(request: HttpRequest, approval_id: str) -> HttpResponse:
     if is_htmx(request) and view == "inbox":
         shown = cards.one(user, _seen(user, approval_id), is_whole=False)
         return render(request, "approvals/_card.html", {"card": shown, "view": "inbox"})
-    messages.success(request, DONE[Choice(row.choice)])
+    messages.success(request, DONE[Choice(row.choice)] if row.choice else "Noted; others must allow it too.")
     return leave_to(request, _back(view, row))
 
 

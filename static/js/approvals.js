@@ -147,6 +147,11 @@
     const known = new Set([...queue.querySelectorAll(".ask")].map((card) => card.id));
     const waiting = new Set([...fresh.querySelectorAll(".ask")].map((card) => card.id));
     for (const card of fresh.querySelectorAll(".ask")) {
+      const old = document.getElementById(card.id);
+      if (old && ("frozen" in old.dataset) !== ("frozen" in card.dataset)) {
+        old.replaceWith(card);
+        draw(card);
+      }
       if (known.has(card.id)) continue;
       queue.append(card);
       draw(card);

@@ -367,3 +367,24 @@ def test_a_question_in_a_chat_offers_the_same_answers(browser: Browser, alice: U
     assert 'data-answer="run"' in chat
     assert f'href="/approvals/{asked.pk}/"' in chat
     assert "refused by alice" in answer.content.decode()
+
+
+def test_what_is_frozen_says_so_and_offers_no_answer(browser: Browser, alice: User, atlas: Agent) -> None:
+    asked = waiting(alice, atlas)
+    approvals.freeze(Approval.objects.all())
+
+    listed, whole = page(browser(alice)), page(browser(alice), f"/approvals/{asked.pk}/")
+
+    assert "frozen while work is halted" in listed
+    assert "data-answers" not in listed + whole
+    assert "Work is halted" in whole
+    assert decide(browser(alice), asked, "once").status_code == 409
+
+
+def test_parts_of_a_request_are_read_as_text_lists_and_json(browser: Browser, alice: User, atlas: Agent) -> None:
+    subject = {"policy": "Home", "add": ["allow a.example", "allow b.example"], "options": {"ä": True}}
+    waiting(alice, atlas, kind="tool_call", subject=subject)
+
+    shown = page(browser(alice))
+
+    assert "add: \n  allow a.example\n  allow b.example\noptions: {&quot;ä&quot;: true}" in shown
