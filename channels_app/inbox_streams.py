@@ -27,7 +27,7 @@ CHECK_S = 15.0
 _threads = DatabaseThreads(2, "inbox-db")
 
 Mark = tuple[tuple[Any, ...], ...]
-Mine = tuple[str, ...]
+Mine = tuple[tuple[str, bool], ...]
 
 
 class Watch:
@@ -99,6 +99,9 @@ def _mark() -> Mark:
 
 
 def _mine(scope: Scope) -> Mine | None:
-    """The ids of what this person may decide; None for a stranger."""
+    """What this person may decide, by id, and whether it is frozen; None for a stranger."""
     person = visitor_of(scope)
-    return None if person is None else tuple(approvals.open_for(person).values_list("pk", flat=True)[:2000])
+    if person is None:
+        return None
+    rows = approvals.open_for(person).values_list("pk", "frozen_at")[:2000]
+    return tuple((pk, frozen_at is not None) for pk, frozen_at in rows)

@@ -58,6 +58,15 @@ async def test_what_runs_out_of_time_is_told_before_anybody_sweeps(
     assert await db(lambda: Approval.objects.get().state) == "pending"
 
 
+async def test_that_work_is_halted_is_told(alice: User, atlas: Agent, cookie: Header, db: Db) -> None:
+    await db(waiting, alice, atlas)
+
+    async with InboxVisit(PATH, cookie=await db(cookie, alice)) as visit:
+        await visit.until(lambda seen: counts(seen) == [1])
+        await db(lambda: approvals.freeze(Approval.objects.all()))
+        await visit.until(lambda seen: counts(seen) == [1, 1])
+
+
 async def test_others_hear_nothing_of_it(alice: User, mallory: User, atlas: Agent, cookie: Header, db: Db) -> None:
     async with InboxVisit(PATH, cookie=await db(cookie, mallory)) as visit:
         await visit.until(lambda seen: seen.frames)
