@@ -46,6 +46,7 @@ from runs.api import approvals, asof, budgets, conversations, egress, learning, 
 from sandboxes import api as sandboxes
 from sandboxes import files_api, provider_api, shells_api, what_if_api
 from sandboxes.openshell import api as openshell_api
+from sandboxes.tool_server import api as tool_server_api
 
 logger = logging.getLogger(__name__)
 
@@ -246,6 +247,8 @@ api.add_router("/budgets", budgets.router)
 api.add_router("/sandboxes", sandboxes.router)
 api.add_router("/sandboxes", shells_api.router)
 api.add_router("/agents", files_api.router)
+api.add_router("/agents", tool_server_api.router)
+api.add_router("", tool_server_api.site_router)
 api.add_router("/tokens", tokens.router)
 api.add_router("/people", people.router)
 api.add_router("/groups", groups.router)

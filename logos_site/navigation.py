@@ -41,7 +41,7 @@ LINKS = (
     Link("Chat", "/chat/", "chat", "c", "agent.chat"),
     Link("Approvals", "/approvals/", "inbox", "i", "run.approve"),
     Link("Runs", "/runs/", "runs", "r", "run.view"),
-    Link("Agents", "/agents/", "agent", "a", "agent.view", group="Build"),
+    Link("Agents", "/agents/", "agent", "a", "agent.view", group="Build", within=("/tools/",)),
     Link("Souls", "/souls/", "book", "s", "soul.view"),
     Link("Models", "/models/", "model", "m", "agent.create", within=("/providers/",)),
     Link("Policies", "/policies/", "shield", "p", "agent.create", within=("/presets/",)),

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from agents import learning
 from agents.errors import LogosError
-from runs import applications, approvals, dispatch, events, settling, work
+from runs import applications, approvals, dispatch, events, settling, tool_words, work
 from runs.budgets import ledger
 from runs.budgets.purser import Purser
 from runs.execution import Execution
@@ -41,6 +41,7 @@ from sandboxes.inference.meter import Meter
 from sandboxes.inference.router import Router
 from sandboxes.inference.serve import PassedListeners
 from sandboxes.residents import Residents
+from sandboxes.tool_server import telling as tool_telling
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         await self._threads.run(work.beat, self.owner)
         dispatch.wake.append(self._ring)
+        tool_telling.LISTENERS.append(self._tool_called)
         await self._threads.run(self._tend_sandboxes)
         await self._take_over()
         loops = (self._dispatch(), self._beat(), self.keeper.keep())
@@ -108,6 +110,7 @@ class Engine:
         """Give everything back. Runs go on inside their sandboxes and are taken over by the next engine."""
         with contextlib.suppress(ValueError):
             dispatch.wake.remove(self._ring)
+            tool_telling.LISTENERS.remove(self._tool_called)
         for task in [*self._loops, *self._tasks]:
             task.cancel()
         await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
@@ -151,6 +154,11 @@ class Engine:
     def _reached(self, run_id: str, decision: Decision) -> None:
         if run_id in self._runs:
             self._runs[run_id].reached.add(decision)
+
+    def _tool_called(self, run_id: str, data: dict[str, Any]) -> None:
+        """From any thread."""
+        if self._loop is not None and run_id in self._runs:
+            self._loop.call_soon_threadsafe(self._runs[run_id].recorder.emit, tool_words.EVENT, data)
 
     async def _dispatch(self) -> None:
         """Claim what is queued, look after what runs; woken at once by this process, by polling for others."""

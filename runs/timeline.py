@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from agents.reach import LEARNING
-from runs import purposes
+from runs import purposes, tool_words
 from runs.events import ENDS, Event
 from runs.results import summary
 
@@ -349,6 +349,14 @@ class Timeline:
         return [self._add(Notice(f"note-{event.seq}", event.seq, event.at, sentence=event.data.get("text", "")))]
 
     _on_budget_cut = _on_budget_warning
+
+    def _on_tool_server_call(self, event: Event) -> list[Item]:
+        told = tool_words.sentence(event.data)
+        known = self._by_id.get(f"note-{event.data['call']}") if "call" in event.data else None
+        if isinstance(known, Notice):
+            known.sentence = told
+            return [known]
+        return [self._add(Notice(f"note-{event.data.get('call', event.seq)}", event.seq, event.at, sentence=told))]
 
     def _finish(self, event: Event) -> list[Item]:
         changed: list[Item] = []

@@ -21,6 +21,7 @@ def connect() -> None:
     duplicating.OBSTACLES.append(obstacle)
     agent_pages.LOSSES.append(losses)
     agent_pages.TABS.append(agent_pages.Tab("files", "Files", "sandboxes:agent-files", "workspace.view"))
+    agent_pages.TABS.append(agent_pages.Tab("tools", "Tools", "sandboxes:agent-tools", "tool.view"))
     agent_pages.SECTIONS.append(agent_pages.Section("sandboxes/_section.html", telling.told, is_aside=True))
     agent_pages.CARDS.append(telling.on_cards)
 

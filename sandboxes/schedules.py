@@ -7,7 +7,11 @@ from typing import Any
 from django.apps import apps
 from django.db import connections
 
-EVERY_MINUTE = {"reconcile sandboxes": "sandboxes.tasks.reconcile", "look at sandboxes": "sandboxes.tasks.probe"}
+EVERY_MINUTE = {
+    "reconcile sandboxes": "sandboxes.tasks.reconcile",
+    "look at sandboxes": "sandboxes.tasks.probe",
+    "look after calls of tools": "sandboxes.tool_server.sweeping.sweep",
+}
 
 
 def make(using: str = "default", **rest: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from sandboxes.views import files, limits, openshell, providers, running, sandboxes, shells, what_if
+from sandboxes.views import files, limits, openshell, providers, running, sandboxes, shells, tools, what_if
 
 app_name = "sandboxes"
 
@@ -17,6 +17,10 @@ urlpatterns = [
     path("agents/<str:agent_id>/files/raw/", files.file_raw, name="file-raw"),
     path("agents/<str:agent_id>/files/delete/", files.file_delete, name="file-delete"),
     path("agents/<str:agent_id>/files/move/", files.file_move, name="file-move"),
+    path("tools/", tools.site_tools, name="site-tools"),
+    path("agents/<str:agent_id>/tools/", tools.agent_tools, name="agent-tools"),
+    path("agents/<str:agent_id>/tools/calls/", tools.tool_calls, name="tool-calls"),
+    path("agents/<str:agent_id>/tools/try/", tools.tool_try, name="tool-try"),
     path("sandboxes/<str:sandbox_id>/", sandboxes.sandbox_detail, name="sandbox-detail"),
     path("sandboxes/<str:sandbox_id>/keep/", sandboxes.sandbox_keep, name="sandbox-keep"),
     path("sandboxes/<str:sandbox_id>/running/", running.sandbox_running, name="sandbox-running"),

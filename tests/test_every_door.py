@@ -32,7 +32,7 @@ from channels_app.models import PushDevice
 from logos_site.asgi import application
 from mcp_gateway.models import McpAccess, McpServer
 from runs.models import Approval, ApprovalRule, Budget, Conversation, EngineBeat, Run
-from sandboxes.models import Sandbox
+from sandboxes.models import Sandbox, ToolCall
 from tests import tables
 from tests.conftest import person
 from tests.console import Console, initial_values
@@ -69,6 +69,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "run_id": rows[Run].pk,
         "approval_id": rows[Approval].pk,
         "budget_id": rows[Budget].pk,
+        "call_id": rows[ToolCall].pk,
         "rule_id": rows[ApprovalRule].pk,
         "device_id": rows[PushDevice].pk,
         "sandbox_id": rows[Sandbox].pk,
@@ -174,12 +175,7 @@ def rows(route: ModelRoute) -> dict[type[Model], Any]:
     )
     rows[SocialAccount] = SocialAccount.objects.create(user=alice, provider="corp", uid="s-777")
     rows[Halt] = Halt.objects.create(
-        scope="agent",
-        subject=rows[Agent].pk,
-        agent=rows[Agent],
-        name="777",
-        at=timezone.now(),
-        lifted_at=timezone.now(),
+        scope="agent", subject=rows[Agent].pk, agent=rows[Agent], name="777", at=timezone.now()
     )
     rows[PushDevice] = PushDevice.objects.create(
         user=alice, digest="777", endpoint="https://push.example/777", name="Browser-777"

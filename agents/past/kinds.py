@@ -58,7 +58,7 @@ def name_field(model: type[Model]) -> str:
     """The field of a model's records that tells what the row was called."""
     fields = {field.name for field in model.history.model._meta.fields}  # type: ignore[attr-defined]
     return _NAMES.get(model) or next(
-        (name for name in ("name", "title", "slug", "key", "path") if name in fields), "history_id"
+        (name for name in ("name", "title", "slug", "key", "path", "tool") if name in fields), "history_id"
     )
 
 

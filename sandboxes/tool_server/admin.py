@@ -10,7 +10,7 @@ from agents.admin.agents import AgentAdmin
 from agents.admin_acting import bulk, who
 from agents.admin_base import RecordAdmin, link, pretty
 from agents.admin_filters import TypedFilter, VisibleRelatedFilter
-from agents.admin_panels import SHOWN, Panel, row_link
+from agents.admin_panels import Panel, row_link
 from agents.admin_words import ago, seconds, state
 from agents.permissions import visible
 from sandboxes.tool_server import rules
@@ -27,6 +27,8 @@ _KINDS = {
     CallState.UNKNOWN: "unknown",
 }
 
+MOST = 5
+
 
 def state_of(call: ToolCall) -> SafeString:
     """The state as a label."""
@@ -37,7 +39,7 @@ CALLS_OF_AGENT = Panel(
     "Last calls of tools", ToolCall, "agent__id__exact", ("Tool", "State", "Tier", "Took", "When"),
     lambda request, agent: [
         (row_link(call, call.tool), state_of(call), call.get_tier_display(), seconds(call.duration_ms), ago(call.at))
-        for call in visible(request.user, ToolCall.objects.filter(agent=agent)).order_by("-id")[:SHOWN]
+        for call in visible(request.user, ToolCall.objects.filter(agent=agent)).order_by("-id")[:MOST]
     ],
     "tool.view",
 )  # fmt: skip

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.errors import Invalid, LogosError
+from agents.halts import Halted
 from sandboxes import lifecycle, shells
 from sandboxes.tool_server import (
     asking,
@@ -29,11 +30,12 @@ from sandboxes.tool_server import (
     telling,
 )
 from sandboxes.tool_server.asking import Word
-from sandboxes.tool_server.catalogue import Tool
+from sandboxes.tool_server.catalogue import Rates, Tool
+from sandboxes.tool_server.deciding import Verdict
 from sandboxes.tool_server.models import CallState, ToolCall
 from sandboxes.tool_server.records import Begun, Caller
 from sandboxes.tool_server.results import Outcome
-from sandboxes.tool_server.room import Room
+from sandboxes.tool_server.room import Room, ToolRefusal
 from sandboxes.tool_server.tiers import Tier
 
 logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ Run = Callable[[Room, dict[str, Any]], Awaitable[Outcome]]
 
 HOLD_MOST_S = 120.0
 LOOK_EVERY_S = 0.2
+HALTED_EVERY_S = 0.5
 
 RUNS: dict[str, Run] = {
     "filesystem.read": filesystem.read,
@@ -104,15 +107,31 @@ async def call(
         refused = given if isinstance(given, dict) else {}
         row = await db(records.refuse, agent_id, tool, _storable(refused), caller, error)
         return _told(row, Answer(row.pk, row.state, row.tier, results.refused(error)))
-    begun: Begun = await db(records.begin, agent_id, tool, arguments, about, caller)
+    try:
+        begun: Begun = await db(records.begin, agent_id, tool, arguments, about, caller)
+    except Halted as error:
+        row = await db(records.refuse, agent_id, tool, arguments, caller, error)
+        return _told(row, Answer(row.pk, row.state, row.tier, results.refused(error)))
     if begun.row.state == CallState.REFUSED:
         refusal = LogosError(begun.row.reason, reason="blocked")
         return _told(begun.row, Answer(begun.row.pk, begun.row.state, begun.row.tier, results.refused(refusal)))
     if begun.row.state == CallState.WAITING:
-        answer = await _held(begun, min(hold_s, HOLD_MOST_S), db)
+        try:
+            answer = await _held(begun, min(hold_s, HOLD_MOST_S), db)
+        except Halted as error:
+            answer = Answer(
+                begun.row.pk, begun.row.state, begun.row.tier, results.refused(error), begun.row.approval_id
+            )
         if answer is not None:
             return _told(begun.row, answer)
     return await _carried_out(tool, arguments, begun, db)
+
+
+def explained(agent_id: str, name: str, given: Any) -> tuple[Tool, Verdict, Rates]:
+    """What would become of a call, and why; nothing is done. Invalid, or LogosError for a tool there is not."""
+    tool = catalogue.find(name)
+    verdict, rates = records.judged(agent_id, tool, subjects.things(tool, _checked(tool, given)))
+    return tool, verdict, rates
 
 
 def _checked(tool: Tool, given: Any) -> dict[str, Any]:
@@ -200,10 +219,16 @@ async def _in_sandbox(tool: Tool, given: dict[str, Any], begun: Begun, db: Db) -
         raise shells.not_running("It has none yet: the first message makes it.")
     attachment = await shells.attached(begun.sandbox)
     wanting = asyncio.create_task(shells.keep_wanted(begun.sandbox.pk, db))
+    room = Room(attachment, begun.row.pk, begun.row.agent_id, begun.agent_name, begun.row.run_id, begun.known)
+    working = asyncio.ensure_future(RUNS[tool.name](room, given))
     try:
-        room = Room(attachment, begun.row.pk, begun.row.agent_id, begun.agent_name, begun.row.run_id, begun.known)
-        return await RUNS[tool.name](room, given)
+        while not (await asyncio.wait({working}, timeout=HALTED_EVERY_S))[0]:
+            if await db(records.is_halted, begun.row):
+                raise ToolRefusal("Work was stopped while it ran, so it was ended.", reason="halted")
+        return working.result()
     finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
         wanting.cancel()
         await attachment.close()
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents.errors import LogosError
+from agents.errors import Invalid
 from sandboxes.tool_server.schemas import Schema, arguments, choice, number, switch, table, text, texts
 from sandboxes.tool_server.tiers import Tier
 
@@ -222,10 +222,11 @@ FAMILIES = tuple(dict.fromkeys(tool.family for tool in TOOLS))
 
 
 def find(name: str) -> Tool:
-    """The tool of this name, in either spelling. LogosError (reason "unknown_tool") when there is none."""
+    """The tool of this name, in either spelling. Invalid (reason "unknown_tool") when there is none."""
     tool = BY_NAME.get(name) or _BY_WIRE_NAME.get(name)
     if tool is None:
-        raise LogosError("There is no such tool.", reason="unknown_tool", action=f"The tools are {', '.join(BY_NAME)}.")
+        known = f"The tools are {', '.join(BY_NAME)}."
+        raise Invalid("There is no such tool.", field="tool", reason="unknown_tool", action=known)
     return tool
 
 

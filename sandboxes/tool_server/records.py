@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from agents import secrets
+from agents import halting, secrets
 from agents.agent_secrets import known_values
 from agents.errors import LogosError, NotFound
 from agents.models import Agent
@@ -20,7 +20,7 @@ from sandboxes.claimants import is_dead, process_name
 from sandboxes.models import Sandbox
 from sandboxes.tool_server import asking, deciding, results, rules, subjects
 from sandboxes.tool_server.asking import Question, Word
-from sandboxes.tool_server.catalogue import Tool
+from sandboxes.tool_server.catalogue import Rates, Tool
 from sandboxes.tool_server.deciding import Thing, Verdict
 from sandboxes.tool_server.models import CallState, ToolCall
 from sandboxes.tool_server.tiers import Tier
@@ -59,9 +59,11 @@ def digest_of(given: Any) -> str:
 
 
 def begin(agent_id: str, tool: Tool, given: dict[str, Any], about: list[Thing], caller: Caller) -> Begun:
-    """Judge the call and write it down; the same call that waits already is joined. NotFound for a deleted agent."""
+    """Judge the call and write it down; the same call that waits already is joined. NotFound for a deleted agent,
+    LogosError (reason "halted") while work is stopped."""
     with transaction.atomic():
         agent, known = _agent(agent_id)
+        halting.require_running(agent_id=agent_id, person_id=caller.person_id)
         key = _key(agent_id, tool, given, caller)
         sandbox = Sandbox.objects.filter(agent=agent, files_removed_at=None).first()
         held = rules.of(agent_id)
@@ -132,9 +134,23 @@ def refuse(agent_id: str, tool: Tool, given: dict[str, Any], caller: Caller, err
 
 
 def claim(call_id: str) -> bool:
-    """It may begin, and nobody else may begin it. An approval is used up by this."""
+    """It may begin, and nobody else may begin it. An approval is used up by this; while work is stopped it is not
+    (LogosError, reason "halted")."""
     waiting = ToolCall.objects.filter(pk=call_id, state=CallState.WAITING)
+    for agent_id, person_id in waiting.values_list("agent_id", "caller_id"):
+        halting.require_running(agent_id=agent_id, person_id=person_id)
     return bool(waiting.update(state=CallState.RUNNING, claimed_by=process_name()))
+
+
+def is_halted(row: ToolCall) -> bool:
+    """Has work been stopped since the call began?"""
+    return halting.is_halted(agent_id=row.agent_id, person_id=row.caller_id)
+
+
+def judged(agent_id: str, tool: Tool, about: list[Thing]) -> tuple[Verdict, Rates]:
+    """What the rules say of a call now, and how often it may be made; nothing is written or counted."""
+    held = rules.of(agent_id)
+    return deciding.decide(tool, about, held), deciding.rates_of(tool, held)
 
 
 def end(call_id: str, state: str, error: str = "") -> bool:

@@ -24,15 +24,14 @@ from agents.models import (
     User,
     Visibility,
 )
-from mcp_gateway.models import McpServer
-from runs.models import Approval, Budget, Charge, Conversation, Message, Run, Speaker
+from runs.models import Approval, Conversation, Message, Run, Speaker
 from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.conftest import person
 
 GRANTS = [(by, level) for by in ("person", "group") for level in permissions.LEVELS]
 RELATIONS = ["owner", "shared", *(f"{by}:{level}" for by, level in GRANTS), "none"]
-ROOTS: tuple[type[Model], ...] = (Agent, Soul, ModelRoute, Policy, McpServer)
-TALKS: tuple[type[Model], ...] = (Conversation, Message, Run, Approval, Budget, Charge)
+ROOTS: tuple[type[Model], ...] = (Agent, Soul, ModelRoute, Policy)
+TALKS: tuple[type[Model], ...] = (Conversation, Message, Run, Approval)
 LIVES: tuple[type[Model], ...] = (Sandbox, InferenceCall, EgressDecision, AgentCapability, AgentSecret, AgentDocument)
 
 
@@ -63,7 +62,6 @@ class World:
             Agent: Agent.objects.create(name=relation, soul=soul, **kept),
             ModelRoute: ModelRoute.objects.create(provider=self.provider, model=relation, **kept),
             Policy: Policy.objects.create(name=relation, **kept),
-            McpServer: McpServer.objects.create(name=relation, command="true", enabled=False, **kept),
         }
         for model, row in made.items():
             self.rows[model][relation] = row
@@ -103,12 +101,7 @@ class World:
             subject_hash="0" * 64,
             expires_at=timezone.now() + timedelta(minutes=5),
         )
-        budget = Budget.objects.create(scope="person", window="day", amount=1, agent=agent, person=owner)
-        charge = Charge.objects.create(
-            id=f"call_{run.pk}", run_id=run.pk, conversation_id=talk.pk, agent=agent, person=owner, route_id="r", model="m",
-            amount=1, is_priced=True, input_tokens=1, output_tokens=1, opened_at=timezone.now(),
-        )  # fmt: skip
-        for row in (talk, message, run, approval, budget, charge):
+        for row in (talk, message, run, approval):
             self.rows[type(row)][key] = row
 
 

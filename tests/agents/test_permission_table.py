@@ -19,8 +19,7 @@ from agents.models import (
     Role,
     Soul,
 )
-from mcp_gateway.models import McpServer
-from runs.models import Approval, Budget, Charge, Conversation, Message, Run
+from runs.models import Approval, Conversation, Message, Run
 from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.agents.permission_world import LIVES, RELATIONS, ROOTS, TALKS, World, answers
 from tests.conftest import person
@@ -41,20 +40,11 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "sandbox.shell": ("manage", WORKERS),
         "approval.decide_admin": ("manage", KEEPERS),
         "approval.rules": ("manage", WORKERS),
-        "workspace.view": ("chat", WORKERS),
-        "workspace.write": ("edit", WORKERS),
-        "agent.limit": ("manage", KEEPERS),
         "tool.view": ("manage", ALL),
         "tool.call": ("manage", WORKERS),
         "tool.rules": ("manage", WORKERS),
-        "mcpcall.view": ("manage", ALL),
-        "access.view": ("view", ALL),
-        "access.give": ("manage", WORKERS),
-    },
-    McpServer: {
-        "server.view": ("view", ALL),
-        "server.edit": ("edit", KEEPERS),
-        "server.manage": ("manage", KEEPERS),
+        "workspace.view": ("chat", WORKERS),
+        "workspace.write": ("edit", WORKERS),
     },
     Soul: {"soul.view": ("view", ALL), "soul.edit": ("edit", WORKERS), "soul.manage": ("manage", WORKERS)},
     ModelRoute: {
@@ -86,8 +76,6 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "run.clone": ("view", WORKERS),
     },
     Approval: {"run.view": ("view", ALL), "run.approve": ("chat", WORKERS)},
-    Budget: {"budget.view": ("view", ALL)},
-    Charge: {"charge.view": ("view", ALL)},
 }
 SHARED = {
     Agent: "chat",
@@ -97,7 +85,6 @@ SHARED = {
     Sandbox: "chat",
     InferenceCall: "chat",
     EgressDecision: "chat",
-    McpServer: "view",
 }
 RANK = {"": 0, "view": 1, "chat": 2, "edit": 3, "manage": 4}
 

@@ -118,11 +118,9 @@ def test_hole_05_nobody_grants_themselves_anything_and_no_session_id_of_theirs_c
     before = tables.everything()
     for who in (person("vera", Role.VIEWER), person("mallory-5"), person("otto-5", Role.OPERATOR)):
         program = Program(who)
-        for path in ("agents", "souls", "routes", "policies", "mcp-servers"):
+        for path in ("agents", "souls", "routes", "policies"):
             row = next(
-                row
-                for model, row in rows.items()
-                if (model._meta.model_name or "") in (path[:-1].replace("-", ""), "modelroute")
+                row for model, row in rows.items() if (model._meta.model_name or "") in (path[:-1], "modelroute")
             )
             asked = {"person": who.username, "level": "manage"}
             for address in (f"{path}/{row.pk}/grants", f"{path}/{rows[Agent].pk}/grants"):
@@ -132,6 +130,7 @@ def test_hole_05_nobody_grants_themselves_anything_and_no_session_id_of_theirs_c
     stranger.cookies["session_id"] = "session-777"
     assert stranger.get("/api/me").status_code == 401
     assert not set(tables.changed(before, tables.everything()))
+    assert not [address for address in addresses() if "mcp" in address and not address.startswith("/admin/")]
 
 
 def test_hole_06_no_viewer_starts_a_process_on_the_host(rows: Rows, monkeypatch: Any) -> None:
