@@ -18,7 +18,7 @@ from sandboxes.tool_server.models import ToolCall, ToolRule
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One tool as it stands for an agent. ``own`` is what the agent's own rule for exactly this tool says, "" without
-    one; ``exceptions`` counts the rules with a condition."""
+    one; ``exceptions`` counts the rules with a condition, ``is_ruled``: a rule says so, not the tool's own default."""
 
     tool: Tool
     tier: str
@@ -27,6 +27,7 @@ class Standing:
     own: str
     site: str
     exceptions: int
+    is_ruled: bool
 
 
 def standings(agent: Agent | None) -> list[Standing]:
@@ -46,6 +47,7 @@ def _standing(tool: Tool, held: list[Rule]) -> Standing:
         rates=deciding.rates_of(tool, held),
         own=next((rule.tier for rule in exact if rule.layer == deciding.AGENT), ""),
         site=verdict.steps[0].tier,
+        is_ruled=bool(verdict.rule),
         exceptions=sum(1 for rule in held if rule.condition and deciding.is_about(rule, tool)),
     )
 
