@@ -8,6 +8,10 @@ class McpGatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import rotation
+        from mcp_gateway import requesting
         from mcp_gateway.models import McpSecret
+        from runs import approvals
+        from runs.models import ApprovalKind
 
+        approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided)
         rotation.SEALED.append(rotation.Sealed(McpSecret, "sealed"))

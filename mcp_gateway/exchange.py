@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp_gateway import jsonrpc
 from mcp_gateway.jsonrpc import Message
 
+T = TypeVar("T")
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -66,7 +67,7 @@ class Exchange:
             self._told.append(message)
             self._bell.set()
 
-    async def until(self, answer: asyncio.Future[Message], timeout_s: float | None) -> Message:
+    async def until(self, answer: asyncio.Future[T], timeout_s: float | None) -> T:
         """The answer, everything told meanwhile sent on. Raises TimeoutError, Left, and what ``answer`` raises."""
         loop = asyncio.get_running_loop()
         ends = None if timeout_s is None else loop.time() + timeout_s

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
@@ -28,6 +28,7 @@ from mcp_gateway.relay import Relay
 from mcp_gateway.supervisor import Supervisor
 from runs.threads import DatabaseThreads
 from sandboxes.claimants import process_name
+from sandboxes.halts import HaltWatch
 from sandboxes.hermes.configuration import INFERENCE_HOST
 
 logger = logging.getLogger(__name__)
@@ -60,8 +61,12 @@ class Gateway:
         self._threads = DatabaseThreads(2, "mcp-db")
         self.book = Book()
         self.fleet = Fleet(self._launch, said=self._said, asked=self._asked)
-        self.relay = Relay(lambda: self.book, self.fleet, self._record)
-        self.relay.hub = Hub(self.relay)
+        self._halts = HaltWatch(self._threads.run)
+        # Which runs go on in a sandbox, and who wants to hear of a run's calls; the engine's, where there is one.
+        self.runs_of: Callable[[str], list[str]] = lambda sandbox_id: []
+        self.tell_run: Callable[[str, str, dict[str, Any]], None] = lambda run_id, kind, data: None
+        self.relay = Relay(lambda: self.book, self.fleet, self._record, halted=self._halted, run_of=self._run_of)
+        self.relay.hub = Hub(self.relay, self._threads.run, lambda asked: self._run_of(asked.caller.sandbox_id))
         self.public: App = Door(self.relay, lambda secret: self.book.by_token(secret), _public_hosts)
         self._mark: Any = None
         self._holds_lease = False
@@ -113,7 +118,22 @@ class Gateway:
         served = next((each for each in self.book.servers.values() if each.id == server_id), None)
         return self.relay.asked_by_server(supervisor, child, message, served)
 
+    async def _halted(self, agent_id: str, server: str) -> str:
+        """Why nothing may begin for this agent on this server, "" when it may."""
+        halts = await self._halts.now()
+        held = halts.of_work(agent_id, None, (*self._halts.servers, server)) if halts else None
+        return held.sentence if held is not None else ""
+
+    def _run_of(self, sandbox_id: str) -> str:
+        """The run that asks from this sandbox, where it can be told: several at once look alike from here."""
+        runs = self.runs_of(sandbox_id) if sandbox_id else []
+        return runs[0] if len(runs) == 1 else ""
+
     def _record(self, record: Record) -> None:
+        if record.run_id:
+            data = {"server": record.server, "tool": record.tool, "outcome": record.outcome}
+            more = {"duration_ms": round(record.duration_ms, 1), "reason": record.reason}
+            self.tell_run(record.run_id, "mcp.call", data | more)
         if len(self._records) < MAX_RECORDS:
             self._records.append(record)
         else:
@@ -123,6 +143,7 @@ class Gateway:
         while True:
             await asyncio.sleep(POLL_S)
             try:
+                await self._halts.look()
                 await self._look()
             except Exception:
                 logger.exception("The rows of the MCP gateway could not be read; trying again")

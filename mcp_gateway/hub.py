@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# What model providers take as the name of a tool.
-LONGEST = 64
+# Model providers take 64 characters as the name of a tool, and a client may put the name of this server in front.
+LONGEST = 50
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]")
 SEPARATOR = "__"
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from agents.errors import LogosError
-from mcp_gateway import eras, hub, jsonrpc
+from mcp_gateway import eras, hub, jsonrpc, requesting
 from mcp_gateway.book import Served
 from mcp_gateway.eras import Refusal
 from mcp_gateway.jsonrpc import Message
@@ -18,14 +18,39 @@ from mcp_gateway.relay import Asked, Refused, Relay, no_method
 CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}}
 INSTRUCTIONS = (
     "Tools of MCP servers are called SERVER__TOOL. list_mcp_servers says which servers there are and which of them "
-    "you may use."
+    "you may use; ask for another with request_mcp_access."
 )
 _OBJECT: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 OWN_TOOLS: list[dict[str, Any]] = [
     {
         "name": "list_mcp_servers",
-        "description": "List the MCP servers you may use, each with its state and its tools.",
+        "description": "List the MCP servers there are for you: what each is for, and whether you may use it.",
         "inputSchema": _OBJECT,
+        "annotations": {"readOnlyHint": True},
+    },
+    {
+        "name": "request_mcp_access",
+        "description": "Ask for access to an MCP server. A person may have to allow it; this waits a while for them.",
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "server": {"type": "string", "description": "Its name, from list_mcp_servers."},
+                "reason": {"type": "string", "description": "Why you need it, for the person who decides."},
+                "minutes": {"type": "integer", "description": "For how long; leave it out for no end."},
+            },
+            "required": ["server", "reason"],
+            "additionalProperties": False,
+        },
+    },
+    {
+        "name": "mcp_access_status",
+        "description": "What became of a request for access.",
+        "inputSchema": {
+            "type": "object",
+            "properties": {"request_id": {"type": "string"}},
+            "required": ["request_id"],
+            "additionalProperties": False,
+        },
         "annotations": {"readOnlyHint": True},
     },
     {
@@ -37,15 +62,22 @@ OWN_TOOLS: list[dict[str, Any]] = [
 ]
 
 Answer = tuple[int, Message | None]
+Db = Callable[..., Awaitable[Any]]
+
+# How long a request is held for a person: below what most clients wait. Its progress is told so often meanwhile.
+HOLD_S = 45.0
+LOOK_S, TELL_S = 0.5, 10.0
 
 
 class Hub:
     """Answers for the address without a server's name."""
 
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+    def __init__(self, relay: Relay, db: Db, run_of: Callable[[Asked], str] = lambda asked: "") -> None:
+        self._relay, self._db, self._run_of = relay, db, run_of
         self._own: dict[str, Callable[[Asked], Awaitable[dict[str, Any]]]] = {
             "list_mcp_servers": self._list_servers,
+            "request_mcp_access": self._request,
+            "mcp_access_status": self._status,
             "current_time": self._time,
         }
 
@@ -106,20 +138,69 @@ class Hub:
         return await self._relay.call(inner, served, supervisor, place.tool)
 
     async def _list_servers(self, asked: Asked) -> dict[str, Any]:
-        found = []
-        for served in self._relay.book().reached(asked.caller.agent_id):
-            supervisor = self._relay.servers.get(served.id)
-            tools = supervisor.known.tools if supervisor is not None else []
-            found.append(
-                {
-                    "name": served.name,
-                    "description": served.description,
-                    "category": served.category,
-                    "state": supervisor.state if supervisor is not None else "stopped",
-                    "tools": [hub.name_of(served.name, each["name"]) for each in tools if served.shows(each["name"])],
-                }
-            )
+        found = await self._db(requesting.askable, asked.caller.agent_id)
+        reached = {each.name: each for each in self._relay.book().reached(asked.caller.agent_id)}
+        for each in found:
+            served = reached.get(each["name"])
+            supervisor = self._relay.servers.get(served.id) if served is not None else None
+            if served is not None and supervisor is not None:
+                shown = [tool["name"] for tool in supervisor.known.tools if served.shows(tool["name"])]
+                each |= {"state": supervisor.state, "tools": [hub.name_of(served.name, name) for name in shown]}
         return told({"servers": found})
+
+    async def _request(self, asked: Asked) -> dict[str, Any]:
+        given = asked.params.get("arguments")
+        given = given if isinstance(given, dict) else {}
+        server, reason, minutes = given.get("server"), given.get("reason"), given.get("minutes")
+        if not isinstance(server, str) or not isinstance(reason, str):
+            return jsonrpc.told_model("Say which server, and why.")
+        if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, int)):
+            return jsonrpc.told_model("Minutes are a whole number.")
+        agent = asked.caller.agent_id
+        answer = await self._db(requesting.ask, agent, server, reason, minutes, self._run_of(asked))
+        if answer.status == "pending":
+            answer = await self._held(asked, answer)
+        if answer.status == "granted":
+            await self._known(agent, server)
+        return _said(answer)
+
+    async def _status(self, asked: Asked) -> dict[str, Any]:
+        given = asked.params.get("arguments")
+        id = given.get("request_id") if isinstance(given, dict) else None
+        if not isinstance(id, str):
+            return jsonrpc.told_model("Say which request.")
+        return _said(await self._db(requesting.status, asked.caller.agent_id, id))
+
+    async def _held(self, asked: Asked, answer: requesting.Answer) -> requesting.Answer:
+        """Wait a while for the person. Raises Left when the caller does not."""
+        deciding = asyncio.ensure_future(self._decided(asked, answer))
+        try:
+            return await asked.exchange.until(deciding, HOLD_S)
+        except TimeoutError:
+            return answer
+        finally:
+            deciding.cancel()
+
+    async def _decided(self, asked: Asked, answer: requesting.Answer) -> requesting.Answer:
+        meta = asked.params.get("_meta")
+        token = meta.get("progressToken") if isinstance(meta, dict) else None
+        looks = 0
+        while answer.status == "pending":
+            await asyncio.sleep(LOOK_S)
+            answer = await self._db(requesting.status, asked.caller.agent_id, answer.request_id)
+            looks += 1
+            if token is not None and looks % int(TELL_S / LOOK_S) == 0:
+                words = f"waiting for a person ({answer.request_id})"
+                progress = {"progressToken": token, "progress": looks, "message": words}
+                asked.exchange.tell({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
+        return answer
+
+    async def _known(self, agent_id: str, server: str) -> None:
+        """Until the book knows it too: what was granted can be used at the next call."""
+        for _ in range(20):
+            if self._relay.book().reach(agent_id, server) is not None:
+                return
+            await asyncio.sleep(0.1)
 
     async def _time(self, asked: Asked) -> dict[str, Any]:
         return told({"utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")})
@@ -134,6 +215,11 @@ class Hub:
             "ttlMs": eras.TTL_MS,
             "cacheScope": "private",
         }
+
+
+def _said(answer: requesting.Answer) -> dict[str, Any]:
+    value = {"status": answer.status, "message": answer.sentence, "request_id": answer.request_id}
+    return told(value) | ({"isError": True} if answer.status == "refused" else {})
 
 
 def told(value: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -92,16 +92,25 @@ class Refused(Exception):
         self.refusal = refusal
 
 
+async def _running(agent_id: str, server: str) -> str:
+    return ""
+
+
 class Relay:
-    """``book`` is asked anew at every message; ``record`` gets every call that ended."""
+    """``halted`` says why nothing may begin for an agent on a server now, ``run_of`` which run of a sandbox asks;
+    ``book`` is asked anew at every message; ``record`` gets every call that ended."""
 
     def __init__(
         self,
         book: Callable[[], Book],
         servers: Servers,
         record: Callable[[Record], None] = lambda record: None,
+        *,
+        halted: Callable[[str, str], Awaitable[str]] = _running,
+        run_of: Callable[[str], str] = lambda sandbox_id: "",
     ) -> None:
         self.book, self.servers, self._record = book, servers, record
+        self._halted, self._run_of = halted, run_of
         self.hub: Any = None
         self._pending: dict[str, Pending] = {}
         self._open: dict[tuple[str, str, str], list[tuple[Child, Call]]] = {}
@@ -220,6 +229,9 @@ class Relay:
         tool: Mapping[str, Any] | None = None,
     ) -> tuple[int, Message | None]:
         agent = asked.caller.agent_id
+        if why := await self._halted(agent, served.name):
+            self._note(asked, served.name, served.id, "denied", why)
+            return self._failed(asked, why)
         if self._counts.get(agent, 0) >= MAX_CALLS:
             self._note(asked, served.name, served.id, "denied", "Too many calls at once.")
             return self._failed(asked, f"At most {MAX_CALLS} calls of an agent go on at once; wait for some to end.")
@@ -418,6 +430,7 @@ class Relay:
                 arguments=asked.params.get("arguments"),
                 via=asked.caller.via,
                 sandbox_id=asked.caller.sandbox_id,
+                run_id=self._run_of(asked.caller.sandbox_id) if asked.caller.sandbox_id else "",
             )
         )
 

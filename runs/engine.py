@@ -160,6 +160,11 @@ class Engine:
         if self._loop is not None and run_id in self._runs:
             self._loop.call_soon_threadsafe(self._runs[run_id].recorder.emit, tool_words.EVENT, data)
 
+    def tell(self, run_id: str, kind: str, data: dict[str, Any]) -> None:
+        """What rooms above have seen of a run that goes on here becomes one of its events."""
+        if run_id in self._runs:
+            self._runs[run_id].recorder.emit(kind, data)
+
     async def _dispatch(self) -> None:
         """Claim what is queued, look after what runs; woken at once by this process, by polling for others."""
         while True:

@@ -14,12 +14,15 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from agents import composition, souls
+from agents import composition, halting, souls
 from agents.errors import Invalid, LogosError, NotFound
 from agents.models import Role, SecurityEvent
 from mcp_gateway import access, gateway, reading, servers
 from mcp_gateway.gateway import Gateway
 from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpToken
+from runs import approvals
+from runs.models import Approval
+from sandboxes.models import Sandbox
 from tests.api_client import Program
 from tests.conftest import person
 from tests.mcp_gateway.gate import EVERYTHING, PATIENCE_S, children_of, request, until, usual
@@ -54,8 +57,8 @@ async def started(house: House) -> AsyncIterator[Gateway]:
     await running.stop()
 
 
-async def ask(secret: str, path: str, message: Any) -> tuple[int, Any]:
-    """One POST to the public door."""
+async def ask(secret: str, path: str, message: Any, app: Any = None) -> tuple[int, Any]:
+    """One POST to the public door, or to ``app``."""
     sent: list[dict[str, Any]] = []
     waiting = [{"type": "http.request", "body": json.dumps(message).encode()}]
 
@@ -69,7 +72,7 @@ async def ask(secret: str, path: str, message: Any) -> tuple[int, Any]:
 
     headers = [(name.lower().encode(), value.encode()) for name, value in usual(secret).items()]
     scope = {"type": "http", "method": "POST", "path": path, "headers": [*headers, (b"host", b"localhost")]}
-    await asyncio.wait_for(gateway.application(scope, receive, send), PATIENCE_S)
+    await asyncio.wait_for((app or gateway.application)(scope, receive, send), PATIENCE_S)
     body = b"".join(each.get("body", b"") for each in sent[1:])
     return sent[0]["status"], json.loads(body) if body else None
 
@@ -233,3 +236,114 @@ def test_the_shell_gives_and_takes(run_command: Callable[..., str]) -> None:
     assert access.living(McpAccess.objects.all()).count() == 1
     assert secret.startswith("logos_mcp_")
     assert "OUTCOME" in run_command("mcp", "calls", "atlas", "--user", "alice")
+
+
+async def hub(secret: str, tool: str, **arguments: Any) -> Any:
+    """The structured result of a tool at the hub."""
+    message = request("tools/call", name=tool, arguments=arguments)
+    return (await ask(secret, "/mcp", message))[1]["result"]["structuredContent"]
+
+
+async def test_an_agent_asks_a_person_allows_and_it_is_used_in_the_same_breath(house: House, started: Gateway) -> None:
+    await sync_to_async(access.revoke)(house.alice, house.access.pk)
+    await until(lambda: not started.book.grants, "the gateway knows")
+
+    asking = asyncio.ensure_future(
+        hub(house.secret, "request_mcp_access", server="files", reason="To read notes", minutes=30)
+    )
+    asked = await rows(lambda: Approval.objects.filter(kind="mcp_access", state="pending").first())
+    assert not asking.done()
+    assert (asked.subject["server"], asked.subject["reason"], asked.subject["minutes"]) == (
+        "files",
+        "To read notes",
+        30,
+    )
+    assert await sync_to_async(lambda: list(approvals.open_for(house.alice)))() == [asked]
+    await sync_to_async(approvals.decide)(house.alice, asked, "once", subject_hash=asked.subject_hash)
+    answer = await asyncio.wait_for(asking, PATIENCE_S)
+
+    assert answer["status"] == "granted"
+    assert (await hub(house.secret, "mcp_access_status", request_id=asked.pk))["status"] == "granted"
+    message = request("tools/call", name="files__echo", arguments={"text": "at once"})
+    assert (await ask(house.secret, "/mcp", message))[1]["result"]["content"][0]["text"] == "at once"
+    given = await sync_to_async(McpAccess.objects.select_related("given_by").latest)("pk")
+    assert (given.given_by, given.reason) == (house.alice, "To read notes")
+    assert given.expires_at is not None
+
+
+async def test_a_request_waits_once_and_a_refusal_stands(
+    house: House, started: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_gateway.hub_door.HOLD_S", 0.1)
+    await sync_to_async(access.revoke)(house.alice, house.access.pk)
+    await sync_to_async(servers.change)(house.ada, house.server.pk, None, tier="admin")
+
+    first = await hub(house.secret, "request_mcp_access", server="files", reason="One")
+    again = await hub(house.secret, "request_mcp_access", server="files", reason="Two")
+    asked = await sync_to_async(Approval.objects.get)()
+    with pytest.raises(LogosError):  # the agent's own person may not, where admins decide
+        await sync_to_async(approvals.decide)(house.alice, asked, "once", subject_hash=asked.subject_hash)
+    await sync_to_async(approvals.decide)(house.ada, asked, "deny", subject_hash=asked.subject_hash, note="Not now.")
+    denied = await hub(house.secret, "request_mcp_access", server="files", reason="Three")
+
+    assert (first["status"], again["request_id"]) == ("pending", first["request_id"])
+    assert denied["status"] == "denied"
+    assert "Not now." in denied["message"]
+    assert await sync_to_async(Approval.objects.count)() == 1
+    assert not await sync_to_async(lambda: access.living(McpAccess.objects.all()).exists())()
+
+
+@pytest.mark.parametrize(
+    ("tier", "arguments", "status"),
+    [
+        ("auto", {"server": "files", "reason": "Why not"}, "granted"),
+        ("deny", {"server": "files", "reason": "Why not"}, "refused"),
+        ("user", {"server": "hidden", "reason": "Why not"}, "refused"),
+        ("user", {"server": "no-such", "reason": "Why not"}, "refused"),
+        ("user", {"server": "files", "reason": "  "}, "refused"),
+        ("user", {"server": "files", "reason": "x" * 301}, "refused"),
+        ("user", {"server": "files", "reason": "a\u202eb"}, "refused"),
+        ("user", {"server": "files", "reason": "ok", "minutes": 0}, "refused"),
+    ],
+)
+async def test_what_may_be_asked_for(
+    house: House, started: Gateway, tier: str, arguments: dict[str, Any], status: str
+) -> None:
+    await sync_to_async(access.revoke)(house.alice, house.access.pk)
+    await sync_to_async(servers.create)(house.ada, "hidden", "true", enabled=False)
+    await sync_to_async(servers.change)(house.ada, house.server.pk, None, tier=tier)
+
+    answer = await hub(house.secret, "request_mcp_access", **arguments)
+
+    assert answer["status"] == status
+    assert "hidden" not in str(await hub(house.secret, "list_mcp_servers"))
+    assert not await sync_to_async(Approval.objects.exists)()
+
+
+async def test_what_is_stopped_reaches_no_server(house: House, started: Gateway) -> None:
+    assert "isError" not in (await call(house.secret, "echo"))["result"]
+    halt = await sync_to_async(halting.stop)(house.ada, "agent", house.agent.pk, "Look first")
+
+    async with asyncio.timeout(PATIENCE_S):
+        while "isError" not in (refused := (await call(house.secret, "echo"))["result"]):
+            await asyncio.sleep(0.05)
+
+    assert "is stopped: Look first." in refused["content"][0]["text"]
+    assert halt is not None
+    assert await rows(lambda: McpCall.objects.filter(outcome="denied", reason__contains="Look first").exists())
+
+
+async def test_a_sandbox_is_known_by_its_socket_and_its_calls_by_their_run(house: House, started: Gateway) -> None:
+    box = await sync_to_async(Sandbox.objects.create)(agent=house.agent, number=1)
+    told: list[Any] = []
+    started.runs_of = lambda sandbox_id: ["run_1"] if sandbox_id == box.pk else []
+    started.tell_run = lambda run_id, kind, data: told.append((run_id, kind, data["tool"], data["outcome"]))
+    await until(lambda: box.pk in started.book.sandboxes, "the gateway knows")
+
+    found = await ask("", "/mcp/files", request("tools/call", name="echo", arguments={}), started.for_sandbox(box.pk))
+    stranger = await ask(house.secret, "/mcp/files", request("ping"), started.for_sandbox("box_of_nobody"))
+
+    assert (found[0], stranger[0]) == (200, 401)
+    assert told == [("run_1", "mcp.call", "echo", "ok")]
+    done = await rows(lambda: McpCall.objects.filter(tool="echo").first())
+    assert (done.run_id, done.via) == ("run_1", "socket")
