@@ -358,6 +358,15 @@ class Timeline:
             return [known]
         return [self._add(Notice(f"note-{event.data.get('call', event.seq)}", event.seq, event.at, sentence=told))]
 
+    def _on_mcp_call(self, event: Event) -> list[Item]:
+        """A call that went through is a tool's own line; one that did not is said."""
+        data = event.data
+        if data["outcome"] not in ("denied", "unavailable", "timeout", "gone"):
+            return []
+        why = data.get("reason") or {"timeout": "it took too long", "gone": "the server ended"}.get(data["outcome"], "")
+        text = f"The MCP server {data['server']} did not do {data['tool'] or 'it'}: {why}".rstrip(": ")
+        return [self._add(Notice(f"note-{event.seq}", event.seq, event.at, sentence=text))]
+
     def _finish(self, event: Event) -> list[Item]:
         changed: list[Item] = []
         for item in self.items:

@@ -25,6 +25,7 @@ from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, ModelRoute, Provider, Role, SecurityEvent, Soul, User
 from logos_site.env import REGISTRY
 from logos_site.up import first_link
+from mcp_gateway.models import McpServer
 from runs import approvals
 from runs.models import Approval, ApprovalState, Run
 from sandboxes import lifecycle
@@ -126,11 +127,16 @@ def test_hole_05_nobody_grants_themselves_anything_and_no_session_id_of_theirs_c
             for address in (f"{path}/{row.pk}/grants", f"{path}/{rows[Agent].pk}/grants"):
                 assert program("PUT", address, asked).status_code in (403, 404, 405)
                 assert program("POST", address, asked).status_code in (403, 404, 405)
+        server = f"mcp-servers/{rows[McpServer].pk}"
+        for address in (f"{server}/grants", f"{server}/owner", f"agents/{rows[Agent].pk}/mcp-access"):
+            assert program("PUT", address, {**asked, "server_id": rows[McpServer].pk}).status_code in (403, 404, 405)
+            assert program("POST", address, {**asked, "server_id": rows[McpServer].pk}).status_code in (403, 404, 405)
     stranger = Client(headers={"X-Session-Id": "session-777", "X-Hermes-Session-Id": "session-777"})
     stranger.cookies["session_id"] = "session-777"
     assert stranger.get("/api/me").status_code == 401
     assert not set(tables.changed(before, tables.everything()))
-    assert not [address for address in addresses() if "mcp" in address and not address.startswith("/admin/")]
+    for address in ("/mcp", "/mcp/files"):  # answered before Django, by who shows an agent's token
+        assert stranger.post(address).status_code == 404
 
 
 def test_hole_06_no_viewer_starts_a_process_on_the_host(rows: Rows, monkeypatch: Any) -> None:
