@@ -102,6 +102,7 @@ EVENTS: dict[str, str] = {
     "mcp_access_revoked": "took an MCP server from an agent",
     "mcp_token_made": "made an MCP token of an agent",
     "mcp_token_revoked": "revoked an MCP token of an agent",
+    "mcp_tool_accepted": "accepted a tool of an MCP server as it is offered now",
     "mcp_restarted": "started an MCP server anew",
     "mcp_secret_set": "set a secret of an MCP server",
     "mcp_secret_removed": "removed a secret of an MCP server",

@@ -21,6 +21,7 @@ from mcp_gateway.models import (
     McpCall,
     McpHealth,
     McpLease,
+    McpPin,
     McpSecret,
     McpServer,
     McpServerGroupGrant,
@@ -105,6 +106,19 @@ class McpHealthAdmin(RecordAdmin):
     list_filter = ("state",)
     search_fields = ("server__name", "reason")
     ordering = ("server__name",)
+
+
+@admin.register(McpPin)
+class McpPinAdmin(RecordAdmin):
+    """Tools as they were accepted, and what waits to be."""
+
+    view_action = "server.view"
+    fields = ("server", "tool", "state", "definition", "offered", "accepted_by", "accepted_at", "updated_at")
+    list_display = ("tool", "server", "state", "accepted_by", "updated_at")
+    list_select_related = ("server", "accepted_by")
+    list_filter = ("state",)
+    search_fields = ("tool", "server__name")
+    ordering = ("server__name", "tool", "pk")
 
 
 @admin.register(McpAccess)

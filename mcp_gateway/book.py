@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,10 +32,25 @@ class Served:
     exclude: frozenset[str] = frozenset()
     asks_caller: bool = False
     timeout_s: float = 120.0
+    # What was accepted of its tools, with digests; None where nothing is pinned.
+    pins: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None
 
     def shows(self, tool: str) -> bool:
-        """May agents see and call this tool?"""
+        """May agents see and call a tool of this name?"""
         return tool not in self.exclude and (not self.include or tool in self.include)
+
+    def shown(self, tools: Iterable[Mapping[str, Any]], marks: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Of the tools that a server offers now, by their digests, those that agents see: as they were accepted."""
+        found = []
+        for tool in tools:
+            name = tool["name"]
+            if not self.shows(name):
+                continue
+            if self.pins is None:
+                found.append(dict(tool))
+            elif (pin := self.pins.get(name)) is not None and pin[0] == marks.get(name):
+                found.append(dict(pin[1]))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,8 +50,9 @@ class Fleet:
         *,
         said: Callable[[Supervisor, Message, str], None] = lambda supervisor, message, id: None,
         asked: Callable[[Supervisor, Child, Message, str], bool] = lambda supervisor, child, message, id: False,
+        offers: Callable[[Supervisor, str], Awaitable[None]],
     ) -> None:
-        self._launch, self._said, self._asked = launch, said, asked
+        self._launch, self._said, self._asked, self._offers = launch, said, asked, offers
         self._running: dict[str, tuple[Wanted, Supervisor]] = {}
         self._changed: set[str] = set()
         self.moved = asyncio.Event()
@@ -97,6 +98,7 @@ class Fleet:
             changed=lambda supervisor: self._note(wanted.id),
             said=lambda supervisor, message: self._said(supervisor, message, wanted.id),
             asked=lambda supervisor, child, message: self._asked(supervisor, child, message, wanted.id),
+            offers=lambda supervisor: self._offers(supervisor, wanted.id),
         )
         self._running[wanted.id] = (wanted, supervisor)
         supervisor.start()

@@ -15,10 +15,10 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from mcp_gateway import calls, reading
+from mcp_gateway import calls, pins, reading
 from mcp_gateway.book import Book
 from mcp_gateway.calls import Record
-from mcp_gateway.children import Child, Launch
+from mcp_gateway.children import Child, Gone, Launch
 from mcp_gateway.door import App, Door, refuse
 from mcp_gateway.exchange import Receive, Scope, Send
 from mcp_gateway.fleet import Fleet
@@ -60,7 +60,7 @@ class Gateway:
         self.owner = process_name()
         self._threads = DatabaseThreads(2, "mcp-db")
         self.book = Book()
-        self.fleet = Fleet(self._launch, said=self._said, asked=self._asked)
+        self.fleet = Fleet(self._launch, said=self._said, asked=self._asked, offers=self._offers)
         self._halts = HaltWatch(self._threads.run)
         # Which runs go on in a sandbox, and who wants to hear of a run's calls; the engine's, where there is one.
         self.runs_of: Callable[[str], list[str]] = lambda sandbox_id: []
@@ -117,6 +117,15 @@ class Gateway:
     def _asked(self, supervisor: Supervisor, child: Child, message: Message, server_id: str) -> bool:
         served = next((each for each in self.book.servers.values() if each.id == server_id), None)
         return self.relay.asked_by_server(supervisor, child, message, served)
+
+    async def _offers(self, supervisor: Supervisor, server_id: str) -> None:
+        """What a server offers is compared with what was accepted before anybody is shown any of it."""
+        try:
+            if await self._threads.run(pins.compare, server_id, supervisor.known.tools):
+                logger.info("The tools of the MCP server %s are others now", server_id)
+                self.book = await self._threads.run(reading.book)
+        except DatabaseError as error:
+            raise Gone("What it offers could not be compared with what was accepted.") from error
 
     async def _halted(self, agent_id: str, server: str) -> str:
         """Why nothing may begin for this agent on this server, "" when it may."""

@@ -106,11 +106,12 @@ class Hub:
         """What this agent's hub offers now: the tools of servers that run. Those that start are waited for a little."""
         reached = self._relay.book().reached(agent_id)
         await asyncio.gather(*(self._waited_for(served) for served in reached))
+        reached = self._relay.book().reached(agent_id)
         shown: dict[str, list[dict[str, Any]]] = {}
         for served in reached:
             supervisor = self._relay.servers.get(served.id)
             if supervisor is not None and supervisor.state == "ready":
-                shown[served.name] = [each for each in supervisor.known.tools if served.shows(each["name"])]
+                shown[served.name] = served.shown(supervisor.known.tools, supervisor.known.marks)
         return hub.names(shown, [each["name"] for each in OWN_TOOLS])
 
     async def _waited_for(self, served: Served) -> None:
@@ -134,6 +135,7 @@ class Hub:
             supervisor = await self._relay.running(served)
         except LogosError as error:
             return 200, self._relay.reply(asked, jsonrpc.told_model(f"{error.message} {error.action}"))
+        served = self._relay.book().reach(asked.caller.agent_id, place.server) or served
         inner = replace(asked, message={**asked.message, "params": {**asked.params, "name": place.tool}})
         return await self._relay.call(inner, served, supervisor, place.tool)
 
@@ -144,7 +146,7 @@ class Hub:
             served = reached.get(each["name"])
             supervisor = self._relay.servers.get(served.id) if served is not None else None
             if served is not None and supervisor is not None:
-                shown = [tool["name"] for tool in supervisor.known.tools if served.shows(tool["name"])]
+                shown = [tool["name"] for tool in served.shown(supervisor.known.tools, supervisor.known.marks)]
                 each |= {"state": supervisor.state, "tools": [hub.name_of(served.name, name) for name in shown]}
         return told({"servers": found})
 

@@ -19,3 +19,7 @@ def access_id() -> str:
 
 def call_id() -> str:
     return f"mcpcall_{ulid()}"
+
+
+def pin_id() -> str:
+    return f"pin_{ulid()}"

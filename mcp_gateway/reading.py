@@ -20,7 +20,7 @@ from mcp_gateway import launching
 from mcp_gateway.book import Book, Served, Token
 from mcp_gateway.children import Launch
 from mcp_gateway.fleet import Health, Wanted
-from mcp_gateway.models import McpAccess, McpHealth, McpLease, McpSecret, McpServer, McpToken
+from mcp_gateway.models import McpAccess, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken
 from mcp_gateway.supervisor import Times
 from sandboxes.claimants import is_dead
 from sandboxes.models import Sandbox
@@ -37,15 +37,19 @@ def mark() -> tuple[Any, ...]:
     tokens = McpToken.objects.aggregate(Count("pk"), Max("pk"), Max("revoked_at"))
     access = McpAccess.objects.aggregate(Count("pk"), Max("pk"), Max("revoked_at"), Max("expires_at"))
     asked = McpHealth.objects.aggregate(Sum("restarts_asked"))
+    pinned = McpPin.objects.aggregate(Count("pk"), Max("updated_at"))
     boxes = Sandbox.objects.aggregate(Count("pk"), Max("pk"))
     return tuple(
-        value for found in (agents, servers, secrets_, tokens, access, asked, boxes) for value in found.values()
+        value for found in (agents, servers, secrets_, tokens, access, asked, pinned, boxes) for value in found.values()
     )
 
 
 def book() -> Book:
     """Who may reach what, from the rows as they are."""
     now = timezone.now()
+    pins: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}
+    for pin in McpPin.objects.exclude(digest="").values_list("server_id", "tool", "digest", "definition"):
+        pins.setdefault(pin[0], {})[pin[1]] = (pin[2], pin[3])
     servers = {
         row.name: Served(
             row.pk,
@@ -56,6 +60,7 @@ def book() -> Book:
             frozenset(row.exclude),
             row.asks_caller,
             row.timeout_s,
+            pins.get(row.pk, {}),
         )
         for row in McpServer.objects.filter(enabled=True)
     }

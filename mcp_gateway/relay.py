@@ -184,13 +184,17 @@ class Relay:
             if method == "tools/call":
                 return 200, self.reply(asked, jsonrpc.told_model(f"{error.message} {error.action}"))
             raise Refused(Refusal(503, jsonrpc.UNAVAILABLE, error.message)) from error
+        # While it was waited for, what agents may see of it may have been looked at, and access may have ended.
+        now = self.book().reach(asked.caller.agent_id, served.name)
+        if now is None:
+            return self._failed(asked, NO_ACCESS)
+        served = now
         if method == "initialize":
             return 200, jsonrpc.result(asked.id, introduction(asked.params, supervisor))
         if method == "server/discover":
             return 200, jsonrpc.result(asked.id, discovered(supervisor))
         if method == "tools/list":
-            tools = [each for each in supervisor.known.tools if served.shows(each["name"])]
-            return 200, self.reply(asked, {"tools": tools})
+            return 200, self.reply(asked, {"tools": served.shown(supervisor.known.tools, supervisor.known.marks)})
         if method == "tools/call":
             return await self.call(asked, served, supervisor, asked.params.get("name"))
         return await self._carry(asked, served, supervisor, asked.params)
@@ -208,8 +212,9 @@ class Relay:
 
     async def call(self, asked: Asked, served: Served, supervisor: Supervisor, tool: Any) -> tuple[int, Message | None]:
         """Carry a ``tools/call`` to ``tool`` of this server, if agents may see it."""
-        found = next((each for each in supervisor.known.tools if each["name"] == tool), None)
-        if found is None or not served.shows(found["name"]):
+        offered = [each for each in supervisor.known.tools if each["name"] == tool]
+        found = next(iter(served.shown(offered, supervisor.known.marks)), None)
+        if found is None:
             self._note(asked, served.name, served.id, "denied", "There is no such tool.")
             raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, f"Unknown tool: {str(tool)[:128]}"))
         if (

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.errors import LogosError
-from mcp_gateway import eras, jsonrpc
+from mcp_gateway import eras, jsonrpc, pinning
 from mcp_gateway.children import Call, Child, Gone, Launch
 from mcp_gateway.jsonrpc import Message
 
@@ -48,6 +48,11 @@ class Known:
     info: dict[str, Any] = field(default_factory=dict)
     instructions: str = ""
     tools: list[dict[str, Any]] = field(default_factory=list)
+    marks: dict[str, str] = field(default_factory=dict)
+
+    def offers(self, tools: list[dict[str, Any]]) -> None:
+        """These are its tools now."""
+        self.tools, self.marks = tools, {tool["name"]: pinning.digest(tool) for tool in tools}
 
     @property
     def is_modern(self) -> bool:
@@ -65,8 +70,13 @@ class Times:
     ping_s: float = PING_S
 
 
+async def _nobody_looks(supervisor: Supervisor) -> None:
+    return None
+
+
 class Supervisor:
-    """One server. ``changed`` is called whenever its state is another, ``said`` with notifications for listeners,
+    """One server. ``offers`` looks at its tools before anybody else does, and raises Gone if it cannot;
+    ``changed`` is called whenever its state is another, ``said`` with notifications for listeners,
     ``asked`` with what the server asks of a client, to be answered on the child."""
 
     def __init__(
@@ -78,9 +88,10 @@ class Supervisor:
         changed: Callable[[Supervisor], None] = lambda supervisor: None,
         said: Callable[[Supervisor, Message], None] = lambda supervisor, message: None,
         asked: Callable[[Supervisor, Child, Message], bool] = lambda supervisor, child, message: False,
+        offers: Callable[[Supervisor], Awaitable[None]] = _nobody_looks,
     ) -> None:
         self.name, self._launch, self.times = name, launch, times
-        self._changed, self._said, self._ask_others = changed, said, asked
+        self._changed, self._said, self._ask_others, self._offers = changed, said, asked, offers
         self.state, self.reason, self.starts = "stopped", "", 0
         self.known = Known()
         self.child: Child | None = None
@@ -188,6 +199,7 @@ class Supervisor:
             try:
                 async with asyncio.timeout(self.times.connect_s):
                     self.known = await self._introduce(child)
+                    await self._offers(self)
             except TimeoutError:
                 return f"It did not answer within {self.times.connect_s:g} seconds of its start."
             except Gone as error:
@@ -214,7 +226,7 @@ class Supervisor:
         """Which era it speaks, what it can do, which tools it has. Raises Gone."""
         known = await self._recognise(child)
         if "tools" in known.capabilities:
-            known.tools = await self._all_tools(child, known)
+            known.offers(await self._all_tools(child, known))
         return known
 
     async def _recognise(self, child: Child) -> Known:
@@ -303,7 +315,8 @@ class Supervisor:
         """Its tools are others now: listeners are told once we know them."""
         with contextlib.suppress(Gone, TimeoutError):
             async with asyncio.timeout(self.times.connect_s):
-                self.known.tools = await self._all_tools(child, self.known)
+                self.known.offers(await self._all_tools(child, self.known))
+                await self._offers(self)
         self._changed(self)
         self._said(self, message)
 

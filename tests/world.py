@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from agents import agent_secrets, audit, composition, documents, routes, souls
 from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Preset, Provider, User
-from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpSecret, McpServer, McpToken
+from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken
 from runs import approvals, dispatch
 from runs.models import Budget, BudgetWarning, Charge, EngineBeat
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
@@ -50,6 +50,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     mcp_secret = McpSecret.objects.create(server=server, name=f"MCP_{number}", sealed="x", set_by=owner)
     health = McpHealth.objects.create(server=server, reason=f"reason-{number}")
     given = McpAccess.objects.create(agent=agent, server=server, given_by=owner, reason=f"why-{number}")
+    pin = McpPin.objects.create(server=server, tool=f"tool-{number}", state="accepted")
     opener = McpToken(agent=agent, name=f"opener-{number}", made_by=owner)
     opener.keep(f"secret-{number}")
     opener.save()
@@ -80,7 +81,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         run.events.first(),
         run.conversation,
     ]
-    rows += [agreed, secret, document, server, mcp_secret, health, given, opener, called, budget, charge, warning]
+    rows += [agreed, secret, document, server, mcp_secret, health, pin, given, opener, called, budget, charge, warning]
     rows += [
         ToolRule.objects.create(layer="agent", agent=agent, tool="git.*", tier="ask", note=f"note-{number}"),
         ToolCall.objects.create(

@@ -89,6 +89,7 @@ _OF_IT = {
     "mcp_access_revoked": "took an MCP server from",
     "mcp_token_made": "made an MCP token of",
     "mcp_token_revoked": "revoked an MCP token of",
+    "mcp_tool_accepted": "accepted a tool of the MCP",
     "mcp_restarted": "started anew the MCP",
     "mcp_secret_set": "set a secret of the MCP",
     "mcp_secret_removed": "removed a secret of the MCP",

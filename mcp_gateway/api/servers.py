@@ -13,9 +13,9 @@ from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, page
 from agents.models import Visibility
-from mcp_gateway import servers
+from mcp_gateway import pinning, pins, servers
 from mcp_gateway.launching import MAX_ARGS, MAX_TOOLS
-from mcp_gateway.models import AccessTier, McpSecret, McpServer, ServerState
+from mcp_gateway.models import AccessTier, McpPin, McpSecret, McpServer, PinState, ServerState
 
 router = Router(tags=["MCP servers"])
 
@@ -183,6 +183,38 @@ class McpSecretIn(Schema):
     model_config = {"json_schema_extra": {"example": {"value": "a long token"}}}
 
 
+class PinOut(Schema):
+    """A tool as it was accepted, and as the server offers it now when that is another."""
+
+    tool: str
+    state: PinState
+    definition: dict[str, Any] = Field(description="What agents get; empty for a new one.")
+    offered: dict[str, Any] = Field(description="What waits to be accepted; empty when nothing does.")
+    offered_digest: str = Field(description="Send it to accept exactly what you looked at.")
+    flags: list[str] = Field(description="What in the offered definition no reader sees.")
+    accepted_by: PersonRef | None
+    accepted_at: datetime | None
+
+    @staticmethod
+    def resolve_flags(pin: McpPin) -> list[str]:
+        return pinning.flags(pin.offered or pin.definition)
+
+
+class PinList(Schema):
+    """Every tool of a server by name, those that wait included."""
+
+    items: list[PinOut]
+
+
+class AcceptIn(Schema):
+    """Which change of which tool."""
+
+    tool: Text = Field("", max_length=128)
+    digest: Text = Field("", max_length=64, description="The `offered_digest` of what you looked at.")
+
+    model_config = {"json_schema_extra": {"example": {"tool": "create_issue", "digest": "a" * 64}}}
+
+
 class Ordered(Schema):
     """What was asked for; the gateway does it within a second."""
 
@@ -230,6 +262,18 @@ def restart_server(request: HttpRequest, server_id: Text) -> Ordered:
     """End its process and start it again, also when it is parked. 409 `disabled` for one that is disabled."""
     servers.restart(asker(request), server_id)
     return Ordered()
+
+
+@router.get("/{server_id}/pins", response=PinList, operation_id="list_mcp_pins", summary="Its tools as accepted")
+def list_pins(request: HttpRequest, server_id: Text) -> dict:
+    """What agents get of it, and what was changed since and waits."""
+    return {"items": pins.of(asker(request), server_id)}
+
+
+@router.post("/{server_id}/pins", response=PinOut, operation_id="accept_mcp_tool", summary="Accept a changed tool")
+def accept_tool(request: HttpRequest, server_id: Text, body: AcceptIn) -> McpPin:
+    """Agents get the tool as it is offered now. 409 `stale` when the server offers another by now."""
+    return pins.accept(asker(request), server_id, body.tool, body.digest)
 
 
 @router.put(

@@ -3,6 +3,7 @@
 from agents import permissions
 from mcp_gateway.models.access import McpAccess, McpCall, McpLease, McpToken
 from mcp_gateway.models.grants import McpServerGroupGrant, McpServerUserGrant
+from mcp_gateway.models.pins import McpPin, PinState
 from mcp_gateway.models.servers import AccessTier, McpHealth, McpSecret, McpServer, ServerState
 
 permissions.add_root(
@@ -10,7 +11,7 @@ permissions.add_root(
     (McpServerUserGrant, McpServerGroupGrant),
     word="server",
     shared_level="view",
-    parts=(McpSecret, McpHealth),
+    parts=(McpSecret, McpHealth, McpPin),
 )
 permissions.call_it(McpAccess, "access")
 permissions.call_it(McpToken, "mcptoken", family="access")
@@ -21,10 +22,12 @@ __all__ = [
     "McpCall",
     "McpHealth",
     "McpLease",
+    "McpPin",
     "McpSecret",
     "McpServer",
     "McpServerGroupGrant",
     "McpServerUserGrant",
     "McpToken",
+    "PinState",
     "ServerState",
 ]

@@ -29,7 +29,7 @@ from agents.models import (
     User,
     Visibility,
 )
-from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpSecret, McpServer, McpToken
+from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpPin, McpSecret, McpServer, McpToken
 from runs.models import Approval, ApprovalRule, Budget, BudgetWarning, Charge, Conversation, Message, Run
 from runs.models.conversations import Speaker
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
@@ -64,7 +64,7 @@ class RandomWorld:
         done = McpCall.objects.create(
             agent=agent, server_name=name, method="m", outcome="ok", via="t", at=timezone.now()
         )
-        self.rows += [given, token, done]
+        self.rows += [given, token, done, McpPin.objects.create(server=server, tool=name, state="accepted")]
         for root in (soul, agent, route, policy, server):
             self._grants(root)
         box = Sandbox.objects.create(agent=agent, number=number + 1)

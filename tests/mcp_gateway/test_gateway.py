@@ -77,7 +77,7 @@ async def ask(secret: str, path: str, message: Any, app: Any = None) -> tuple[in
     return sent[0]["status"], json.loads(body) if body else None
 
 
-async def call(secret: str, tool: str, **arguments: Any) -> Any:
+async def call(secret: str, tool: str, /, **arguments: Any) -> Any:
     return (await ask(secret, "/mcp/files", request("tools/call", name=tool, arguments=arguments)))[1]
 
 
@@ -238,7 +238,7 @@ def test_the_shell_gives_and_takes(run_command: Callable[..., str]) -> None:
     assert "OUTCOME" in run_command("mcp", "calls", "atlas", "--user", "alice")
 
 
-async def hub(secret: str, tool: str, **arguments: Any) -> Any:
+async def hub(secret: str, tool: str, /, **arguments: Any) -> Any:
     """The structured result of a tool at the hub."""
     message = request("tools/call", name=tool, arguments=arguments)
     return (await ask(secret, "/mcp", message))[1]["result"]["structuredContent"]

@@ -34,7 +34,7 @@ from agents.models import (
     User,
 )
 from channels_app.models import Notices, PushDevice
-from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpSecret, McpServer, McpToken
+from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken
 from runs.models import (
     Approval,
     ApprovalRule,
@@ -73,6 +73,7 @@ RECORDS = [
     ApiToken,
     McpSecret,
     McpHealth,
+    McpPin,
     McpAccess,
     McpToken,
     McpCall,

@@ -16,19 +16,21 @@ from agents import permissions
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.errors import Invalid, NotFound
 from agents.models import Agent, User, Visibility
-from mcp_gateway import access, calling, servers
+from mcp_gateway import access, calling, pinning, pins, servers
 from mcp_gateway.api.servers import ServerOut
 from mcp_gateway.models import AccessTier, McpAccess, McpCall, McpServer
 
 
 class Command(LogosCommand):
-    """``mcp list|add|edit|restart|tools|call|secret|delete|give|take|token|calls``."""
+    """``mcp list|add|edit|restart|tools|call|secret|delete|pins|accept|give|take|token|calls``."""
 
     help = "Add, list, change, restart and delete MCP servers: where agents' tools come from."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(
-            dest="verb", required=True, metavar="list|add|edit|restart|tools|call|secret|delete|give|take|token|calls"
+            dest="verb",
+            required=True,
+            metavar="list|add|edit|restart|tools|call|secret|delete|pins|accept|give|take|token|calls",
         )
         listing = verbs.add_parser("list", help="list servers and how they are")
         listing.add_argument("--json", action="store_true", help="print them as the API shows them")
@@ -68,6 +70,13 @@ class Command(LogosCommand):
         secret.add_argument("--remove", action="store_true", help="forget it")
         add_person(secret)
 
+        pinned = verbs.add_parser("pins", help="list a server's tools as they were accepted, and what waits to be")
+        pinned.add_argument("server", metavar="SERVER", help="name or id")
+        add_person(pinned)
+        accept = verbs.add_parser("accept", help="let agents have a tool as its server offers it now")
+        accept.add_argument("server", metavar="SERVER", help="name or id")
+        accept.add_argument("tool", metavar="TOOL")
+        add_person(accept)
         give = verbs.add_parser("give", help="let an agent use a server")
         give.add_argument("agent", metavar="AGENT", help="name or id")
         give.add_argument("server", metavar="SERVER", help="name or id")
@@ -146,6 +155,23 @@ class Command(LogosCommand):
         server = _named(user, options["server"], "server.manage")
         servers.remove(user, server.pk)
         self.say(f"{server.name} is deleted.")
+
+    def do_pins(self, options: dict[str, Any]) -> None:
+        user = reader(options["user"])
+        rows = pins.of(user, _named(user, options["server"], "server.view").pk)
+        self.print_table(("TOOL", "STATE", "BY"), ((plain(row.tool), row.state, row.accepted_by) for row in rows))
+        for row in pins.waiting(rows):
+            self.stdout.write(f"\n{plain(row.tool)} was:  {plain(json.dumps(row.definition, ensure_ascii=False))}")
+            self.stdout.write(f"{plain(row.tool)} is:   {plain(json.dumps(row.offered, ensure_ascii=False))}")
+            for flag in pinning.flags(row.offered):
+                self.stdout.write(flag)
+
+    def do_accept(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        server = _named(user, options["server"], "server.edit")
+        row = pins.of(user, server.pk).filter(tool=options["tool"]).first()
+        pins.accept(user, server.pk, options["tool"], row.offered_digest if row else "")
+        self.say(f"Agents have {options['tool']} of {server.name} as it is offered now.")
 
     def do_give(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
