@@ -26,6 +26,7 @@ class Told:
     limit: Limit
     threshold: int
     used: int
+    whose: str  # read where the database may be asked: events are made where it may not
 
     def data(self) -> dict[str, Any]:
         """Of a ``budget.warning`` event."""
@@ -37,7 +38,7 @@ class Told:
             "percent": self.threshold,
             "used": words.dollars(self.used),
             "amount": words.dollars(limit.amount),
-            "text": f"{self.threshold} % of the budget of {words.whose(limit)} is used: {words.dollars(self.used)} of "
+            "text": f"{self.threshold} % of the budget of {self.whose} is used: {words.dollars(self.used)} of "
             f"{words.dollars(limit.amount)} {WORDS[limit.window]}.",
         }
 
@@ -64,7 +65,7 @@ def warnings_for(uses: list[tuple[Limit, Use]], now: datetime) -> dict[Key, Told
     for limit, use, level in high:
         key, since = (limit.budget_id, limit.bucket), limit.since(now)
         if not any(threshold >= level and (since is None or at >= since) for at, threshold in known.get(key, ())):
-            told[key] = Told(limit, level, use.amount)
+            told[key] = Told(limit, level, use.amount, words.whose(limit))
     BudgetWarning.objects.bulk_create(
         BudgetWarning(budget_id=key[0], bucket=key[1], threshold=each.threshold, used=each.used, at=now)
         for key, each in told.items()

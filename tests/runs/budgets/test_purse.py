@@ -104,6 +104,7 @@ async def test_a_call_without_room_is_refused_and_leaves_nothing_open(spender: S
 
 async def test_an_answer_may_go_to_the_last_token_that_is_paid_for(spender: Spender) -> None:
     await sync_to_async(budget)(1_000)
+    await sync_to_async(budget)(2_000, scope="person", person_id=spender.person_id)
     mine, told = Purser(pen, ME), Told()
     hold = await RunPurse(mine, spender, told).open(order())
 
@@ -116,7 +117,9 @@ async def test_an_answer_may_go_to_the_last_token_that_is_paid_for(spender: Spen
 
     assert await sync_to_async(spent)() == 1_000
     assert told.kinds()[-1] == "budget.cut"
-    assert [data["percent"] for kind, data in told if kind == "budget.warning"] == [50, 100]
+    warned = [(data["scope"], data["percent"]) for kind, data in told if kind == "budget.warning"]
+    assert sorted(warned) == [("person", 50), ("site", 50), ("site", 100)]
+    assert any("the budget of alice" in data["text"] for _, data in told)
 
 
 async def test_a_call_that_is_given_up_while_it_reserves_leaves_nothing_open(spender: Spender) -> None:
