@@ -39,7 +39,9 @@ def erase(person: User) -> None:
     mine.update(error_message="", error_action="")
     questions = Approval.objects.filter(Q(asked_for=person) | Q(run__conversation__owner=person))
     questions.update(subject={}, title=ERASED, purpose="", findings=[], note="", votes=[])
-    ApprovalRule.objects.filter(approval__in=questions).update(words=ERASED)
+    Approval.objects.filter(decided_by=person).update(note="")
+    named = Q(approval__in=questions) | Q(made_by=person) | Q(agent__owner=person)
+    ApprovalRule.objects.filter(named).update(words=ERASED)
     for run in Run.objects.filter(agent__owner=person).exclude(stamp={}).only("pk", "stamp").iterator(chunk_size=BATCH):
         if (stamp := without_names(run.stamp)) != run.stamp:
             Run.objects.filter(pk=run.pk).update(stamp=stamp)

@@ -19,7 +19,7 @@ from agents.models.people import LastAdmin
 from channels_app.models import PushDevice
 from runs import dispatch, events
 from runs import erasing as erasing_runs
-from runs.models import Approval, Message, Run, RunEvent, Status
+from runs.models import Approval, ApprovalRule, Message, Run, RunEvent, Status
 from runs.timeline import Timeline
 from sandboxes import lifecycle
 from sandboxes.models import Sandbox
@@ -45,6 +45,7 @@ def zoe(db: None) -> User:
     soul.revisions.update(text=f"{MARK} revision", note=MARK)
     Message.objects.update(text=f"{MARK} text")
     Approval.objects.update(subject={"command": f"rm {MARK}"}, title=MARK, purpose=MARK, note=MARK, findings=[MARK])
+    ApprovalRule.objects.update(words=f"rm {MARK}")
     later = dispatch.start(somebody, f"{MARK} again", conversation=rows[Run].conversation).run
     record(
         later,
