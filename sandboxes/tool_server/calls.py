@@ -130,7 +130,8 @@ async def call(
 def explained(agent_id: str, name: str, given: Any) -> tuple[Tool, Verdict, Rates]:
     """What would become of a call, and why; nothing is done. Invalid, or LogosError for a tool there is not."""
     tool = catalogue.find(name)
-    verdict, rates = records.judged(agent_id, tool, subjects.things(tool, _checked(tool, given)))
+    arguments = _checked(tool, given)
+    verdict, rates = records.judged(agent_id, tool, arguments, subjects.things(tool, arguments))
     return tool, verdict, rates
 
 

@@ -15,10 +15,11 @@ from django.utils import timezone
 from agents import halting, secrets
 from agents.agent_secrets import known_values
 from agents.errors import LogosError, NotFound
+from agents.gate import Judgement
 from agents.models import Agent
 from sandboxes.claimants import is_dead, process_name
 from sandboxes.models import Sandbox
-from sandboxes.tool_server import asking, deciding, results, rules, subjects
+from sandboxes.tool_server import asking, deciding, gating, results, rules, subjects
 from sandboxes.tool_server.asking import Question, Word
 from sandboxes.tool_server.catalogue import Rates, Tool
 from sandboxes.tool_server.deciding import Thing, Verdict
@@ -73,19 +74,26 @@ def begin(agent_id: str, tool: Tool, given: dict[str, Any], about: list[Thing], 
                 return Begun(waiting, verdict, agent.name, sandbox, known)
             end(waiting.pk, CallState.EXPIRED, "The rules have changed since it was asked for.")
         row = _row(agent, tool, given, key, caller, known)
-        verdict = _judged(row, tool, about, held)
+        said = gating.judged(tool, given)
+        verdict = _judged(row, tool, about, held, said)
         row.tier, row.rule, row.reason = verdict.tier, verdict.rule[:40], verdict.reason[:400]
         row.policy_version = deciding.version_of(held)
         row.state = _STATES[verdict.tier]
         if row.state == CallState.REFUSED:
             row.ended_at, row.is_error, row.error = row.at, True, verdict.reason[:400]
         row.save(force_insert=True)
-        word = _put(row, tool, given, verdict, caller, known) if row.state == CallState.WAITING else None
+        word = _put(row, tool, given, verdict, caller, known, said) if row.state == CallState.WAITING else None
         return Begun(row, verdict, agent.name, sandbox, known, word)
 
 
 def _put(
-    row: ToolCall, tool: Tool, given: dict[str, Any], verdict: Verdict, caller: Caller, known: frozenset[str]
+    row: ToolCall,
+    tool: Tool,
+    given: dict[str, Any],
+    verdict: Verdict,
+    caller: Caller,
+    known: frozenset[str],
+    said: Judgement | None,
 ) -> Word | None:
     """Put the question in the transaction that writes the call down: whoever makes the same call finds it asked."""
     question = Question(
@@ -97,6 +105,8 @@ def _put(
         title=results.recorded(subjects.title(tool, given), known, 200),
         subject={"tool": tool.name, "arguments": given},
         reason=verdict.reason,
+        findings=gating.findings(said),
+        severity=str(said.severity) if said is not None else "",
         policy_version=row.policy_version,
         purpose=caller.purpose,
     )
@@ -147,10 +157,11 @@ def is_halted(row: ToolCall) -> bool:
     return halting.is_halted(agent_id=row.agent_id, person_id=row.caller_id)
 
 
-def judged(agent_id: str, tool: Tool, about: list[Thing]) -> tuple[Verdict, Rates]:
+def judged(agent_id: str, tool: Tool, given: dict[str, Any], about: list[Thing]) -> tuple[Verdict, Rates]:
     """What the rules say of a call now, and how often it may be made; nothing is written or counted."""
     held = rules.of(agent_id)
-    return deciding.decide(tool, about, held), deciding.rates_of(tool, held)
+    verdict = gating.gated(deciding.decide(tool, about, held), gating.judged(tool, given))
+    return verdict, deciding.rates_of(tool, held)
 
 
 def end(call_id: str, state: str, error: str = "") -> bool:
@@ -206,8 +217,10 @@ def _row(agent: Agent, tool: Tool, given: dict[str, Any], key: str, caller: Call
     )  # fmt: skip
 
 
-def _judged(row: ToolCall, tool: Tool, about: list[Thing], held: list[deciding.Rule]) -> Verdict:
-    verdict = deciding.decide(tool, about, held)
+def _judged(
+    row: ToolCall, tool: Tool, about: list[Thing], held: list[deciding.Rule], said: Judgement | None
+) -> Verdict:
+    verdict = gating.gated(deciding.decide(tool, about, held), said)
     made = ToolCall.objects.filter(agent=row.agent_id, tool=tool.name).order_by()
     counts = made.filter(at__gt=row.at - timedelta(hours=1)).aggregate(
         hour=Count("pk"), minute=Count("pk", filter=Q(at__gt=row.at - timedelta(minutes=1)))

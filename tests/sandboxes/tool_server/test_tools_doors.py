@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from agents import halting, privacy
 from agents.models import Agent, User
+from runs.models import Approval
 from sandboxes.tool_server import calls, catalogue, rules
 from sandboxes.tool_server.models import ToolCall, ToolRule
 from sandboxes.tool_server.results import Outcome, done
@@ -246,3 +247,25 @@ def test_lists_cost_the_same_however_long(alice: User, ada: User, atlas: Agent, 
     fill(40)
 
     assert [cost(at), cost(f"{at}calls/")] == before
+
+
+def test_the_command_gate_has_its_say_whatever_the_rules_allow(alice: User, ada: User, atlas: Agent) -> None:
+    rules.put(ada, None, tool="process.run", tier="allow", layer="site")
+    ask = Program(alice)
+
+    def run(**given: Any) -> dict[str, Any]:
+        found: dict[str, Any] = ask("POST", f"agents/{atlas.pk}/tools/process.run/call", {"arguments": given}).json()
+        return found
+
+    plain = run(command="ls -l notes")
+    asked = run(command="git push --force origin main; rm -rf build")
+    hidden = run(argv=["sh", "-c", "rm -rf --no-preserve-root /"])
+    explained = ask("POST", f"agents/{atlas.pk}/tools/process.run/explain",
+                    {"arguments": {"command": "rm -rf --no-preserve-root /"}}).json()  # fmt: skip
+
+    assert plain["state"] == "done"
+    assert asked["state"] == "waiting"
+    assert Approval.objects.get(pk=asked["approval"]).findings[1:]
+    assert hidden["state"] in ("refused", "waiting")
+    assert explained["tier"] in ("block", "ask")
+    assert "gate" in explained["steps"][-1]
