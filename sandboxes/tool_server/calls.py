@@ -131,7 +131,7 @@ def explained(agent_id: str, name: str, given: Any) -> tuple[Tool, Verdict, Rate
     """What would become of a call, and why; nothing is done. Invalid, or LogosError for a tool there is not."""
     tool = catalogue.find(name)
     arguments = _checked(tool, given)
-    verdict, rates = records.judged(agent_id, tool, arguments, subjects.things(tool, arguments))
+    verdict, rates = records.judged(agent_id, tool, subjects.things(tool, arguments))
     return tool, verdict, rates
 
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from agents.gate import Judgement, judge
-from sandboxes.tool_server import processes
+from sandboxes.tool_server import deciding
 from sandboxes.tool_server.catalogue import Tool
-from sandboxes.tool_server.deciding import Verdict
+from sandboxes.tool_server.deciding import Rule, Thing, Verdict
 from sandboxes.tool_server.tiers import Tier
 
 _TIERS = {"allow": Tier.ALLOW, "ask": Tier.ASK, "block": Tier.BLOCK}
 
 
-def judged(tool: Tool, given: dict[str, Any]) -> Judgement | None:
-    """The gate's judgement; None for a tool that runs no command."""
-    return judge(processes.command_of(given)) if tool.name == "process.run" else None
+def decide(tool: Tool, about: Sequence[Thing], rules: Iterable[Rule]) -> Verdict:
+    """The verdict of the rules and of the gate on one call: what decides a call, and a draft of rules tried on it."""
+    return gated(deciding.decide(tool, about, rules), judged(about))
+
+
+def judged(about: Iterable[Thing]) -> Judgement | None:
+    """The gate's judgement; None for a call that runs no command."""
+    return next((judge(thing.value) for thing in about if thing.kind == "command"), None)
 
 
 def gated(verdict: Verdict, said: Judgement | None) -> Verdict:

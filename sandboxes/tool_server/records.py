@@ -74,7 +74,7 @@ def begin(agent_id: str, tool: Tool, given: dict[str, Any], about: list[Thing], 
                 return Begun(waiting, verdict, agent.name, sandbox, known)
             end(waiting.pk, CallState.EXPIRED, "The rules have changed since it was asked for.")
         row = _row(agent, tool, given, key, caller, known)
-        said = gating.judged(tool, given)
+        said = gating.judged(about)
         verdict = _judged(row, tool, about, held, said)
         row.tier, row.rule, row.reason = verdict.tier, verdict.rule[:40], verdict.reason[:400]
         row.policy_version = deciding.version_of(held)
@@ -157,11 +157,10 @@ def is_halted(row: ToolCall) -> bool:
     return halting.is_halted(agent_id=row.agent_id, person_id=row.caller_id)
 
 
-def judged(agent_id: str, tool: Tool, given: dict[str, Any], about: list[Thing]) -> tuple[Verdict, Rates]:
+def judged(agent_id: str, tool: Tool, about: list[Thing]) -> tuple[Verdict, Rates]:
     """What the rules say of a call now, and how often it may be made; nothing is written or counted."""
     held = rules.of(agent_id)
-    verdict = gating.gated(deciding.decide(tool, about, held), gating.judged(tool, given))
-    return verdict, deciding.rates_of(tool, held)
+    return gating.decide(tool, about, held), deciding.rates_of(tool, held)
 
 
 def end(call_id: str, state: str, error: str = "") -> bool:

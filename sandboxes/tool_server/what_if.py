@@ -1,6 +1,6 @@
 """What would a draft of tool rules have changed? The calls recorded of the last days, judged anew, before it is saved.
 
-Rates are left out: they depend on what else was called in the same minute.
+The command gate is asked as it is for a call; rates are left out: they depend on what else was called in the same minute.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agents.errors import Invalid, LogosError
 from agents.models import Agent, User
 from sandboxes import foresight
 from sandboxes.foresight import ALLOW, ASK, BLOCK, Case, Ruling, Share, Turned
-from sandboxes.tool_server import catalogue, deciding, rules, subjects
+from sandboxes.tool_server import catalogue, deciding, gating, rules, subjects
 from sandboxes.tool_server.deciding import AGENT, SITE, Rule
 from sandboxes.tool_server.models import ToolCall
 from sandboxes.tool_server.tiers import Tier
@@ -150,7 +150,7 @@ def _evaluators(about: About, agent: Agent | None, draft: list[Rule]) -> tuple[f
     def by(held: Any) -> foresight.Decide:
         def decide(case: Case) -> Ruling:
             tool, things = about[case.about]
-            verdict = deciding.decide(tool, things, held(case.agent_id))
+            verdict = gating.decide(tool, things, held(case.agent_id))
             return Ruling(_VERDICTS[verdict.tier], verdict.rule, verdict.reason)
 
         return decide
