@@ -140,6 +140,8 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "typed": "STOP",
         "number": 1,
         "choice": "once",
+        "tool": "git.log",
+        "tier": "ask",
         "host": "host-777.example",
         "port": 443,
         "lines": ["host-777.example"],
