@@ -124,7 +124,7 @@ def _as_refusal(error: SandboxError, timeout_s: float) -> LogosError:
 
 def _read(done: Completed) -> dict[str, Any]:
     try:
-        outcome = json.loads(done.stdout)
+        outcome = json.loads(done.stdout, parse_constant=_none)
         if isinstance(outcome, dict) and isinstance(outcome.get("ok"), dict):
             found: dict[str, Any] = outcome["ok"]
             return found
@@ -139,6 +139,10 @@ def _read(done: Completed) -> dict[str, Any]:
         detail=f"exit {done.code}: {done.stderr[-500:].decode(errors='replace')}",
         action="It may be out of memory or processes; look at its page.",
     )
+
+
+def _none(name: str) -> None:
+    """NaN and the infinities, which JSON does not know."""
 
 
 @cache
