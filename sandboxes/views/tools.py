@@ -140,10 +140,11 @@ def tool_calls(request: HttpRequest, agent_id: str) -> HttpResponse:
     agent = _agent(user, agent_id, "tool.view")
     state = Choice("state", "State", CallState.choices)
     tool = Choice("tool", "Tool", [(name, name) for name in catalogue.BY_NAME])
+    tier = Choice("tier", "Tier", Tier.choices)
     run = Choice("run", "Run", (), is_text=True)
-    filters = Filters(request.GET, state, tool, run, hint="Error or reason")
+    filters = Filters(request.GET, state, tool, tier, run, hint="Error or reason")
     rows = filters.search(overview.calls_of(user, agent), "error", "reason")
-    for name, value in (("state", state.value), ("tool", tool.value), ("run_id", run.value)):
+    for name, value in (("state", state.value), ("tool", tool.value), ("tier", tier.value), ("run_id", run.value)):
         if value:
             rows = rows.filter(**{name: value})
     page = listing.page(rows, filters)
