@@ -76,6 +76,7 @@ class Card:
     is_whole: bool = False
     may_see_run: bool = False
     is_mine: bool = False  # it is asked for the person who looks
+    has_allowed: bool = False  # they have, and others must too
     lifetimes: list[tuple[int, str]] = field(default_factory=list)
     may_rule_agent: bool = False
 
@@ -194,7 +195,9 @@ def made(user: User, found: Iterable[Approval], *, is_whole: bool = False) -> li
         card = Card(row, is_whole=is_whole, before=before.get(_alike(row), []), is_mine=row.asked_for_id == user.pk)
         card.may_see_run = row.run_id in seen
         if row.pk in may_decide and row.frozen_at is None:
-            card.choices = KINDS[row.kind].choices
+            has_allowed = any(vote["by"] == user.pk for vote in row.votes)
+            card.choices = (str(Choice.DENY),) if has_allowed else KINDS[row.kind].choices
+            card.has_allowed = has_allowed
             card.may_rule_agent = row.agent_id in managed
             card.lifetimes = lifetimes(_longest_s(row.agent_id in deciders))
         cards.append(card)

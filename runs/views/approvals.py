@@ -223,7 +223,9 @@ def _item(user: User, row: Approval, view: str, token: str) -> str:
         tier=row.tier,
         command=row.exact,
         description=row.title,
-        choice=row.choice or row.state,
+        subject_hash=row.subject_hash,
+        # One of several who must allow it: it goes on waiting.
+        choice="" if row.state == ApprovalState.PENDING else row.choice or row.state,
         by=parts.name_of(user),
         note=row.note,
     )

@@ -388,3 +388,23 @@ def test_parts_of_a_request_are_read_as_text_lists_and_json(browser: Browser, al
     shown = page(browser(alice))
 
     assert "add: \n  allow a.example\n  allow b.example\noptions: {&quot;ä&quot;: true}" in shown
+
+
+def test_of_several_who_must_allow_it_each_is_counted_once(
+    browser: Browser, alice: User, ada: User, atlas: Agent
+) -> None:
+    olga = person("olga", Role.OPERATOR)
+    permissions.grant(olga, "manage", atlas)
+    asked = waiting(alice, atlas, tier="admin", needed=2)
+
+    first = decide(browser(olga), asked, "once").content.decode()
+    again = page(browser(olga))
+    assert Approval.objects.get(pk=asked.pk).state == "pending"
+    second = decide(browser(ada), asked, "once").content.decode()
+
+    for shown in (first, again):
+        assert "1 of 2 people have allowed it, you too" in shown
+        assert 'data-answer="once"' not in shown
+        assert 'data-more="deny"' in shown
+    assert "allowed once" in second
+    assert Approval.objects.get(pk=asked.pk).state == "allowed"
