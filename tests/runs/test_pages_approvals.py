@@ -378,7 +378,7 @@ def test_what_is_frozen_says_so_and_offers_no_answer(browser: Browser, alice: Us
     assert "frozen while work is halted" in listed
     assert "data-answers" not in listed + whole
     assert "Work is halted" in whole
-    assert decide(browser(alice), asked, "once").status_code == 409
+    assert decide(browser(alice), asked, "once").status_code == 423
 
 
 def test_parts_of_a_request_are_read_as_text_lists_and_json(browser: Browser, alice: User, atlas: Agent) -> None:
