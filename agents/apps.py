@@ -15,6 +15,7 @@ class AgentsConfig(AppConfig):
         from agents import (
             badges,
             duplicating,
+            four_eyes,
             halting,
             keeping,
             preset_library,
@@ -29,6 +30,7 @@ class AgentsConfig(AppConfig):
         register(Group, app="agents", records_class=Changes)
         pre_create_historical_record.connect(note_door)
         watching.connect()
+        four_eyes.connect()
         service_accounts.connect()  # before references to a keeper are emptied
         keeping.connect()
         post_delete.connect(keep_an_admin, sender=User)

@@ -76,6 +76,8 @@ EVENTS: dict[str, str] = {
     "application_refused": "refused an application",
     "private_chats_on": "made chats private",
     "private_chats_off": "opened chats to admins",
+    "four_eyes_on": "made changes that allow more need a second person",
+    "four_eyes_off": "let changes that allow more need no second person",
     "export_asked": "asked for an archive of a person's data",
     "export_fetched": "fetched an archive of a person's data",
     "erasure_asked": "asked to erase a person",

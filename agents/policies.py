@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from agents import permissions, programs, rule_lines
+from agents import acting, four_eyes, permissions, programs, rule_lines
 from agents.editing import editing
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
 from agents.models import Agent, Policy, Preset, User, Visibility
-from agents.models.history import one_record
+from agents.models.history import REASON_LENGTH, one_record
 from agents.reach import Reach, Rule, Verdict, parse
 from agents.reaching import rules_in
 
@@ -70,10 +70,36 @@ def change(user: User, policy_id: str, version: int, **fields: Any) -> Policy:
         wanted = set(chosen(fields["preset_ids"])) if "preset_ids" in fields else held
         if held == wanted and before == (policy.name, policy.description, policy.rules):
             return policy
-        with one_record(policy):
-            policy.presets.remove(*(held - wanted))
-            policy.presets.add(*(wanted - held))
-            return _saved(policy)
+        says_other = held != wanted or before[2] != policy.rules
+        figures = foreseen(user, policy, wanted) if says_other else ""
+        proposal = _proposed(policy, wanted, figures) if says_other and four_eyes.waits() else None
+        if proposal is None:
+            with one_record(policy), acting.because(acting.reason() or figures):
+                policy.presets.remove(*(held - wanted))
+                policy.presets.add(*(wanted - held))
+                return _saved(policy)
+    # After the block, so that nothing of it is undone with the refusal.
+    raise four_eyes.SecondPerson(four_eyes.DESK[0](user, proposal) if four_eyes.DESK else "")
+
+
+# Rooms above say in a sentence what a change would have done, for its history: (who changes, the policy with the rules
+# it would have, the presets it would include).
+FORESEEN: list[Callable[[User, Policy, Iterable[Preset]], str]] = []
+
+
+def foreseen(user: User, policy: Policy, presets: Iterable[Preset]) -> str:
+    """What the change would have done to what was recorded."""
+    return " ".join(filter(None, (each(user, policy, presets) for each in FORESEEN)))[:REASON_LENGTH]
+
+
+def _proposed(policy: Policy, presets: set[Preset], figures: str) -> four_eyes.Proposal | None:
+    """The change as a proposal if it allows more; None when it may be saved."""
+    before, after = four_eyes.rules_now(policy), four_eyes.rules_with(policy, policy.rules, presets)
+    if not four_eyes.widens(before, after):
+        return None
+    kept = {"name": policy.name, "description": policy.description, "rules": policy.rules}
+    fields = {**kept, "preset_ids": sorted(each.pk for each in presets)}
+    return four_eyes.proposal_of(policy, before, after, figures=figures, fields=fields)
 
 
 def chosen(ids: Iterable[str], *, lock: bool = True) -> list[Preset]:

@@ -43,6 +43,7 @@ urlpatterns: list[URLPattern] = [
     path("models/<str:route_id>/default/", routes.route_default, name="route-default"),
     path("models/<str:route_id>/delete/", routes.route_delete, name="route-delete"),
     path("policies/", policies.policy_list, name="policy-list"),
+    path("policies/four-eyes/", policies.policy_four_eyes, name="policy-four-eyes"),
     path("policies/new/", policies.policy_new, name="policy-new"),
     path("policies/<str:policy_id>/", policies.policy_detail, name="policy-detail"),
     path("policies/<str:policy_id>/delete/", policies.policy_delete, name="policy-delete"),

@@ -8,7 +8,17 @@ class RunsConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import agent_pages, badges, erasing, exporting
-        from runs import applications, approvals, archive, asked_hosts, held, on_agents, proposed_rules, tool_calls
+        from runs import (
+            applications,
+            approvals,
+            archive,
+            asked_hosts,
+            held,
+            on_agents,
+            proposals,
+            proposed_rules,
+            tool_calls,
+        )
         from runs.budgets.on_agents import section
         from runs.erasing import erase
         from sandboxes import foresight
@@ -18,6 +28,7 @@ class RunsConfig(AppConfig):
         agent_pages.TABS.append(agent_pages.Tab("reach", "Reach", "runs:agent-reach"))
         on_agents.connect()
         held.connect()
+        proposals.register()
         foresight.ASKED_BY.append(on_agents.people_of)
         tool_calls.connect()
         asked_hosts.register()

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.fields.json import KeyTextTransform
 
-from agents import permissions, rule_lines
+from agents import four_eyes, permissions, rule_lines
 from agents.editing import Stale
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, Policy, User
-from runs import approvals, learned
+from runs import approvals, learned, proposals
 from runs.models import Approval, ApprovalKind, ApprovalState, Tier
 
 MOST_LINES = 200
@@ -64,9 +64,13 @@ def on_decided(approval: Approval) -> None:
     actor, subject = approval.decided_by, approval.subject
     if approval.state != ApprovalState.ALLOWED or actor is None:
         return
+    if "change" in subject:
+        proposals.carry_out(approval)
+        return
     policy = permissions.fetch(actor, "policy.edit", Policy.objects.all(), pk=subject["policy_id"])
     try:
-        learned.store(actor, policy, int(subject["version"]), subject["add"])
+        with four_eyes.agreed():
+            learned.store(actor, policy, int(subject["version"]), subject["add"])
     except Stale as error:
         raise Conflict(
             f"The policy {policy.name} has changed since this was proposed.",

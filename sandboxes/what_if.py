@@ -27,6 +27,8 @@ from sandboxes.models import EgressDecision
 DEFAULT_DAYS = 7
 MOST_DAYS = 90
 SHOWN = 200
+# A save waits for no more than this.
+MOST_AT_SAVE = 50_000
 # Of so many hosts at most it is looked up whose runs asked for them; a database takes only so long a list.
 MOST_TRACED = 900
 
@@ -129,6 +131,16 @@ def replay(user: User, source: Policy | Preset, draft: Drafted, days: int = DEFA
         foresight.by_agent(changed, {pk: agent.name for pk, agent in agents.items()}),
         traced.people,
     )
+
+
+def figures(user: User, policy: Policy, presets: Iterable[Preset]) -> str:
+    """For the history of a change that is being saved: what it would have done to the last days."""
+    draft = drafted(policy, policy.rules, [preset.pk for preset in presets])
+    since = timezone.now() - timedelta(days=DEFAULT_DAYS)
+    recorded = EgressDecision.objects.filter(agent__policies=policy, at__gte=since).order_by()
+    if len(recorded.values_list("pk", flat=True)[: MOST_AT_SAVE + 1]) > MOST_AT_SAVE:
+        return f"Not tried on what was recorded: more than {MOST_AT_SAVE:,} connections."
+    return replay(user, policy, draft).figures
 
 
 def _recorded(user: User, agents: dict[str, Agent], days: int) -> QuerySet[EgressDecision]:

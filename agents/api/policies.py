@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 
-from agents import permissions, policies
+from agents import four_eyes, permissions, policies
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, page
 from agents.models import Policy, Visibility
@@ -127,6 +127,14 @@ class PolicyPatch(Schema):
     model_config = {"json_schema_extra": {"example": {"version": 3, "rules": [RULE]}}}
 
 
+class FourEyes(Schema):
+    """Whether what allows more needs a second person."""
+
+    on: bool
+
+    model_config = {"json_schema_extra": {"example": {"on": True}}}
+
+
 class Attempt(Schema):
     """Where an agent would connect to."""
 
@@ -173,6 +181,13 @@ def create_policy(request: HttpRequest, body: PolicyIn) -> Policy:
     )
 
 
+@router.put("/four-eyes", response=FourEyes, operation_id="switch_four_eyes", summary="Ask for a second person")
+def switch_four_eyes(request: HttpRequest, body: FourEyes) -> dict[str, bool]:
+    """Whether a change that allows more waits until a second person agrees. For admins."""
+    four_eyes.switch(asker(request), body.on)
+    return {"on": body.on}
+
+
 @router.get("/{policy_id}", response=PolicyOut, operation_id="get_policy", summary="Read a policy")
 def get_policy(request: HttpRequest, policy_id: Text) -> Policy:
     """One policy by its id."""
@@ -181,7 +196,8 @@ def get_policy(request: HttpRequest, policy_id: Text) -> Policy:
 
 @router.patch("/{policy_id}", response=PolicyOut, operation_id="change_policy", summary="Change a policy")
 def change_policy(request: HttpRequest, policy_id: Text, body: PolicyPatch) -> Policy:
-    """Set what the body holds. 409 `stale` when somebody saved since the `version` you read."""
+    """Set what the body holds. 409 `stale` when somebody saved since the `version` you read, `second_person` when it
+    allows more and now waits in the inbox for somebody else."""
     return policies.change(asker(request), policy_id, body.version, **_given(body))
 
 

@@ -15,6 +15,10 @@ class SiteSettings(Versioned):
         default=False, help_text="Admins and operators see that others chat, not what is said."
     )
 
+    four_eyes = models.BooleanField(
+        default=False, help_text="A change of a policy that allows more waits until a second person agrees."
+    )
+
     history = Changes()
 
     class Meta:

@@ -10,9 +10,9 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from agents import permissions, policies, rule_lines
+from agents import four_eyes, permissions, policies, rule_lines
 from agents.editing import Stale
 from agents.errors import LogosError
 from agents.models import Agent, Policy, Preset, PresetCategory, User, Visibility
@@ -112,7 +112,20 @@ def policy_list(request: HttpRequest) -> HttpResponse:
     page = listing.page(filters.search(rows, "name", "description"), filters, order="name")
     may_add = permissions.may(user, "policy.create")
     context = {"filters": filters, "page": page, "tabs": tabs(user, "policies"), "may_add": may_add}
+    if permissions.may(user, "user.manage"):
+        context |= {"may_switch": True, "four_eyes": four_eyes.is_on()}
     return render(request, "policies/list.html", context)
+
+
+@require_POST
+@signed_in
+def policy_four_eyes(request: HttpRequest) -> HttpResponse:
+    """Whether a change that allows more waits for a second person."""
+    on = request.POST.get("on") == "yes"
+    if four_eyes.switch(person(request), on):
+        said = "wait for a second person from now on" if on else "are saved at once again"
+        messages.success(request, f"Changes of policies that allow more {said}.")
+    return redirect("agents:policy-list")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -174,6 +174,6 @@ def test_the_list_takes_few_queries_and_little_room(
         )
     client = browser(ada)
 
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         page = text(client.get("/policies/"))
     assert len(page) < 60_000

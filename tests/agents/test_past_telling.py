@@ -25,6 +25,8 @@ OF_AGENTS = (
 )  # fmt: skip
 OF_GROUPS = ("group_made", "group_renamed", "group_deleted", "member_added", "member_removed")
 OF_NOBODY = (
+    "four_eyes_on",
+    "four_eyes_off",
     "halted",
     "halted_server",
     "resumed",

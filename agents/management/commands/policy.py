@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db.models import Q
 
-from agents import permissions, policies, rule_lines
+from agents import four_eyes, permissions, policies, rule_lines
 from agents.api.policies import PolicyOut, rows
 from agents.command_line import LogosCommand, actor, add_person, reader
 from agents.errors import Invalid
@@ -19,12 +19,12 @@ RULE_HELP = "host, or “host, *.host : port by /program as name”; “deny” 
 
 
 class Command(LogosCommand):
-    """``policy create|list|edit|try|delete``."""
+    """``policy create|list|edit|try|delete|four-eyes``."""
 
     help = "Write, change, list, try and delete policies: the rules about what an agent may reach."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        verbs = parser.add_subparsers(dest="verb", required=True, metavar="create|list|edit|try|delete")
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="create|list|edit|try|delete|four-eyes")
         create = verbs.add_parser("create", help="write a policy; prints its id")
         create.add_argument("name", metavar="NAME")
         create.add_argument("rules", nargs="*", metavar="RULE", help=RULE_HELP)
@@ -53,9 +53,16 @@ class Command(LogosCommand):
         attempt.add_argument("port", nargs="?", default=443, type=int, metavar="PORT")
         attempt.add_argument("--by", default="", metavar="PROGRAM", help="the path of the program that asks")
         add_person(attempt)
+        second = verbs.add_parser("four-eyes", help="whether what allows more needs a second person")
+        second.add_argument("to", choices=("on", "off"), metavar="on|off")
+        add_person(second)
         delete = verbs.add_parser("delete", help="delete a policy no agent has")
         delete.add_argument("policy", metavar="POLICY", help="name or id")
         add_person(delete)
+
+    def do_four_eyes(self, options: dict[str, Any]) -> None:
+        four_eyes.switch(actor(options["user"]), options["to"] == "on")
+        self.say(f"A second person for what allows more: {options['to']}.")
 
     def do_create(self, options: dict[str, Any]) -> None:
         visibility = Visibility.SHARED if options["shared"] else Visibility.PRIVATE
