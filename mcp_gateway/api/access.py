@@ -29,18 +29,18 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class ServerRef(Schema):
+class McpServerRef(Schema):
     """The server it is about."""
 
     id: str
     name: str
 
 
-class AccessOut(Schema):
+class McpAccessOut(Schema):
     """An agent may use a server, or might."""
 
     id: str
-    server: ServerRef
+    server: McpServerRef
     given_by: PersonRef | None
     reason: str
     created_at: datetime
@@ -51,16 +51,16 @@ class AccessOut(Schema):
     model_config = {"json_schema_extra": {"example": EXAMPLE}}
 
 
-class AccessPage(Schema):
+class McpAccessPage(Schema):
     """What an agent was given, the newest first, also what is over."""
 
-    items: list[AccessOut]
+    items: list[McpAccessOut]
     next: str | None = NEXT
 
     model_config = {"json_schema_extra": {"example": {"items": [EXAMPLE], "next": None}}}
 
 
-class AccessIn(Schema):
+class McpAccessIn(Schema):
     """Let the agent use a server."""
 
     server_id: Text = Field("", description="An MCP server you may see.")
@@ -130,7 +130,7 @@ class McpCallPage(Schema):
 
 
 @router.get(
-    "/{agent_id}/mcp-access", response=AccessPage, operation_id="list_mcp_access", summary="Which servers it may use"
+    "/{agent_id}/mcp-access", response=McpAccessPage, operation_id="list_mcp_access", summary="Which servers it may use"
 )
 def list_access(request: HttpRequest, agent_id: Text, query: Query[PageQuery]) -> dict:
     """What the agent was given, also what is over."""
@@ -139,9 +139,12 @@ def list_access(request: HttpRequest, agent_id: Text, query: Query[PageQuery]) -
 
 
 @router.post(
-    "/{agent_id}/mcp-access", response={201: AccessOut}, operation_id="give_mcp_access", summary="Let it use a server"
+    "/{agent_id}/mcp-access",
+    response={201: McpAccessOut},
+    operation_id="give_mcp_access",
+    summary="Let it use a server",
 )
-def give_access(request: HttpRequest, agent_id: Text, body: AccessIn) -> McpAccess:
+def give_access(request: HttpRequest, agent_id: Text, body: McpAccessIn) -> McpAccess:
     """The agent may use the server from now on; what it had of it before ends."""
     return access.give(asker(request), agent_id, body.server_id, minutes=body.minutes, reason=body.reason)
 

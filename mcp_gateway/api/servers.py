@@ -55,14 +55,14 @@ EXAMPLE: dict[str, Any] = {
 _WRITTEN = ("name", "description", "category", "command", "args", "env", "limits", "exclude")
 
 
-class ToolOut(Schema):
+class McpToolOut(Schema):
     """A tool as the server itself names it now."""
 
     name: str
     description: str
 
 
-class HealthOut(Schema):
+class McpHealthOut(Schema):
     """How a server was when the gateway last looked."""
 
     state: ServerState
@@ -71,10 +71,10 @@ class HealthOut(Schema):
     starts: int
     protocol: str = Field(description="The revision of the protocol it speaks; empty when it never answered.")
     title: str = Field(description="What it calls itself.")
-    tools: list[ToolOut]
+    tools: list[McpToolOut]
 
 
-class ServerOut(Schema):
+class McpServerOut(Schema):
     """An MCP server; of its secrets only the names."""
 
     id: str
@@ -95,7 +95,7 @@ class ServerOut(Schema):
     exclude: list[str]
     secrets: list[str]
     warnings: list[str] = Field(description="What to know before trusting it, and what it lacks.")
-    health: HealthOut
+    health: McpHealthOut
     owner: PersonRef | None
     visibility: Visibility
     version: int
@@ -112,16 +112,16 @@ class ServerOut(Schema):
         return servers.warnings(server)
 
 
-class ServerPage(Schema):
+class McpServerPage(Schema):
     """MCP servers, the newest first."""
 
-    items: list[ServerOut]
+    items: list[McpServerOut]
     next: str | None = NEXT
 
     model_config = {"json_schema_extra": {"example": {"items": [EXAMPLE], "next": None}}}
 
 
-class ServerIn(Schema):
+class McpServerIn(Schema):
     """A new server. Its command runs on the host, so only admins may say it."""
 
     name: Text = Field(description="1 to 32 small letters, digits and dashes; no other server has it.")
@@ -144,7 +144,7 @@ class ServerIn(Schema):
     model_config = {"json_schema_extra": {"example": {name: EXAMPLE[name] for name in _WRITTEN}}}
 
 
-class ServerPatch(Schema):
+class McpServerPatch(Schema):
     """What is to change; what is left out stays."""
 
     version: Version
@@ -183,7 +183,7 @@ class McpSecretIn(Schema):
     model_config = {"json_schema_extra": {"example": {"value": "a long token"}}}
 
 
-class PinOut(Schema):
+class McpPinOut(Schema):
     """A tool as it was accepted, and as the server offers it now when that is another."""
 
     tool: str
@@ -200,13 +200,13 @@ class PinOut(Schema):
         return pinning.flags(pin.offered or pin.definition)
 
 
-class PinList(Schema):
+class McpPinList(Schema):
     """Every tool of a server by name, those that wait included."""
 
-    items: list[PinOut]
+    items: list[McpPinOut]
 
 
-class AcceptIn(Schema):
+class McpAcceptIn(Schema):
     """Which change of which tool."""
 
     tool: Text = Field("", max_length=128)
@@ -221,28 +221,28 @@ class Ordered(Schema):
     asked: Literal["restart"] = "restart"
 
 
-@router.get("", response=ServerPage, operation_id="list_mcp_servers", summary="List MCP servers")
+@router.get("", response=McpServerPage, operation_id="list_mcp_servers", summary="List MCP servers")
 def list_servers(request: HttpRequest, query: Query[PageQuery]) -> dict:
     """The servers you own, were given, or that are shared."""
     return page(permissions.visible(asker(request), servers.rows()), query)
 
 
-@router.post("", response={201: ServerOut}, operation_id="create_mcp_server", summary="Add an MCP server")
-def create_server(request: HttpRequest, body: ServerIn) -> McpServer:
+@router.post("", response={201: McpServerOut}, operation_id="create_mcp_server", summary="Add an MCP server")
+def create_server(request: HttpRequest, body: McpServerIn) -> McpServer:
     """A new server of yours, started at once unless it is disabled."""
     fields = body.dict()
     made = servers.create(asker(request), fields.pop("name"), fields.pop("command"), **fields)
     return servers.rows().get(pk=made.pk)
 
 
-@router.get("/{server_id}", response=ServerOut, operation_id="get_mcp_server", summary="Read an MCP server")
+@router.get("/{server_id}", response=McpServerOut, operation_id="get_mcp_server", summary="Read an MCP server")
 def get_server(request: HttpRequest, server_id: Text) -> McpServer:
     """One server by its id, with its state and its tools."""
     return permissions.fetch(asker(request), "server.view", servers.rows(), pk=server_id)
 
 
-@router.patch("/{server_id}", response=ServerOut, operation_id="change_mcp_server", summary="Change an MCP server")
-def change_server(request: HttpRequest, server_id: Text, body: ServerPatch) -> McpServer:
+@router.patch("/{server_id}", response=McpServerOut, operation_id="change_mcp_server", summary="Change an MCP server")
+def change_server(request: HttpRequest, server_id: Text, body: McpServerPatch) -> McpServer:
     """Set what the body holds; it is started anew if need be. 409 `stale` when somebody saved since the `version` you
     read."""
     servers.change(asker(request), server_id, body.version, **given(body))
@@ -264,14 +264,14 @@ def restart_server(request: HttpRequest, server_id: Text) -> Ordered:
     return Ordered()
 
 
-@router.get("/{server_id}/pins", response=PinList, operation_id="list_mcp_pins", summary="Its tools as accepted")
+@router.get("/{server_id}/pins", response=McpPinList, operation_id="list_mcp_pins", summary="Its tools as accepted")
 def list_pins(request: HttpRequest, server_id: Text) -> dict:
     """What agents get of it, and what was changed since and waits."""
     return {"items": pins.of(asker(request), server_id)}
 
 
-@router.post("/{server_id}/pins", response=PinOut, operation_id="accept_mcp_tool", summary="Accept a changed tool")
-def accept_tool(request: HttpRequest, server_id: Text, body: AcceptIn) -> McpPin:
+@router.post("/{server_id}/pins", response=McpPinOut, operation_id="accept_mcp_tool", summary="Accept a changed tool")
+def accept_tool(request: HttpRequest, server_id: Text, body: McpAcceptIn) -> McpPin:
     """Agents get the tool as it is offered now. 409 `stale` when the server offers another by now."""
     return pins.accept(asker(request), server_id, body.tool, body.digest)
 

@@ -17,7 +17,7 @@ from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.errors import Invalid, NotFound
 from agents.models import Agent, User, Visibility
 from mcp_gateway import access, calling, pinning, pins, servers
-from mcp_gateway.api.servers import ServerOut
+from mcp_gateway.api.servers import McpServerOut
 from mcp_gateway.models import AccessTier, McpAccess, McpCall, McpServer
 
 
@@ -104,7 +104,7 @@ class Command(LogosCommand):
     def do_list(self, options: dict[str, Any]) -> None:
         seen = permissions.visible(reader(options["user"]), servers.rows()).order_by("name")
         if options["json"]:
-            self.print_json([ServerOut.from_orm(each).model_dump(mode="json") for each in seen])
+            self.print_json([McpServerOut.from_orm(each).model_dump(mode="json") for each in seen])
             return
         self.print_table(
             ("NAME", "STATE", "TOOLS", "COMMAND", "OWNER", "REASON"),
