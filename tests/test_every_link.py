@@ -20,7 +20,7 @@ _IDS = re.compile(
 )
 # Files, what leaves, and what asks another machine (a provider of this house answers nobody).
 _SKIPPED = re.compile(r"^/(static/|accounts/logout|account/export|providers/[^/]+/models/)")
-MOST = 400
+MOST = 550
 
 
 def links(page: str, at: str) -> Iterator[str]:

@@ -12,11 +12,11 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from unfold.admin import TabularInline
 
 from agents import agent_secrets, capabilities, documents, permissions
 from agents.admin_base import RowAdmin
-from agents.admin_times import RelativeTimes
+from agents.admin_panels import SHOWN, Panel, row_link
+from agents.admin_words import ago
 from agents.catalogue import CATALOGUE
 from agents.errors import LogosError
 from agents.models import Agent, AgentCapability, AgentDocument, AgentSecret, User
@@ -202,45 +202,27 @@ class AgentDocumentAdmin(PartAdmin):
         documents.remove(request.user, obj.agent, obj.path)
 
 
-class PartInline(RelativeTimes, TabularInline):
-    """The parts of one agent at a glance, in few columns, because cells are large here; each has a page with all of it."""
+def _panel(title: str, model: type[Model], columns: tuple[str, ...], cells: Any, needs: str) -> Panel:
+    """The parts of one agent at a glance; each has a page with all of it."""
 
-    extra = 0
-    can_delete = False
-    show_change_link = True
-    view_action = ""
+    def rows(request: HttpRequest, agent: Agent) -> list[Any]:
+        seen = permissions.visible(request.user, model._default_manager.filter(agent=agent), needs)
+        return [cells(part) for part in seen[:SHOWN]]
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        if not isinstance(obj, Agent):
-            return permissions.may(request.user, self.view_action)
-        return bool(permissions.allows(request.user, self.view_action, obj))
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+    return Panel(title, model, "agent__id__exact", columns, rows, needs)
 
 
-class CapabilityInline(PartInline):
-    model = AgentCapability
-    view_action = "capability.view"
-    fields = readonly_fields = ("key", "consented_at")
-
-
-class SecretInline(PartInline):
-    model = AgentSecret
-    view_action = "secret.view"
-    fields = readonly_fields = ("name", "always_given")
-
-
-class DocumentInline(PartInline):
-    model = AgentDocument
-    view_action = "document.view"
-    fields = readonly_fields = ("path", "updated_at")
-
-
-AGENT_PARTS = (CapabilityInline, SecretInline, DocumentInline)
+AGENT_PARTS = (
+    _panel(
+        "Capabilities", AgentCapability, ("Capability", "Agreed"),
+        lambda part: (row_link(part, part.key), ago(part.consented_at)), "capability.view",
+    ),
+    _panel(
+        "Secrets", AgentSecret, ("Name", "Always given"),
+        lambda part: (row_link(part, part.name), "yes" if part.always_given else "no"), "secret.view",
+    ),
+    _panel(
+        "Documents", AgentDocument, ("Path", "Changed"),
+        lambda part: (row_link(part, part.path), ago(part.updated_at)), "document.view",
+    ),
+)  # fmt: skip

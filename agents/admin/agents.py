@@ -89,7 +89,8 @@ class AgentAdmin(SharedAdmin):
 
     page_name = "agents:agent-detail"
     form = AgentForm
-    inlines = (*AGENT_PARTS, *AGENT_GRANTS)
+    inlines = AGENT_GRANTS
+    panels = AGENT_PARTS
     list_display = ("name", "owner", "soul", "model_name", "seen_by", "is_alive", "chat")
     list_select_related = ("owner", "soul", "route__provider")
     list_filter = (
