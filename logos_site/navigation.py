@@ -45,7 +45,7 @@ LINKS = (
     Link("Souls", "/souls/", "book", "s", "soul.view"),
     Link("Models", "/models/", "model", "m", "agent.create", within=("/providers/",)),
     Link("Policies", "/policies/", "shield", "p", "agent.create", within=("/presets/",)),
-    Link("Budgets", "/budgets/", "clock", "b", "budget.view", group="Operate"),
+    Link("Budgets", "/budgets/", "clock", "b", "budget.view", group="Operate", within=("/costs/",)),
     Link("People", "/people/", "people", "u", "user.manage", within=("/groups/",)),
     Link("Audit", "/audit/", "clock", "l", "audit.view"),
     Link("Console", "/admin/", "console", "x", staff=True),

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import path
 
-from runs.views import activity, approvals, budgets, chat, files, learning, ledger, permitted, reach, sharing, steering
+from runs.views import (
+    activity,
+    approvals,
+    budgets,
+    chat,
+    costs,
+    files,
+    learning,
+    ledger,
+    permitted,
+    reach,
+    sharing,
+    steering,
+)
 from runs.views.asof import as_of
 
 app_name = "runs"
@@ -34,6 +47,7 @@ urlpatterns = [
     path("policies/<str:policy_id>/prune/", reach.prune, name="policy-prune"),
     path("policies/<str:policy_id>/unprune/", reach.unprune, name="policy-unprune"),
     path("budgets/", budgets.budget_list, name="budget-list"),
+    path("costs/", costs.costs_page, name="costs"),
     path("budgets/new/", budgets.budget_new, name="budget-new"),
     path("budgets/<str:budget_id>/", budgets.budget_detail, name="budget-detail"),
     path("budgets/<str:budget_id>/delete/", budgets.budget_delete, name="budget-delete"),

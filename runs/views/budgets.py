@@ -128,6 +128,7 @@ def budget_list(request: HttpRequest) -> HttpResponse:
         "page": page,
         "budgets": showing.shown(user, page.items),
         "may_add": permissions.may(user, "agent.limit"),
+        "tabs": tabs("budgets"),
     }
     return render(request, "budgets/list.html", context)
 
@@ -197,6 +198,12 @@ def budget_delete(request: HttpRequest, budget_id: str) -> HttpResponse:
         request, context, partial(setting.remove, user, budget_id),
         done="The budget is deleted.", to=reverse("runs:budget-list"),
     )  # fmt: skip
+
+
+def tabs(current: str) -> list[dict[str, Any]]:
+    """What may be spent, and what was."""
+    pages = (("budgets", "Budgets", "runs:budget-list"), ("costs", "Costs", "runs:costs"))
+    return [{"url": reverse(url), "label": label, "current": name == current} for name, label, url in pages]
 
 
 def _texts(row: Any) -> dict[str, str]:
