@@ -125,7 +125,7 @@ class BudgetPatch(Schema):
     fallback_id: Text | None = None
     is_active: bool | None = None
 
-    model_config = {"extra": "forbid", "json_schema_extra": {"example": {"version": 1, "amount": "5.00"}}}
+    model_config = {"json_schema_extra": {"example": {"version": 1, "amount": "5.00"}}}
 
 
 @router.get("", response=BudgetPage, operation_id="list_budgets", summary="List budgets")

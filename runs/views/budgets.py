@@ -41,7 +41,7 @@ class BudgetForm(forms.Form):
         Agent.objects.none(), required=False, empty_label="None, or each one",
         help_text="The agent, or whose schedules, chats or runs; empty means each one by itself.",
     )  # fmt: skip
-    subject = forms.CharField(
+    only = forms.CharField(
         label="Only this one", required=False, max_length=40,
         help_text="The id of one schedule, chat or run; empty means each one by itself.",
     )  # fmt: skip
@@ -97,6 +97,12 @@ class BudgetForm(forms.Form):
             raise forms.ValidationError("There is no person of this name.")
         return found
 
+    def told(self) -> dict[str, Any]:
+        """What was filled in, as ``runs.budgets.setting`` takes it."""
+        given = dict(self.cleaned_data)
+        given["subject"] = given.pop("only")
+        return given
+
     @classmethod
     def of(cls, user: User, row: Budget) -> BudgetForm:
         """The form with what is stored."""
@@ -144,7 +150,7 @@ def budget_detail(request: HttpRequest, budget_id: str) -> HttpResponse:
     form = BudgetForm(user, request.POST, row=row)
     if not form.is_valid():
         return _detail(request, row, form, status=400)
-    fields = dict(form.cleaned_data)
+    fields = form.told()
     try:
         setting.change(user, budget_id, fields.pop("version"), **fields)
     except Stale as stale:
@@ -153,7 +159,7 @@ def budget_detail(request: HttpRequest, budget_id: str) -> HttpResponse:
     except LogosError as error:
         if error.reason == "not_found":
             raise
-        complain(form, error)
+        complain(form, error, subject="only")
         return _detail(request, row, form, status=400)
     messages.success(request, "The budget is saved. It holds from the next call on.")
     return redirect("runs:budget-detail", budget_id)
@@ -169,11 +175,11 @@ def budget_new(request: HttpRequest) -> HttpResponse:
     form = NewBudget(user, request.POST or None, initial=initial)
     if form.is_valid():
         try:
-            row = setting.create(user, **form.cleaned_data)
+            row = setting.create(user, **form.told())
         except LogosError as error:
             if error.reason == "not_found":
                 raise
-            complain(form, error)
+            complain(form, error, subject="only")
         else:
             messages.success(request, "The budget is set. It counts what was spent before it, too.")
             return redirect("runs:budget-detail", row.pk)
@@ -210,11 +216,9 @@ def _texts(row: Any) -> dict[str, str]:
     """A budget, or the record of one, as its form posts it."""
     prices = ("amount", "assumed_input", "assumed_output")
     return {
-        **{
-            name: getattr(row, name)
-            for name in ("name", "scope", "subject", "window", "zone", "unknown_price", "on_limit")
-        },
+        **{name: getattr(row, name) for name in ("name", "scope", "window", "zone", "unknown_price", "on_limit")},
         **{name: "" if getattr(row, name) is None else f"{getattr(row, name).normalize():f}" for name in prices},
+        "only": row.subject,
         "person": row.person.username if row.person else "",
         "agent": row.agent_id or "",
         "fallback": row.fallback_id or "",
