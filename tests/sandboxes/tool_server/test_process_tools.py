@@ -23,7 +23,7 @@ def allowed(atlas: Agent, ada: User) -> None:
 def test_a_command_says_what_it_says(call: Call, space: Path) -> None:
     (space / "sub").mkdir()
 
-    done = call("process.run", argv=["sh", "-c", "pwd; cat; echo oops >&2; exit 3"], stdin="typed\n", directory="sub")
+    done = call("process.run", command="pwd; cat; echo oops >&2; exit 3", stdin="typed\n", directory="sub")
 
     assert done.outcome.data == {
         "exit_code": 3,
