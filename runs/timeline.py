@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
+from agents import hosts
+from agents.errors import Invalid
 from agents.reach import LEARNING
 from runs import purposes, tool_words
 from runs.events import ENDS, Event
@@ -158,8 +160,13 @@ class Egress(Item):
 
     @property
     def may_be_asked_for(self) -> bool:
-        """Refused because no rule names it: a person may ask for it."""
-        return bool(self.host) and not self.allowed and not self.named
+        """Refused because no rule names it, and one could: a person may ask for it."""
+        if self.allowed or self.named:
+            return False
+        try:
+            return bool(hosts.pattern(self.host))
+        except Invalid:
+            return False
 
 
 @dataclass(slots=True)

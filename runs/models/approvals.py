@@ -111,19 +111,18 @@ class Approval(models.Model):
 
     @property
     def exact(self) -> str:
-        """The subject as text: the command alone, or a line for each part."""
+        """The subject as text: the command alone, or a line for each part, in an order that no database changes."""
         if set(self.subject) == {"command"}:
             return str(self.subject["command"])
-        return "\n".join(
-            f"{name.replace('_', ' ')}: {_shown(value)}" for name, value in self.subject.items() if value != ""
-        )
+        parts = sorted(self.subject.items(), key=lambda part: (part[0] != "tool", part[0]))
+        return "\n".join(f"{name.replace('_', ' ')}: {_shown(value)}" for name, value in parts if value != "")
 
 
 def _shown(value: Any) -> str:
     """A part of a subject: texts as they are, lists a line each, the rest as JSON."""
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return "".join(f"\n  {each}" for each in value)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 class ApprovalRule(models.Model):

@@ -47,7 +47,7 @@ def test_what_is_asked_belongs_to_the_run_its_agent_and_its_person(run: Run, ali
         "To build it",
         [{"rule": "r", "severity": "high", "sentence": "It builds."}],
     )
-    assert asked.exact == "tool: process.run\nargs: {'command': 'make'}"
+    assert asked.exact == 'tool: process.run\nargs: {"command": "make"}'
 
 
 def test_a_kind_nobody_knows_is_a_mistake(run: Run) -> None:
