@@ -24,15 +24,25 @@ from agents.models import (
     User,
     Visibility,
 )
-from runs.models import Approval, Conversation, Message, Run, Speaker
+from mcp_gateway.models import McpServer
+from runs.models import Approval, Budget, Charge, Conversation, Message, Run, Speaker
 from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.conftest import person
 
 GRANTS = [(by, level) for by in ("person", "group") for level in permissions.LEVELS]
 RELATIONS = ["owner", "shared", *(f"{by}:{level}" for by, level in GRANTS), "none"]
-ROOTS: tuple[type[Model], ...] = (Agent, Soul, ModelRoute, Policy)
+ROOTS: tuple[type[Model], ...] = (Agent, Soul, ModelRoute, Policy, McpServer)
 TALKS: tuple[type[Model], ...] = (Conversation, Message, Run, Approval)
-LIVES: tuple[type[Model], ...] = (Sandbox, InferenceCall, EgressDecision, AgentCapability, AgentSecret, AgentDocument)
+LIVES: tuple[type[Model], ...] = (
+    Sandbox,
+    InferenceCall,
+    EgressDecision,
+    AgentCapability,
+    AgentSecret,
+    AgentDocument,
+    Budget,
+    Charge,
+)
 
 
 class World:
@@ -62,6 +72,7 @@ class World:
             Agent: Agent.objects.create(name=relation, soul=soul, **kept),
             ModelRoute: ModelRoute.objects.create(provider=self.provider, model=relation, **kept),
             Policy: Policy.objects.create(name=relation, **kept),
+            McpServer: McpServer.objects.create(name=relation, command="true", enabled=False, **kept),
         }
         for model, row in made.items():
             self.rows[model][relation] = row
@@ -80,6 +91,11 @@ class World:
         self.rows[EgressDecision][relation] = EgressDecision.objects.create(
             id=f"conn_{relation}", agent=agent, host="a.example", port=443, allowed=True, at=timezone.now()
         )
+        self.rows[Budget][relation] = Budget.objects.create(scope="agent", window="day", amount=1, agent=agent)
+        self.rows[Charge][relation] = Charge.objects.create(
+            id=f"call_{relation}", run_id="r", conversation_id="c", agent=agent, person=self.other, route_id="r", model="m",
+            amount=1, is_priced=True, input_tokens=1, output_tokens=1, opened_at=timezone.now(),
+        )  # fmt: skip
         for part in (
             AgentCapability(agent=agent, key="plan", agreed_version=1),
             AgentSecret(agent=agent, name="GITHUB_TOKEN", sealed="sealed"),

@@ -19,7 +19,8 @@ from agents.models import (
     Role,
     Soul,
 )
-from runs.models import Approval, Conversation, Message, Run
+from mcp_gateway.models import McpServer
+from runs.models import Approval, Budget, Charge, Conversation, Message, Run
 from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.agents.permission_world import LIVES, RELATIONS, ROOTS, TALKS, World, answers
 from tests.conftest import person
@@ -40,11 +41,20 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "sandbox.shell": ("manage", WORKERS),
         "approval.decide_admin": ("manage", KEEPERS),
         "approval.rules": ("manage", WORKERS),
+        "workspace.view": ("chat", WORKERS),
+        "workspace.write": ("edit", WORKERS),
+        "agent.limit": ("manage", KEEPERS),
         "tool.view": ("manage", ALL),
         "tool.call": ("manage", WORKERS),
         "tool.rules": ("manage", WORKERS),
-        "workspace.view": ("chat", WORKERS),
-        "workspace.write": ("edit", WORKERS),
+        "mcpcall.view": ("manage", ALL),
+        "access.view": ("view", ALL),
+        "access.give": ("manage", WORKERS),
+    },
+    McpServer: {
+        "server.view": ("view", ALL),
+        "server.edit": ("edit", KEEPERS),
+        "server.manage": ("manage", KEEPERS),
     },
     Soul: {"soul.view": ("view", ALL), "soul.edit": ("edit", WORKERS), "soul.manage": ("manage", WORKERS)},
     ModelRoute: {
@@ -76,6 +86,8 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "run.clone": ("view", WORKERS),
     },
     Approval: {"run.view": ("view", ALL), "run.approve": ("chat", WORKERS)},
+    Budget: {"budget.view": ("view", ALL)},
+    Charge: {"charge.view": ("manage", ALL)},
 }
 SHARED = {
     Agent: "chat",
@@ -85,6 +97,9 @@ SHARED = {
     Sandbox: "chat",
     InferenceCall: "chat",
     EgressDecision: "chat",
+    Budget: "chat",
+    Charge: "chat",
+    McpServer: "view",
 }
 RANK = {"": 0, "view": 1, "chat": 2, "edit": 3, "manage": 4}
 
