@@ -8,6 +8,7 @@ from agents.views import (
     agent_addresses,
     agent_part_addresses,
     data,
+    gate,
     groups,
     halts,
     links,
@@ -28,6 +29,7 @@ _SERVICE = "account/service-accounts/"
 
 urlpatterns: list[URLPattern] = [
     path("audit/", audit, name="audit"),
+    path("approvals/gate/", gate.gate_check, name="gate-check"),
     path("stop/", halts.halts, name="halt-list"),
     path("stop/<str:halt_id>/", halts.halt, name="halt"),
     path("stop/<str:halt_id>/stops/", halts.halt_stops, name="halt-stops"),

@@ -21,6 +21,7 @@ from agents.api import (
     agents,
     audit,
     explaining,
+    gate,
     groups,
     halts,
     me,
@@ -245,6 +246,7 @@ api.add_router("/runs", approvals.of_runs)
 api.add_router("/approvals", approvals.router)
 api.add_router("/budgets", budgets.router)
 api.add_router("/costs", costs.router)
+api.add_router("/gate", gate.router)
 api.add_router("/sandboxes", sandboxes.router)
 api.add_router("/sandboxes", shells_api.router)
 api.add_router("/agents", files_api.router)

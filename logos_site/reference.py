@@ -10,6 +10,7 @@ from pathlib import Path
 from django.apps import apps
 from django.core.management import load_command_class
 
+from agents.gate.rules import Rule, shipped
 from agents.permissions import ACTIONS, Action
 from logos_site.env import REGISTRY, Variable
 
@@ -160,11 +161,25 @@ def _block(text: str) -> str:
     return f"```text\n{text}\n```"
 
 
+def gate_rules() -> str:
+    """A table of the rules of the command gate, by file; the examples are those the tests run."""
+    head = "| Rule | Severity | What it is about | For instance |\n| --- | --- | --- | --- |"
+    return "\n".join([head, *(_gate_rule(rule) for rule in shipped().all)])
+
+
+def _gate_rule(rule: Rule) -> str:
+    example = next((text for text in rule.fires if not set(text) & set("`|\n\\") and text.isprintable()), "")
+    shown = f"`{example}`" if example else ""
+    severity = "**nobody may approve it**" if rule.hardline else rule.severity
+    return f"| `{rule.id}` | {severity} | {rule.sentence} | {shown} |"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings,
     "permissions.md": permissions,
     "commands.md": commands,
     "api.md": addresses,
+    "command-gate.md": gate_rules,
 }
 
 

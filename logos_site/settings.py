@@ -306,6 +306,9 @@ LOGOS_EGRESS_DAYS = env.number("LOGOS_EGRESS_DAYS", 30, "What agents reached and
 LOGOS_APPROVAL_TIMEOUT_S = env.number(
     "LOGOS_APPROVAL_TIMEOUT_S", 300, "A dangerous command nobody allows is denied after this."
 )
+LOGOS_TIRITH = env.text(
+    "LOGOS_TIRITH", "", "Path of the program tirith, asked for a second opinion on dangerous commands; empty for none."
+)
 LOGOS_ACCESS_TIMEOUT_S = env.number(
     "LOGOS_ACCESS_TIMEOUT_S", 3600, "A host or a tool server an agent asks for and nobody allows is denied after this."
 )

@@ -12,7 +12,10 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Literal
 
+from django.conf import settings
+
 from agents.errors import LogosError
+from agents.gate.tirith import second_opinion
 from runs import approvals, unheard, work
 from runs.events import Event
 from runs.models import Approval, ApprovalKind, ApprovalState, Status
@@ -51,8 +54,9 @@ class Asking:
         self._turn = asyncio.Lock()
 
     async def ask(self, command: str, description: str) -> bool:
-        """Put a question of the runtime to the person; True when a rule has answered it, and it is to be told."""
-        asked = await self._db(approvals.request, self._run_id, command, description, self._recorder.known)
+        """Put a question of the runtime to the person; True when a rule or the gate has, and it is to be told."""
+        opinion = await second_opinion(command, settings.LOGOS_TIRITH)
+        asked = await self._db(approvals.request, self._run_id, command, description, self._recorder.known, opinion)
         if asked.state == ApprovalState.PENDING:
             await self._db(work.enter, self._run_id, Status.WAITING)
         self._show(asked)

@@ -48,7 +48,7 @@ OUTCOMES = {
 }
 HOW_FAR = {Choice.ONCE: "once", Choice.RUN: "for the run", Choice.RULE: "by a rule"}
 # By which door, where that is worth a word.
-VIA = {"api": "by the API", "command": "by a command", "console": "in the console", "channel": "in a channel",
+VIA = {"api": "by the API", "command": "by a command", "console": "in the console", "channel": "in a channel", "gate": "by the command gate",
        "reviewer": "by the reviewer"}  # fmt: skip
 HOURS = (1, 8, 24, 24 * 7, 24 * 30)
 

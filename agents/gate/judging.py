@@ -73,17 +73,17 @@ def key_of(text: str, rules: list[str]) -> str:
 
 
 def _judge(command: str, rules: Rules) -> Judgement:
-    found: dict[str, Finding] = {}
-    hardline = False
+    found: dict[str, tuple[Rule, Finding]] = {}
     for act in _read(command):
         for rule in rules.fired_by(act):
-            hardline = hardline or rule.hardline
             if rule.id not in found:
-                found[rule.id] = _finding(rule, act)
-    findings = sorted(found.values(), key=lambda each: -SEVERITIES.index(each.severity))
+                found[rule.id] = (rule, _finding(rule, act))
+    hardline = any(rule.hardline for rule, _ in found.values())
+    ordered = sorted(found.values(), key=lambda each: (not each[0].hardline, -SEVERITIES.index(each[0].severity)))
     text = normalised(command)
-    verdict: Verdict = "block" if hardline else "ask" if findings else "allow"
-    return Judgement(verdict, tuple(findings[:MOST]), text, key_of(text, list(found)), hardline)
+    verdict: Verdict = "block" if hardline else "ask" if found else "allow"
+    findings = tuple(finding for _, finding in ordered[:MOST])
+    return Judgement(verdict, findings, text, key_of(text, list(found)), hardline)
 
 
 def _read(command: str) -> list[Act]:

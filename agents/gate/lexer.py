@@ -13,6 +13,8 @@ _BLANK = re.compile(r"(?:[ \t\r]|\\\n)+")
 _COMMENT = re.compile(r"#[^\n]*")
 _OPERATOR = re.compile(r"&>>|<<<|<<-|;;&|&>|&&|\|\||\|&|;;|;&|>>|>\||>&|<&|<<|<>|[;|&<>()\n]")
 _PLAIN = re.compile(r"[^ \t\r\n\\'\"$`;|&<>()]+")
+# A word without anything to look at, and its end.
+_SIMPLE = re.compile(r"[^ \t\r\n\\'\"$`;|&<>()]+(?=[ \t\n;|&]|\Z)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 _NUMBER = re.compile(r"[0-9]+(?=[<>])")
 _IN_STRING = re.compile(r"[^\\\"$`]+")
@@ -69,6 +71,14 @@ class Lexer:
                 continue
             if char in "<>" and text.startswith("(", self.at + 1):
                 found.append(self._word())
+                continue
+            simple = _SIMPLE.match(text, self.at)
+            if simple:  # nearly every word
+                self.at = simple.end()
+                word = Token("word", simple[0], [Part("text", simple[0])])
+                if found and found[-1].kind == "operator" and found[-1].text in ("<<", "<<-"):
+                    waiting.append((found[-1], word))
+                found.append(word)
                 continue
             operator = _OPERATOR.match(text, self.at)
             if operator:

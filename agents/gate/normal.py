@@ -16,12 +16,14 @@ _LEFT_ALONE = re.compile(
     r"<<|[()]|;\s*[;&]|\[\[|\$\{|`|#|\\|!|\b(?:case|function|select)\b|[^\x09\x0a\x20-\x7e\xa1-\uffff]"
 )
 _TOKEN = re.compile(
-    r"(?P<space>[ \t]+)|(?P<line>\n[ \t\n]*)|(?P<operator>(?:[0-9]*(?:&>>|&>|>>|>\||>&|<&|<>|<|>))|&&|\|\||\|&|[;|&])"
+    r"(?P<space>[ \t]+)|(?P<line>\n[ \t\n]*)|(?P<redirection>[0-9]*(?:&>>|&>|>>|>\||>&|<&|<>|<|>))"
+    r"|(?P<operator>&&|\|\||\|&|[;|&])"
     r"|(?P<word>(?:'[^']*'|\"[^\"]*\"|\$'[^']*'|[^\s;|&<>'\"])+)"
 )
 _PART = re.compile(r"'([^']*)'|\"([^\"]*)\"|\$'([^']*)'|([^'\"$]+)|(\$)")
 # Read by the shell outside quotes as more than themselves.
 _MEANT = re.compile(r"[*?\[\]{}~=^]")
+_SAFE = re.compile(r"[A-Za-z0-9_@%+:,./-]+\Z")
 _RESERVED = frozenset(
     [
         "if",
@@ -54,11 +56,10 @@ def normalised(text: str) -> str:
 
 def _rewritten(text: str) -> str:
     made: list[str] = []
-    words: list[str] = []  # of the simple command that is being read
-    at = 0
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
+    words: list[str] = []  # of the simple command that is being read, with the spaces between them
+    is_redirected, at = False, 0
+    for found in _TOKEN.finditer(text):
+        if found.start() != at:
             return text  # a quote that does not end
         at = found.end()
         kind = found.lastgroup
@@ -66,35 +67,37 @@ def _rewritten(text: str) -> str:
             words.append(found[0])
         elif kind == "space":
             words.append(" ")
-        elif kind == "line":
-            _end(words, made)
-            made.append("\n")
-        elif found[0].strip("0123456789") in (";", "&&", "||", "|", "|&", "&"):
-            _end(words, made)
-            made.append(f" {found[0]} ")
-        else:
+        elif kind == "redirection":
             words.append(found[0] + "\0")
-    _end(words, made)
+            is_redirected = True
+        else:
+            made += _command(words, is_redirected)
+            made.append("\n" if kind == "line" else f" {found[0]} ")
+            words, is_redirected = [], False
+    if at != len(text):
+        return text
+    made += _command(words, is_redirected)
     return "".join(made).strip(" \n")
 
 
-def _end(words: list[str], made: list[str]) -> None:
-    """Write the simple command and begin the next."""
-    if any(word.endswith("\0") for word in words):
-        made.append("".join(word.rstrip("\0") if word.endswith("\0") else _word(word) for word in words).strip(" "))
-    else:
-        made.append(" ".join(_switched([word for word in words if word != " "])))
-    words.clear()
+def _command(words: list[str], is_redirected: bool) -> list[str]:
+    """The simple command, written anew."""
+    if is_redirected:
+        # A number before a redirection belongs to it only when there is no space, so all spaces stay.
+        return [
+            "".join(word[:-1] if word[-1] == "\0" else " " if word == " " else _word(word) for word in words).strip(" ")
+        ]
+    return [" ".join(_switched([word for word in words if word != " "]))]
 
 
 def _word(raw: str) -> str:
     text = _literal(raw)
-    return raw if text is None else shlex.quote(text)
+    return raw if text is None or text is raw else shlex.quote(text)
 
 
 def _literal(raw: str) -> str | None:
     """The text of a word in which the shell has nothing to fill in; None for others."""
-    if raw.isalnum():
+    if _SAFE.match(raw):
         return None if raw in _RESERVED else raw
     made = ""
     for single, double, escaped, plain, dollar in _PART.findall(raw):
@@ -109,7 +112,7 @@ def _literal(raw: str) -> str | None:
 def _switched(words: list[str]) -> list[str]:
     """A command whose options are all switches has them in one order, by their long names."""
     texts = [_literal(word) for word in words]
-    shown = [raw if text is None else shlex.quote(text) for raw, text in zip(words, texts, strict=True)]
+    shown = [raw if text is None or text is raw else shlex.quote(text) for raw, text in zip(words, texts, strict=True)]
     table = programs.known()["switches"].get(texts[0]) if texts else None
     if table is None:
         return shown

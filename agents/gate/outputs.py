@@ -17,9 +17,11 @@ _PASSED = frozenset({"cat", "tee", "sponge", "pv", "head", "tail", "sort", "uniq
 def printed(act: Act) -> Flow:
     """What the command hands to the next in the pipe."""
     sources = (*act.stdin.sources, act.name)[-16:]
+    maker = _MAKERS.get(act.name)
+    if maker is None and act.name not in _PASSED:
+        return Flow(None, sources)
     if not all(word.known for word in act.args):
         return Flow(None, sources)
-    maker = _MAKERS.get(act.name)
     if maker is not None:
         return Flow(maker(act), sources)
     if act.name in _PASSED and (act.name == "tee" or not act.operands):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -26,38 +26,40 @@ _EXPRESSIONS = frozenset(
     }
 )  # fmt: skip
 _SWITCHES = frozenset({"unknown", "argument", "fed"})
+Switch = Callable[[Act], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One way to fall under a rule."""
+    """One way to fall under a rule. An empty set asks for nothing."""
 
-    lists: Mapping[str, frozenset[str]]
-    expressions: Mapping[str, re.Pattern[str]]
-    switches: frozenset[str]
+    programs: frozenset[str]
+    first: frozenset[str]
+    second: frozenset[str]
+    flags: frozenset[str]
     long_flags: tuple[str, ...]
+    under: frozenset[str]
+    traits: frozenset[str]
+    switches: tuple[Switch, ...]
+    expressions: tuple[tuple[str, re.Pattern[str]], ...]
 
     def holds(self, act: Act) -> bool:
-        """Does the command fall under it? The program has been looked at already."""
-        lists = self.lists
-        if "flags" in lists and not self._flagged(act):
+        """Does the command fall under it? Its program and first word have been looked at already."""
+        if self.flags and not (self.flags & act.flags or (self.long_flags and self._is_cut_short(act))):
             return False
-        for at, key in enumerate(("first", "second")):
-            if key in lists and (len(act.operands) <= at or act.operands[at].text not in lists[key]):
+        if self.second and (len(act.operands) < 2 or act.operands[1].text not in self.second):
+            return False
+        if (self.under and not self.under.intersection(act.wrappers)) or (self.traits and not self.traits & act.traits):
+            return False
+        for switch in self.switches:
+            if not switch(act):
                 return False
-        if "under" in lists and not lists["under"].intersection(act.wrappers):
-            return False
-        if "trait" in lists and not lists["trait"] & act.traits:
-            return False
-        return all(_SWITCH[name](act) for name in self.switches) and all(
-            _found(name, expression, act) for name, expression in self.expressions.items()
-        )
+        return all(_found(name, expression, act) for name, expression in self.expressions)
 
-    def _flagged(self, act: Act) -> bool:
-        if self.lists["flags"] & act.flags:
-            return True
-        # Long names may be cut short: --recurs is --recursive.
-        return any(len(flag) > 1 and name.startswith(flag) for name in self.long_flags for flag in act.flags)
+    def _is_cut_short(self, act: Act) -> bool:
+        """Long names may be cut short: --recurs is --recursive."""
+        given = tuple(flag for flag in act.flags if len(flag) > 1)
+        return any(name.startswith(flag) for flag in given for name in self.long_flags)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,18 @@ class Rule:
     spares: tuple[str, ...] = ()
 
 
+def rank(severity: str) -> int:
+    """How bad it is, for comparing; -1 for nothing."""
+    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
+
+
 class Rules:
     """All rules, found by the program they are about."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.all = tuple(rules)
-        self._named: dict[str, list[tuple[Rule, Condition]]] = {}
+        # By program, and the first word it must be given ("" for any).
+        self._named: dict[tuple[str, str], list[tuple[Rule, Condition]]] = {}
         self._globs: list[tuple[str, Rule, Condition]] = []
         self._any: list[tuple[Rule, Condition]] = []
         for rule in self.all:
@@ -87,20 +95,24 @@ class Rules:
                 self._file(rule, condition)
 
     def _file(self, rule: Rule, condition: Condition) -> None:
-        for name in condition.lists.get("program", ()):
+        for name in condition.programs:
             if "*" in name:
                 self._globs.append((name, rule, condition))
-            else:
-                self._named.setdefault(name, []).append((rule, condition))
-        if "program" not in condition.lists:
+            for verb in condition.first or ("",):
+                self._named.setdefault((name, verb), []).append((rule, condition))
+        if not condition.programs:
             self._any.append((rule, condition))
 
     def fired_by(self, act: Act) -> Iterator[Rule]:
         """The rules that this command falls under."""
-        for rule, condition in self._named.get(act.name, ()):
-            if condition.holds(act):
-                yield rule
         if act.name:
+            for rule, condition in self._named.get((act.name, ""), ()):
+                if condition.holds(act):
+                    yield rule
+            if act.operands:
+                for rule, condition in self._named.get((act.name, act.operands[0].text), ()):
+                    if condition.holds(act):
+                        yield rule
             for pattern, rule, condition in self._globs:
                 if act.name[0] == pattern[0] and fnmatchcase(act.name, pattern) and condition.holds(act):
                     yield rule
@@ -138,7 +150,7 @@ _TEXTS: dict[str, Any] = {
     "trait_like": lambda act: act.traits,
     "assigned": lambda act: (name for name, _ in act.assigned),
 }
-_SWITCH: dict[str, Any] = {
+_SWITCH: dict[str, Switch] = {
     "unknown": lambda act: any(not word.known for word in act.operands),
     "argument": lambda act: bool(act.args),
     "fed": lambda act: bool(act.stdin.sources),
@@ -177,11 +189,19 @@ def _condition(rule: str, entry: Mapping[str, Any], patterns: Mapping[str, str])
     if unknown:
         raise ValueError(f"{rule}: no condition is called {', '.join(sorted(unknown))}.")
     lists = {key: frozenset(map(str, value)) for key, value in entry.items() if key in _LISTS}
+    flags = lists.get("flags", frozenset())
     return Condition(
-        lists=lists,
-        expressions={key: _expression(key, text, patterns) for key, text in entry.items() if key in _EXPRESSIONS},
-        switches=frozenset(key for key in entry if key in _SWITCHES),
-        long_flags=tuple(flag for flag in lists.get("flags", ()) if len(flag) > 2),
+        programs=lists.get("program", frozenset()),
+        first=lists.get("first", frozenset()),
+        second=lists.get("second", frozenset()),
+        flags=flags,
+        long_flags=tuple(flag for flag in flags if len(flag) > 2),
+        under=lists.get("under", frozenset()),
+        traits=lists.get("trait", frozenset()),
+        switches=tuple(_SWITCH[key] for key in entry if key in _SWITCHES),
+        expressions=tuple(
+            (key, _expression(key, text, patterns)) for key, text in entry.items() if key in _EXPRESSIONS
+        ),
     )
 
 

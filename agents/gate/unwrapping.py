@@ -63,7 +63,7 @@ def _run(
     table = programs.known()
     interpreted = table["interpreters"].get(name)
     options = programs.sort(args, interpreted or table["values"].get(name, frozenset()))
-    traits = {"unknown-program"} if not head.known or has_glob(head.text) else set()
+    traits = {"unknown-program"} if not head.known or (has_glob(head.text) and head.text not in ("[", "[[")) else set()
     if name in state.functions:
         traits.discard("unknown-program")
     act = Act(

@@ -11,11 +11,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from agents.gate.tirith import NO_OPINION, Opinion
 from agents.models import Agent, User
 from runs import events
 from runs.approvals import rules, signals
 from runs.approvals.kinds import KINDS
-from runs.models import Approval, ApprovalKind, Run, Tier
+from runs.gating import gated
+from runs.models import Approval, ApprovalKind, ApprovalState, Choice, Run, Tier
 from runs.stamp import canonical
 
 # What is asked can be made to look like a secret, or be endless: who decides must know that they do not see it all.
@@ -23,6 +25,7 @@ HIDDEN = "Not all of it is shown: a part looks like a secret, or it is too long.
 UNTITLED = "The agent asks before it runs this"
 
 TITLE_CHARS = 500
+VIA_GATE = "gate"
 
 
 def ask(
@@ -44,11 +47,14 @@ def ask(
     by_runtime: bool = False,
     is_canary: bool = False,
     known: events.Known = frozenset(),
+    refused: str = "",
+    by_rules: bool = True,
 ) -> Approval:
     """Ask for ``subject``; it waits until decided or expired, or is allowed already by a rule that fits.
 
     With a run, agent and person are the run's. ``key`` is what rules go by, if the kind's own does not do; ``known``
-    are secrets that must not be shown; ``by_runtime`` says that the agent runtime waits for the answer."""
+    are secrets that must not be shown; ``by_runtime`` says that the agent runtime waits for the answer. ``refused`` says why
+    nobody may allow it, and denies it at once; without ``by_rules`` no rule allows it."""
     spec = KINDS[str(kind)]
     if run_id:
         run = Run.objects.select_related("agent", "conversation__owner").get(pk=run_id)
@@ -84,18 +90,42 @@ def ask(
         expires_at=timezone.now() + timedelta(seconds=spec.lifetime_s() if lifetime_s is None else lifetime_s),
     )
     with transaction.atomic():
-        if not is_canary:
+        if refused:
+            _refuse(asked, events.plain(refused, known))
+        elif by_rules and not is_canary:
             rules.apply(asked)
         asked.save(force_insert=True)
         signals.tell(asked)
     return asked
 
 
-def request(run_id: str, command: str, description: str, known: events.Known = frozenset()) -> Approval:
-    """Write down the command for which the agent runtime waits."""
-    subject = {"command": command}
-    title = description or UNTITLED
-    return ask(ApprovalKind.COMMAND, subject=subject, title=title, run_id=run_id, by_runtime=True, known=known)
+def request(
+    run_id: str,
+    command: str,
+    description: str,
+    known: events.Known = frozenset(),
+    opinion: Opinion = NO_OPINION,
+) -> Approval:
+    """Write down the command for which the agent runtime waits; what nobody may approve is denied at once."""
+    said = gated(command, opinion)
+    return ask(
+        ApprovalKind.COMMAND,
+        subject={"command": command},
+        title=description or UNTITLED,
+        run_id=run_id,
+        by_runtime=True,
+        known=known,
+        findings=[{"rule": each.rule, "severity": each.severity, "sentence": each.sentence} for each in said.findings],
+        severity=said.severity,
+        key=said.key,
+        refused=said.refused,
+        by_rules=said.by_rules,
+    )
+
+
+def _refuse(asked: Approval, why: str) -> None:
+    asked.state, asked.choice, asked.note = ApprovalState.DENIED, Choice.DENY, why[:TITLE_CHARS]
+    asked.decided_at, asked.decided_via = timezone.now(), VIA_GATE
 
 
 def shown(asked: Approval) -> dict[str, Any]:

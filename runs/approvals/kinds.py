@@ -18,6 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 
+from agents.gate import judge
 from agents.models import User
 from runs.models import Approval, ApprovalKind, ApprovalRule, Choice
 from runs.stamp import canonical
@@ -78,6 +79,7 @@ KINDS: dict[str, KindSpec] = {
     for spec in (
         replace(
             _spec(ApprovalKind.COMMAND, _command, EVERY),
+            key=lambda subject: judge(str(subject.get("command", ""))).key,
             covers=lambda subject: f"exactly this command: {subject.get('command', '')}",
         ),
         _spec(ApprovalKind.EGRESS, _access, EVERY),

@@ -27,7 +27,7 @@ EVERYTHING = (Agent, Soul, Policy, Conversation, Message, Run, Approval, Sandbox
 def run(alice: User, atlas: Agent) -> Run:
     """Alice's run, with one row of everything around it."""
     run = dispatch.start(alice, "Hello", agent=atlas).run
-    approvals.request(run.pk, "rm -rf /", "dangerous")
+    approvals.request(run.pk, "rm -rf build", "dangerous")
     Policy.objects.create(name="Hers", owner=alice)
     box = Sandbox.objects.create(agent=atlas, number=1)
     InferenceCall.objects.create(

@@ -44,7 +44,7 @@ def allowed(user: User, asked: Approval, wish: RuleWish | None = None) -> Approv
 
 def test_allowed_for_this_run_means_the_same_in_this_run(alice: User, run: Run, atlas: Agent) -> None:
     first = approvals.decide(alice, ask(run), "run")
-    again, other, elsewhere = ask(run), ask(run, "rm -rf /"), ask(start(alice, atlas))
+    again, other, elsewhere = ask(run), ask(run, "rm -rf dist"), ask(start(alice, atlas))
 
     assert (first.state, first.choice) == ("allowed", "run")
     assert (again.state, again.choice, again.decided_via, again.decided_by) == ("allowed", "rule", "rule", alice)

@@ -26,13 +26,13 @@ def run(alice: User, atlas: Agent) -> Run:
 
 @pytest.fixture
 def asked(run: Run) -> Approval:
-    return approvals.request(run.pk, "rm -rf /", "deletes everything")
+    return approvals.request(run.pk, "rm -rf build", "deletes everything")
 
 
 def test_a_question_is_written_down_with_an_end(asked: Approval, settings: pytest.FixtureRequest) -> None:
     left = (asked.expires_at - timezone.now()).total_seconds()
 
-    assert (asked.exact, asked.title, asked.state) == ("rm -rf /", "deletes everything", ApprovalState.PENDING)
+    assert (asked.exact, asked.title, asked.state) == ("rm -rf build", "deletes everything", ApprovalState.PENDING)
     assert settings.LOGOS_APPROVAL_TIMEOUT_S - 5 < left <= settings.LOGOS_APPROVAL_TIMEOUT_S  # type: ignore[attr-defined]
     assert approvals.is_open(asked.run_id)
     assert approvals.open_of(asked.run_id) == [asked]
@@ -40,8 +40,8 @@ def test_a_question_is_written_down_with_an_end(asked: Approval, settings: pytes
         "id": asked.pk,
         "kind": "command",
         "tier": "user",
-        "severity": "",
-        "command": "rm -rf /",
+        "severity": "high",
+        "command": "rm -rf build",
         "description": "deletes everything",
         "subject_hash": asked.subject_hash,
         "expires_at": asked.expires_at.isoformat(),
@@ -109,9 +109,9 @@ def test_a_decision_about_something_else_does_not_count(alice: User, asked: Appr
 def test_the_hash_binds_run_and_command(asked: Approval, run: Run, alice: User) -> None:
     other = dispatch.start(alice, "Hello", agent=run.agent).run
 
-    assert approvals.request(run.pk, "rm -rf /", "said otherwise").subject_hash == asked.subject_hash
-    assert approvals.request(run.pk, "rm -rf /home", "").subject_hash != asked.subject_hash
-    assert approvals.request(other.pk, "rm -rf /", "").subject_hash != asked.subject_hash
+    assert approvals.request(run.pk, "rm -rf build", "said otherwise").subject_hash == asked.subject_hash
+    assert approvals.request(run.pk, "rm -rf dist", "").subject_hash != asked.subject_hash
+    assert approvals.request(other.pk, "rm -rf build", "").subject_hash != asked.subject_hash
 
 
 def test_strangers_decide_nothing(asked: Approval, atlas: Agent, mallory: User, bob: User, viewer: User) -> None:
