@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -14,11 +15,13 @@ from agents.models import Halt, HaltStop
 from agents.numbers import whole
 from runs import approvals, dispatch
 from runs.models import ACTIVE, Approval, EngineBeat, Run, Status
-from sandboxes.claimants import host
+from sandboxes.claimants import host, is_dead
 from sandboxes.models import Sandbox, State
 
 # Nothing and nobody: what no row is.
 NONE = Q(pk__in=())
+# An engine that has said nothing for so long is asked nothing: it would never confirm.
+ALIVE = timedelta(minutes=1)
 BEGUN = tuple(status for status in ACTIVE if status != Status.QUEUED)
 
 
@@ -61,7 +64,8 @@ def ask_to_stop(halt: Halt, **rest: Any) -> None:
     now = timezone.now()
     agents: dict[str, Any] = {"agent_id": halt.agent_id} if halt.agent_id else {}
     boxes = Sandbox.objects.filter(state__in=(State.RUNNING, State.STARTING), **agents).values_list("pk", "agent_id")
-    engines = EngineBeat.objects.values_list("owner", flat=True)
+    lately = EngineBeat.objects.filter(seen_at__gt=now - ALIVE).values_list("owner", flat=True)
+    engines = [owner for owner in lately if not is_dead(owner)]
     asked = [
         HaltStop(kind="engine", subject=owner, note="refuses new work", halt=halt, requested_at=now)
         for owner in engines

@@ -183,6 +183,7 @@ def test_two_halts_at_once_both_count_what_they_asked(ada: User, alice: User, at
 def test_engines_that_live_are_asked_and_confirm_for_themselves(ada: User, alice: User, atlas: Agent) -> None:
     EngineBeat.objects.create(owner="one", seen_at=timezone.now())
     EngineBeat.objects.create(owner="dead", seen_at=timezone.now())
+    EngineBeat.objects.create(owner="long gone", seen_at=timezone.now() - timedelta(minutes=5))
     box = Sandbox.objects.create(agent=atlas, number=1, state=State.RUNNING)
     halt = halting.stop(ada, "everything")
     assert stops(halt, "engine") == {"one": False, "dead": False}
