@@ -177,7 +177,12 @@ def rows(route: ModelRoute) -> dict[type[Model], Any]:
     )
     rows[SocialAccount] = SocialAccount.objects.create(user=alice, provider="corp", uid="s-777")
     rows[Halt] = Halt.objects.create(
-        scope="agent", subject=rows[Agent].pk, agent=rows[Agent], name="777", at=timezone.now()
+        scope="agent",
+        subject=rows[Agent].pk,
+        agent=rows[Agent],
+        name="777",
+        at=timezone.now(),
+        lifted_at=timezone.now(),
     )
     rows[PushDevice] = PushDevice.objects.create(
         user=alice, digest="777", endpoint="https://push.example/777", name="Browser-777"

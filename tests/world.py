@@ -60,7 +60,14 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     )  # fmt: skip
     McpLease.objects.get_or_create(name="gateway", defaults={"owner": "process", "until": timezone.now()})
     preset = Preset.objects.get(pk="github")  # of the house, like the provider
-    budget = Budget.objects.create(name=f"budget-{number}", scope="agent", agent=agent, window="day", amount=1)
+    budget = Budget.objects.create(
+        name=f"budget-{number}",
+        scope="agent",
+        agent=agent,
+        window="day",
+        amount=1,
+        unknown_price="at_least",
+    )
     charge = Charge.objects.create(
         id=f"charge-{number}", run_id=run.pk, conversation_id=run.conversation_id, agent=agent, person=owner,
         route_id=route.pk, model=route.model, amount=1, is_priced=True, input_tokens=1, output_tokens=1,

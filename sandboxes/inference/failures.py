@@ -232,4 +232,4 @@ def _words_of(error: dict[str, Any], body: bytes) -> str:
 
 
 # Whose words a halt's reason holds is not known, and the runtime reads them: it is told this much.
-HALTED = Failure(Code.HALTED, "This is stopped for now.", "It can go on once somebody who may resumes it.", 400)
+HALTED = Failure(Code.HALTED, "Somebody stopped this for now.", "It can go on once somebody who may resumes it.", 400)

@@ -119,9 +119,11 @@ def test_hole_05_nobody_grants_themselves_anything_and_no_session_id_of_theirs_c
     before = tables.everything()
     for who in (person("vera", Role.VIEWER), person("mallory-5"), person("otto-5", Role.OPERATOR)):
         program = Program(who)
-        for path in ("agents", "souls", "routes", "policies"):
+        for path in ("agents", "souls", "routes", "policies", "mcp-servers"):
             row = next(
-                row for model, row in rows.items() if (model._meta.model_name or "") in (path[:-1], "modelroute")
+                row
+                for model, row in rows.items()
+                if (model._meta.model_name or "") in (path[:-1].replace("-", ""), "modelroute")
             )
             asked = {"person": who.username, "level": "manage"}
             for address in (f"{path}/{row.pk}/grants", f"{path}/{rows[Agent].pk}/grants"):
