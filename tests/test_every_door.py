@@ -127,8 +127,9 @@ def _row_of(address: str, rows: dict[type[Model], Any]) -> Any:
     return rows[Agent]
 
 
-def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
+def body(rows: dict[type[Model], Any], path: str) -> dict[str, Any]:
     """What satisfies any door's form as far as shape goes, so that only permission can refuse."""
+    tier = "user" if "mcp-servers" in path else "ask"  # one word for two scales: who decides, and what a tool may
     return {
         "text": "Mine now.",
         "revision": 1,
@@ -141,7 +142,7 @@ def body(rows: dict[type[Model], Any]) -> dict[str, Any]:
         "number": 1,
         "choice": "once",
         "tool": "git.log",
-        "tier": "ask",
+        "tier": tier,
         "host": "host-777.example",
         "port": 443,
         "lines": ["host-777.example"],
@@ -224,7 +225,7 @@ def test_no_door_gives_away_or_changes_anything_of_somebody_elses(rows: dict[typ
             continue
         for method, headers in _ways(path):
             tried += 1
-            answer = _ask(client, method, path, body(rows), headers)
+            answer = _ask(client, method, path, body(rows, path), headers)
             problems = _problems(answer, address, path, "" if visitor else "a stranger", rows)
             complaints += [f"{method} {path}{' by htmx' if headers else ''}: {problem}" for problem in problems]
 
@@ -283,7 +284,7 @@ def test_no_token_that_is_over_opens_any_door(rows: dict[type[Model], Any], whic
         if path.startswith(("/admin/", "/accounts/logout")):
             continue
         for method in METHODS if path.startswith("/api/") else ("GET", "POST"):
-            answer = _ask(client, method, path, body(rows))
+            answer = _ask(client, method, path, body(rows, path))
             complaints += [f"{method} {path}: {it}" for it in _problems(answer, address, path, "a stranger", rows)]
 
     assert not complaints
@@ -313,7 +314,7 @@ def test_a_token_writes_nothing_its_scope_does_not_name(rows: dict[type[Model], 
         for method in METHODS[1:]:
             if path.startswith(OPENED_BY[word]):
                 continue
-            answer = _ask(client, method, path, body(rows))
+            answer = _ask(client, method, path, body(rows, path))
             if answer.status_code == 403 and answer.json()["error"]["reason"] == "scope":
                 refused += 1
             elif answer.status_code not in (404, 405):

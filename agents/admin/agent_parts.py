@@ -15,6 +15,7 @@ from django.http import HttpRequest
 
 from agents import agent_secrets, capabilities, documents, permissions
 from agents.admin_base import RowAdmin
+from agents.admin_filters import VisibleRelatedFilter
 from agents.admin_panels import SHOWN, Panel, row_link
 from agents.admin_words import ago
 from agents.catalogue import CATALOGUE
@@ -50,6 +51,7 @@ class PartAdmin(RowAdmin):
 
     fixed: tuple[str, ...] = ("agent",)
     list_select_related: tuple[str, ...] = ("agent",)
+    list_filter: tuple[Any, ...] = (("agent", VisibleRelatedFilter),)
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
@@ -74,7 +76,7 @@ class AgentCapabilityAdmin(PartAdmin):
 
     list_display = ("name", "agent", "trust", "agreed_version", "consented_by", "consented_at")
     list_select_related = ("agent", "consented_by")
-    list_filter = ("key",)
+    list_filter = ("key", ("agent", VisibleRelatedFilter))
     search_fields = ("key", "agent__name")
     fields = ("agent", "key", "agreed_version", "consented_by", "consented_at")
 

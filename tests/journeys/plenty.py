@@ -27,9 +27,12 @@ from agents import (
     tokens,
 )
 from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Preset, Provider, Role, Soul, User
+from agents.models.halts import Halt
+from channels_app.models import PushDevice
+from mcp_gateway.models import McpAccess, McpServer
 from runs import approvals
-from runs.models import Approval, Conversation, Run, Status
-from sandboxes.models import InferenceCall, Sandbox
+from runs.models import Approval, ApprovalRule, Budget, Conversation, Run, Status
+from sandboxes.models import InferenceCall, Sandbox, ToolCall, ToolRule
 from tests.conftest import PASSWORD, person
 from tests.rules import rules
 from tests.runs.acting import ONE_COMMAND, ask, finished, play
@@ -126,7 +129,35 @@ def _worked(alice: User, atlas: Agent) -> dict[type[Model], Any]:
         id="call_1", sandbox=box, run_id=run.pk, route_id=atlas.route_id or "", model="rehearsal-1", status=200,
         streamed=True, duration_ms=812.0, input_tokens=17_000, output_tokens=1_212,
     )  # fmt: skip
-    return {Run: run, Conversation: run.conversation, Approval: asked, Sandbox: box}
+    budget = Budget.objects.create(
+        name="What the archive may cost in a month, all of it", scope="agent", agent=atlas, window="month", amount=40,
+        unknown_price="at_least",
+    )  # fmt: skip
+    rule = approvals.make(alice, asked, approvals.RuleWish())
+    halt = Halt.objects.create(
+        scope="agent", subject=atlas.pk, agent=atlas, name=atlas.name, reason=STRANDS, at=timezone.now(),
+        lifted_at=timezone.now(),
+    )  # fmt: skip
+    found = {Run: run, Conversation: run.conversation, Approval: asked, Sandbox: box}
+    return {**found, Budget: budget, ApprovalRule: rule, Halt: halt, **_tools(alice, atlas, run)}
+
+
+def _tools(alice: User, atlas: Agent, run: Run) -> dict[type[Model], Any]:
+    server = McpServer.objects.create(
+        name="notes-of-the-archive", description=STRANDS, owner=alice, command="true", enabled=False
+    )
+    access = McpAccess.objects.create(agent=atlas, server=server, given_by=alice, reason=STRANDS)
+    ToolRule.objects.create(
+        layer="agent", agent=atlas, tool="git.*", tier="ask", note="Ask me before the history moves."
+    )
+    call = ToolCall.objects.create(
+        agent=atlas, run_id=run.pk, door="api", tool="git.log", arguments={"path": "notes/" + "x" * 90},
+        digest="0" * 64, key="0" * 64, tier="allow", state="done", at=timezone.now(),
+    )  # fmt: skip
+    device = PushDevice.objects.create(
+        user=alice, digest="d", endpoint="https://push.example/1", name="Firefox on a phone"
+    )
+    return {McpServer: server, McpAccess: access, ToolCall: call, PushDevice: device}
 
 
 def _kept(people: dict[str, User], atlas: Agent) -> dict[type[Model], Any]:
