@@ -48,6 +48,14 @@ async def gone_from(house: House, tool: str) -> dict[str, Any]:
         return found
 
 
+async def changed_pin(tool: str) -> McpPin:
+    """The row of a tool that is hidden already: it is written a moment after that."""
+    async with asyncio.timeout(PATIENCE_S):
+        while (pin := await sync_to_async(McpPin.objects.get)(tool=tool)).state == "accepted":
+            await asyncio.sleep(0.05)
+        return pin
+
+
 async def test_what_is_there_when_a_server_is_first_seen_is_accepted(house: House, started: Gateway) -> None:
     assert "echo" in await listed(house)
     assert not await sync_to_async(pins.waiting(McpPin.objects.all()).exists)()
@@ -71,7 +79,7 @@ async def test_a_tool_that_changed_is_hidden_and_refused_until_somebody_accepts_
     counted = (await call(house.secret, "counts"))["result"]["counts"]
     assert "echo" not in counted
 
-    pin = await sync_to_async(McpPin.objects.get)(tool="echo")
+    pin = await changed_pin("echo")
     assert (pin.state, pin.definition["description"], pin.offered["description"]) == ("changed", "The tool echo.", evil)
     await sync_to_async(pins.accept)(house.ada, house.server.pk, "echo", pin.offered_digest)
     async with asyncio.timeout(PATIENCE_S):
