@@ -11,6 +11,12 @@ from agents.models import Agent, Halt, HaltStop, StopKind, User
 
 # More rows than this are counted and not listed.
 SHOWN = 50
+MANY: dict[str, str] = {
+    StopKind.ENGINE: "Engines",
+    StopKind.RUN: "Runs",
+    StopKind.SANDBOX: "Sandboxes",
+    StopKind.TERMINAL: "Terminals",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,7 @@ def report(user: User, halt: Halt) -> Report:
         halting.confirm(halt)
     stops = HaltStop.objects.filter(halt=halt)
     counted = stops.order_by().values("kind").annotate(asked=Count("pk"), done=Count("confirmed_at")).order_by("kind")
-    kinds = dict(StopKind.choices)
-    counts = tuple(Asked(f"{kinds[each['kind']]}s", each["asked"], each["done"]) for each in counted)
+    counts = tuple(Asked(MANY[each["kind"]], each["asked"], each["done"]) for each in counted)
     agents = permissions.visible(user, Agent.objects.all()).order_by().values("pk")
     mine = stops.filter(Q(agent=None) | Q(agent__in=agents)).select_related("agent")
     rows = tuple(mine.order_by(F("confirmed_at").asc(nulls_first=True), "kind", "pk")[:SHOWN])
