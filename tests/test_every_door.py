@@ -127,7 +127,7 @@ def _row_of(address: str, rows: dict[type[Model], Any]) -> Any:
     return rows[Agent]
 
 
-def body(rows: dict[type[Model], Any], path: str) -> dict[str, Any]:
+def body(rows: dict[type[Model], Any], path: str = "") -> dict[str, Any]:
     """What satisfies any door's form as far as shape goes, so that only permission can refuse."""
     tier = "user" if "mcp-servers" in path else "ask"  # one word for two scales: who decides, and what a tool may
     return {
