@@ -12,6 +12,7 @@ from typing import Any, Literal
 from django.utils import timezone
 
 from agents.secrets import redact
+from mcp_gateway import ids
 
 Done = Literal["ok", "error", "denied", "unavailable", "timeout", "gone", "cancelled"]
 
@@ -33,6 +34,8 @@ class Record:
     sandbox_id: str = ""
     run_id: str = ""
     at: datetime = field(default_factory=timezone.now)
+    # Given here, so that what is written again after an interruption is written once.
+    id: str = field(default_factory=ids.call_id)
 
 
 def fingerprint(arguments: Any) -> str:
@@ -50,8 +53,9 @@ def store(records: Sequence[Record]) -> None:
 
     agents = set(Agent.objects.filter(pk__in={each.agent_id for each in records}).values_list("pk", flat=True))
     servers = set(McpServer.objects.filter(pk__in={each.server_id for each in records}).values_list("pk", flat=True))
-    McpCall.objects.bulk_create(
+    rows = (
         McpCall(
+            id=each.id,
             agent_id=each.agent_id,
             server_id=each.server_id if each.server_id in servers else None,
             server_name=_storable(each.server, 80),
@@ -68,6 +72,7 @@ def store(records: Sequence[Record]) -> None:
         for each in records
         if each.agent_id in agents
     )
+    McpCall.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _storable(text: str, longest: int) -> str:

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 # How often the rows are asked whether something has changed: a revocation must bite within a second.
 POLL_S = 0.4
 RENEW_S = 4.0
-# Records that wait for the database; beyond them calls are refused rather than forgotten.
+# Records that wait for the database; beyond them nothing new is carried. What goes on then may still lose its own.
 MAX_RECORDS = 10_000
 
 # The names by which a sandbox reaches its own listener.
@@ -129,6 +129,8 @@ class Gateway:
 
     async def _halted(self, agent_id: str, server: str) -> str:
         """Why nothing may begin for this agent on this server, "" when it may."""
+        if len(self._records) >= MAX_RECORDS:
+            return "Logos cannot record calls just now, so it makes none."
         halts = await self._halts.now()
         held = halts.of_work(agent_id, None, (*self._halts.servers, server)) if halts else None
         return held.sentence if held is not None else ""

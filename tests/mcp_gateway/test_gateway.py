@@ -17,7 +17,7 @@ from django.utils import timezone
 from agents import composition, halting, souls
 from agents.errors import Invalid, LogosError, NotFound
 from agents.models import Role, SecurityEvent
-from mcp_gateway import access, gateway, reading, servers
+from mcp_gateway import access, calls, gateway, reading, servers
 from mcp_gateway.gateway import Gateway
 from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpToken
 from runs import approvals
@@ -347,3 +347,23 @@ async def test_a_sandbox_is_known_by_its_socket_and_its_calls_by_their_run(house
     assert told == [("run_1", "mcp.call", "echo", "ok")]
     done = await rows(lambda: McpCall.objects.filter(tool="echo").first())
     assert (done.run_id, done.via) == ("run_1", "socket")
+
+
+async def test_a_call_that_cannot_be_recorded_is_not_made(
+    house: House, started: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "isError" not in (await call(house.secret, "who"))["result"]
+    monkeypatch.setattr(gateway, "MAX_RECORDS", 0)
+
+    assert "cannot record" in json.dumps(await call(house.secret, "who"))
+
+
+@pytest.mark.django_db
+def test_a_record_that_is_written_again_is_written_once() -> None:
+    house = House()
+    record = calls.Record(house.agent.pk, house.server.pk, "files", "tools/call", "who", "ok")
+
+    calls.store([record])
+    calls.store([record])
+
+    assert McpCall.objects.count() == 1
