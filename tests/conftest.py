@@ -25,6 +25,7 @@ The places:
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -35,6 +36,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 from pytest_django.fixtures import _set_suffix_to_test_databases
 
@@ -82,6 +84,31 @@ def django_db_modify_db_settings_xdist_suffix(request: pytest.FixtureRequest) ->
     worker = getattr(request.config, "workerinput", {}).get("workerid")
     if worker and "sqlite" not in settings.DATABASES["default"]["ENGINE"]:
         _set_suffix_to_test_databases(suffix=worker)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_half_open_connections() -> Iterator[None]:
+    """Closes a connection whose opening was refused half-way.
+
+    A test may end while a background thread is opening a connection: pytest-django then refuses the second half, and
+    Django would keep the first, in which sqlite3 begins a transaction by itself at the next write, which nobody ends:
+    every later test of that process finds the database locked.
+    """
+    connect = BaseDatabaseWrapper.connect
+
+    def connect_wholly(connection: BaseDatabaseWrapper) -> None:
+        try:
+            connect(connection)
+        except BaseException:
+            if connection.connection is not None:
+                with contextlib.suppress(Exception):
+                    connection.connection.close()
+                connection.connection = None
+            raise
+
+    BaseDatabaseWrapper.connect = connect_wholly
+    yield
+    BaseDatabaseWrapper.connect = connect
 
 
 PASSWORD = "a long enough password"

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 import pytest
 
+from sandboxes import documents
 from sandboxes.documents import Document, install
 
-TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
+TODAY = "2026-02-28"
+
+
+class OneDay(datetime):
+    """A clock that stays on one day: these tests may run over midnight."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC).astimezone(tz)
+
+
+@pytest.fixture(autouse=True)
+def _one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "datetime", OneDay)
 
 
 @pytest.fixture
