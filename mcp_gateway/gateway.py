@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from mcp_gateway import calls, pins, reading
+from mcp_gateway.asked import Asked
 from mcp_gateway.book import Book
 from mcp_gateway.calls import Record
 from mcp_gateway.children import Child, Gone, Launch
@@ -66,7 +67,7 @@ class Gateway:
         self.runs_of: Callable[[str], list[str]] = lambda sandbox_id: []
         self.tell_run: Callable[[str, str, dict[str, Any]], None] = lambda run_id, kind, data: None
         self.relay = Relay(lambda: self.book, self.fleet, self._record, halted=self._halted, run_of=self._run_of)
-        self.relay.hub = Hub(self.relay, self._threads.run, lambda asked: self._run_of(asked.caller.sandbox_id))
+        self.relay.hub = Hub(self.relay, self._threads.run, self._run_of)
         self.public: App = Door(self.relay, lambda secret: self.book.by_token(secret), _public_hosts)
         self._mark: Any = None
         self._holds_lease = False
@@ -112,11 +113,11 @@ class Gateway:
         return await self._threads.run(reading.launch, server_id)
 
     def _said(self, supervisor: Supervisor, message: Message, server_id: str) -> None:
-        self.relay.said_by_server(supervisor, message, server_id)
+        self.relay.listening.said(supervisor, message, server_id)
 
     def _asked(self, supervisor: Supervisor, child: Child, message: Message, server_id: str) -> bool:
         served = next((each for each in self.book.servers.values() if each.id == server_id), None)
-        return self.relay.asked_by_server(supervisor, child, message, served)
+        return self.relay.listening.asked(supervisor, child, message, served)
 
     async def _offers(self, supervisor: Supervisor, server_id: str) -> None:
         """What a server offers is compared with what was accepted before anybody is shown any of it."""
@@ -135,8 +136,9 @@ class Gateway:
         held = halts.of_work(agent_id, None, (*self._halts.servers, server)) if halts else None
         return held.sentence if held is not None else ""
 
-    def _run_of(self, sandbox_id: str) -> str:
+    def _run_of(self, asked: Asked) -> str:
         """The run that asks from this sandbox, where it can be told: several at once look alike from here."""
+        sandbox_id = asked.caller.sandbox_id
         runs = self.runs_of(sandbox_id) if sandbox_id else []
         return runs[0] if len(runs) == 1 else ""
 
@@ -179,7 +181,7 @@ class Gateway:
             logger.warning("Another process runs the MCP servers now")
             await self.fleet.close()
         self._mark = mark
-        self.relay.changed()
+        self.relay.listening.changed()
 
     async def _write(self) -> None:
         while True:

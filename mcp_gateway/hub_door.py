@@ -10,10 +10,10 @@ from typing import Any
 
 from agents.errors import LogosError
 from mcp_gateway import eras, hub, jsonrpc, requesting
+from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Served
 from mcp_gateway.eras import Refusal
-from mcp_gateway.jsonrpc import Message
-from mcp_gateway.relay import Asked, Refused, Relay, no_method
+from mcp_gateway.relay import Relay
 
 CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}}
 INSTRUCTIONS = (
@@ -61,7 +61,6 @@ OWN_TOOLS: list[dict[str, Any]] = [
     },
 ]
 
-Answer = tuple[int, Message | None]
 Db = Callable[..., Awaitable[Any]]
 
 # How long a request is held for a person: below what most clients wait. Its progress is told so often meanwhile.
@@ -94,12 +93,12 @@ class Hub:
             return 200, jsonrpc.result(asked.id, self._discovered())
         if method == "tools/list":
             names = await self.names(asked.caller.agent_id)
-            return 200, self._relay.reply(asked, {"tools": [*OWN_TOOLS, *names.tools]})
+            return 200, asked.reply({"tools": [*OWN_TOOLS, *names.tools]})
         if method == "tools/call":
             return await self._call(asked)
         if method == "subscriptions/listen" and asked.modern:
             reached = self._relay.book().reached(asked.caller.agent_id)
-            return await self._relay.listen(asked, {each.id: each for each in reached}, is_hub=True)
+            return await self._relay.listening.listen(asked, {each.id: each for each in reached}, is_hub=True)
         raise Refused(no_method(asked))
 
     async def names(self, agent_id: str) -> hub.Names:
@@ -126,7 +125,7 @@ class Hub:
         name = asked.params.get("name")
         own = self._own.get(name) if isinstance(name, str) else None
         if own is not None:
-            return 200, self._relay.reply(asked, await own(asked))
+            return 200, asked.reply(await own(asked))
         place = (await self.names(asked.caller.agent_id)).places.get(name) if isinstance(name, str) else None
         served = self._relay.book().reach(asked.caller.agent_id, place.server) if place else None
         if place is None or served is None:
@@ -134,7 +133,7 @@ class Hub:
         try:
             supervisor = await self._relay.running(served)
         except LogosError as error:
-            return 200, self._relay.reply(asked, jsonrpc.told_model(f"{error.message} {error.action}"))
+            return 200, asked.reply(jsonrpc.told_model(f"{error.message} {error.action}"))
         served = self._relay.book().reach(asked.caller.agent_id, place.server) or served
         inner = replace(asked, message={**asked.message, "params": {**asked.params, "name": place.tool}})
         return await self._relay.call(inner, served, supervisor, place.tool)

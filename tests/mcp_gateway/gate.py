@@ -59,10 +59,10 @@ class Gate:
             return Launch(command, words, {"PYTHONUNBUFFERED": "1"}, Path("/tmp"))
 
         def said(supervisor: Supervisor, message: Any) -> None:
-            self.relay.said_by_server(supervisor, message, served.id)
+            self.relay.listening.said(supervisor, message, served.id)
 
         def asked(supervisor: Supervisor, child: Child, message: Any) -> bool:
-            return self.relay.asked_by_server(supervisor, child, message, self.book.servers.get(name))
+            return self.relay.listening.asked(supervisor, child, message, self.book.servers.get(name))
 
         supervisor = Supervisor(name, launch, times or Times(30, PATIENCE_S, 0.05), said=said, asked=asked)
         self.servers[served.id] = supervisor
@@ -74,7 +74,7 @@ class Gate:
     def rewrite(self, **parts: Any) -> None:
         """Another book, as after a change of the rows."""
         self.book = replace(self.book, **parts)
-        self.relay.changed()
+        self.relay.listening.changed()
 
     def rule(self, name: str, **rules: Any) -> None:
         """Other rules for a server."""

@@ -333,7 +333,7 @@ async def test_a_servers_question_goes_to_nobody_unless_it_was_set_up_so(gate: G
 
 
 async def test_an_agent_has_so_many_calls_at_once_and_no_more(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mcp_gateway.relay.MAX_CALLS", 3)
+    monkeypatch.setattr("mcp_gateway.carrying.MAX_CALLS", 3)
     supervisor = gate.servers["id-files"]
     waiting = [asyncio.ensure_future(gate.call("files", "hang", number)) for number in range(3)]
     await until(lambda: supervisor.child and len(supervisor.child.calls) == 3, "they wait")

@@ -1,0 +1,60 @@
+"""One message of a caller on its way through the gateway: who sent it, in which era, and how it is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_gateway import eras, jsonrpc
+from mcp_gateway.book import Caller
+from mcp_gateway.eras import Refusal
+from mcp_gateway.exchange import Exchange
+from mcp_gateway.jsonrpc import Message
+
+Answer = tuple[int, Message | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One message of a caller, and what is known about it."""
+
+    caller: Caller
+    message: Message
+    headers: eras.Headers
+    modern: bool
+    exchange: Exchange
+
+    @property
+    def id(self) -> Any:
+        return self.message.get("id")
+
+    @property
+    def method(self) -> str:
+        return self.message["method"]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return self.message.get("params", {})
+
+    def reply(self, result: Any) -> Message:
+        """``result`` as this caller's era wants it."""
+        return jsonrpc.result(self.id, eras.for_modern_caller(self.method, result) if self.modern else result)
+
+    def failed(self, sentence: str) -> tuple[int, Message]:
+        """A failure as the caller's model can read it, where there is one."""
+        if self.method == "tools/call":
+            return 200, self.reply(jsonrpc.told_model(sentence))
+        return 200, jsonrpc.error(self.id, jsonrpc.UNAVAILABLE, sentence)
+
+
+class Refused(Exception):
+    """The answer is this refusal."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.sentence)
+        self.refusal = refusal
+
+
+def no_method(asked: Asked) -> Refusal:
+    """There is no such method here."""
+    return Refusal(404 if asked.modern else 200, jsonrpc.METHOD_NOT_FOUND, f"Method not found: {asked.method[:80]}")

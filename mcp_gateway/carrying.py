@@ -1,0 +1,171 @@
+"""Carry requests of callers to running servers: how many go on at once, what cuts one off, and what is noted of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from mcp_gateway import eras
+from mcp_gateway.asked import Asked
+from mcp_gateway.book import Served
+from mcp_gateway.calls import Done, Record
+from mcp_gateway.children import Call, Child, Gone
+from mcp_gateway.exchange import Left
+from mcp_gateway.jsonrpc import Message
+from mcp_gateway.supervisor import Supervisor
+
+# Calls of one agent under way at the same time.
+MAX_CALLS = 128
+
+Halted = Callable[[str, str], Awaitable[str]]
+
+
+async def running(agent_id: str, server: str) -> str:
+    """Nothing is halted."""
+    return ""
+
+
+class Carrier:
+    """``halted`` says why nothing may begin for an agent on a server now, ``run_of`` which run a message belongs to,
+    and ``record`` gets every call that ended."""
+
+    def __init__(self, record: Callable[[Record], None], halted: Halted, run_of: Callable[[Asked], str]) -> None:
+        self._record, self._halted, self.run_of = record, halted, run_of
+        self._open: dict[tuple[str, str, str], list[tuple[Child, Call]]] = {}
+        self._counts: dict[str, int] = {}
+
+    async def carry(
+        self,
+        asked: Asked,
+        served: Served,
+        supervisor: Supervisor,
+        params: Mapping[str, Any],
+        tool: Mapping[str, Any] | None = None,
+    ) -> tuple[int, Message | None]:
+        """The answer of a ready server to this request; never sent twice."""
+        agent = asked.caller.agent_id
+        if why := await self._halted(agent, served.name):
+            self.note(asked, served.name, served.id, "denied", why)
+            return asked.failed(why)
+        if self._counts.get(agent, 0) >= MAX_CALLS:
+            self.note(asked, served.name, served.id, "denied", "Too many calls at once.")
+            return asked.failed(f"At most {MAX_CALLS} calls of an agent go on at once; wait for some to end.")
+        child = supervisor.child
+        if child is None:
+            return asked.failed(f"{served.name}: it has just ended.")
+        known = supervisor.known
+        if known.is_modern and not asked.modern:
+            params = eras.for_modern_server(params)
+        elif asked.modern and not known.is_modern:
+            params = eras.for_handshake_server(params)
+        try:
+            call = child.ask(asked.method, params, asked.exchange.tell)
+        except Gone as error:
+            self.note(asked, served.name, served.id, "gone", str(error))
+            return asked.failed(f"{served.name}: {error}")
+        key = (agent, served.id, key_of(asked.id))
+        self._open.setdefault(key, []).append((child, call))
+        self._counts[agent] = self._counts.get(agent, 0) + 1
+        outcome: Done = "ok"
+        try:
+            found = await asked.exchange.until(call.answer, served.timeout_s)
+            supervisor.answered(call)
+            outcome = "error" if "error" in found or found.get("result", {}).get("isError") is True else "ok"
+            return _answered(asked, found)
+        except TimeoutError:
+            outcome = "timeout"
+            child.forget(call, cancel=True, why="It took too long.")
+            supervisor.timed_out()
+            return asked.failed(f"{served.name} did not answer within {served.timeout_s:g} seconds.")
+        except Gone as error:
+            outcome = "gone"
+            return asked.failed(f"{served.name}: {error} {_again(tool)}".strip())
+        except (Left, asyncio.CancelledError) as error:
+            outcome = "cancelled"
+            child.forget(call, cancel=True)
+            if isinstance(error, Left) or not call.answer.cancelled():
+                raise
+            return asked.failed("The caller cancelled this.")
+        finally:
+            child.calls.pop(call.id, None)
+            self._counts[agent] -= 1
+            self._drop(key, call)
+            self.note(asked, served.name, served.id, outcome, "", child_began=call.began, params=params)
+
+    def cancel(self, asked: Asked, server_id: str) -> None:
+        """The caller takes a request back."""
+        key = (asked.caller.agent_id, server_id, key_of(asked.params.get("requestId")))
+        # Two clients of one agent may use one id: who of them is meant cannot be told, and then nobody is.
+        if len(found := self._open.get(key, [])) == 1:
+            found[0][0].forget(found[0][1], cancel=True)
+
+    def owner_of(self, call: Call) -> str | None:
+        """The agent whose call this is."""
+        return next((key[0] for key, calls in self._open.items() if any(each[1] is call for each in calls)), None)
+
+    def note(
+        self,
+        asked: Asked,
+        server: str,
+        server_id: str,
+        outcome: Done,
+        reason: str,
+        *,
+        child_began: float = 0.0,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down what came of a call."""
+        if asked.method not in eras.NAMED and outcome == "ok":
+            return  # lists and the like are no calls
+        now = asyncio.get_running_loop().time()
+        subject = asked.params.get(eras.NAMED.get(asked.method, ""), "")
+        self._record(
+            Record(
+                agent_id=asked.caller.agent_id,
+                server_id=server_id,
+                server=server,
+                method=asked.method,
+                tool=str((params or {}).get("name") or subject)[:128],
+                outcome=outcome,
+                reason=reason,
+                duration_ms=(now - child_began) * 1000 if child_began else 0.0,
+                arguments=asked.params.get("arguments"),
+                via=asked.caller.via,
+                sandbox_id=asked.caller.sandbox_id,
+                run_id=self.run_of(asked) if asked.caller.sandbox_id else "",
+            )
+        )
+
+    def _drop(self, key: tuple[str, str, str], call: Call) -> None:
+        left = [each for each in self._open.get(key, ()) if each[1] is not call]
+        if left:
+            self._open[key] = left
+        else:
+            self._open.pop(key, None)
+        if not self._counts.get(key[0]):
+            self._counts.pop(key[0], None)
+
+
+def key_of(id: Any) -> str:
+    """A caller's id as a key: 1 and "1" are two."""
+    return f"{type(id).__name__}:{id}"
+
+
+def _answered(asked: Asked, found: Message) -> tuple[int, Message]:
+    if "error" in found:
+        reply = {"jsonrpc": "2.0", "id": asked.id, "error": found["error"]}
+        return (eras.status_of(reply) if asked.modern else 200), reply
+    result = found.get("result")
+    if not asked.modern and isinstance(result, dict) and result.get("resultType") == "input_required":
+        return asked.failed("This tool asks for input in a way that needs a newer client.")
+    return 200, asked.reply(result)
+
+
+def _again(tool: Mapping[str, Any] | None) -> str:
+    """Whether a call that was cut off may simply be repeated."""
+    hints = (tool or {}).get("annotations")
+    is_safe = isinstance(hints, dict) and (hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True)
+    if is_safe:
+        return "It is started again: repeat the call."
+    return "It is started again. Whether the call had an effect is not known: look before you repeat it."
