@@ -13,6 +13,9 @@ from mcp_gateway.jsonrpc import Message
 
 Answer = tuple[int, Message | None]
 
+# In ``_meta``: ours, and never passed on.
+RUN = "logos/run"
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -35,6 +38,13 @@ class Asked:
     @property
     def params(self) -> dict[str, Any]:
         return self.message.get("params", {})
+
+    @property
+    def named_run(self) -> str:
+        """The run this is for, as the launcher in a sandbox says; anybody in there could say so."""
+        meta = self.params.get("_meta")
+        named = meta.get(RUN) if isinstance(meta, dict) else None
+        return named if isinstance(named, str) else ""
 
     def reply(self, result: Any) -> Message:
         """``result`` as this caller's era wants it."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from mcp_gateway import eras
-from mcp_gateway.asked import Asked
+from mcp_gateway.asked import RUN, Asked
 from mcp_gateway.book import Served
 from mcp_gateway.calls import Done, Record
 from mcp_gateway.children import Call, Child, Gone
@@ -55,6 +55,7 @@ class Carrier:
         if child is None:
             return asked.failed(f"{served.name}: it has just ended.")
         known = supervisor.known
+        params = without_run(params)
         if known.is_modern and not asked.modern:
             params = eras.for_modern_server(params)
         elif asked.modern and not known.is_modern:
@@ -145,6 +146,16 @@ class Carrier:
             self._open.pop(key, None)
         if not self._counts.get(key[0]):
             self._counts.pop(key[0], None)
+
+
+def without_run(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The params as a server gets them: which run it is is none of its business."""
+    meta = params.get("_meta")
+    if not isinstance(meta, dict) or RUN not in meta:
+        return params
+    kept = {name: value for name, value in meta.items() if name != RUN}
+    rest = {name: value for name, value in params.items() if name != "_meta"}
+    return {**rest, "_meta": kept} if kept else rest
 
 
 def key_of(id: Any) -> str:

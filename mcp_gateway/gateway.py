@@ -63,8 +63,8 @@ class Gateway:
         self.book = Book()
         self.fleet = Fleet(self._launch, said=self._said, asked=self._asked, offers=self._offers)
         self._halts = HaltWatch(self._threads.run)
-        # Which runs go on in a sandbox, and who wants to hear of a run's calls; the engine's, where there is one.
-        self.runs_of: Callable[[str], list[str]] = lambda sandbox_id: []
+        # Which run in a sandbox has this name, and who wants to hear of a run's calls; the engine's, where there is one.
+        self.run_named: Callable[[str, str], str] = lambda sandbox_id, name: ""
         self.tell_run: Callable[[str, str, dict[str, Any]], None] = lambda run_id, kind, data: None
         self.relay = Relay(lambda: self.book, self.fleet, self._record, halted=self._halted, run_of=self._run_of)
         self.relay.hub = Hub(self.relay, self._threads.run, self._run_of)
@@ -137,10 +137,9 @@ class Gateway:
         return held.sentence if held is not None else ""
 
     def _run_of(self, asked: Asked) -> str:
-        """The run that asks from this sandbox, where it can be told: several at once look alike from here."""
+        """The run that asks from this sandbox, by the name it gives, where it can be told."""
         sandbox_id = asked.caller.sandbox_id
-        runs = self.runs_of(sandbox_id) if sandbox_id else []
-        return runs[0] if len(runs) == 1 else ""
+        return self.run_named(sandbox_id, asked.named_run) if sandbox_id else ""
 
     def _record(self, record: Record) -> None:
         if record.run_id:

@@ -22,6 +22,9 @@ ROUTER_PORT = 8081
 GATEWAY_PORT = 8642
 EGRESS_PORT = 3128
 LANES = 64
+# Longer than any call at the gateway goes on or is held for a person: the gateway says when it is over. And shorter
+# than the runtime tries by itself: the launcher tries again, and two at a time would be two connections.
+HUB_CALL_S, HUB_CONNECT_S = 4_000, 5
 NO_LANE: Final = "none"  # where calls go that name no lane; the router refuses them, so nothing is booked wrongly
 
 _MESSAGES = "logos-messages"
@@ -74,6 +77,11 @@ def proxy_environment(port: int = EGRESS_PORT) -> dict[str, str]:
 def lane_url(lane: int | str, port: int = ROUTER_PORT) -> str:
     """Where calls of the run on this lane arrive, as seen from inside."""
     return f"http://{INFERENCE_HOST}:{port}/lane/{lane}/v1"
+
+
+def hub_url(port: int = ROUTER_PORT) -> str:
+    """Where the tools of MCP servers are, as seen from inside: on the same listener, which is the identity."""
+    return f"http://{INFERENCE_HOST}:{port}/mcp"
 
 
 def alias(lane: int | str, wire: str = "openai") -> str:
@@ -133,6 +141,18 @@ def user_yaml(config: HermesConfig) -> str:
             "agent": {"max_turns": config.max_turns, "environment_hint": config.environment_hint},
             "platform_hints": {"api_server": {"replace": REPLY_HINT}},
             "platform_toolsets": {"api_server": list(config.toolsets)},
+            "mcp_servers": {
+                "logos": {
+                    "url": hub_url(config.router_port),
+                    "timeout": HUB_CALL_S,
+                    "connect_timeout": HUB_CONNECT_S,
+                    "skip_preflight": True,
+                    "supports_parallel_tool_calls": True,
+                    # What a server asks of a model or a person is answered outside, where it is paid for and judged.
+                    "sampling": {"enabled": False},
+                    "elicitation": {"enabled": False},
+                }
+            },
         }
     )
 

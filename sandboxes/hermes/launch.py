@@ -12,18 +12,26 @@ import concurrent.futures
 import contextlib
 import contextvars
 import ctypes
+import importlib.abc
+import importlib.util
 import json
 import os
 import runpy
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 PR_SET_DUMPABLE = 4
 THREADS = 64  # a run holds one for its whole life, also while it waits for a person; the default is cores + 4
 
 REASON_CHARS = 500
+
+HUB = "logos"  # what the configuration calls the one tool server there is: the gateway outside
+HUB_S = 3.0  # so long a start, or a run, waits for it; then it goes on with the tools it knows
+HUB_PAUSE_S, HUB_LONGEST_PAUSE_S = 2.0, 60.0
 
 
 def close_to_others() -> None:
@@ -146,6 +154,95 @@ def carry_reasons() -> None:
     web_request.BaseRequest.json = read_reason  # type: ignore[method-assign]
 
 
+def when_imported(name: str, change: Callable[[Any], None]) -> None:
+    """Call ``change`` with the module of this name as soon as the runtime has imported it, if it ever does."""
+
+    class Finder(importlib.abc.MetaPathFinder):
+        def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+            if fullname != name:
+                return None
+            sys.meta_path.remove(self)
+            spec = importlib.util.find_spec(fullname)
+            if spec is None or spec.loader is None:
+                return spec
+            load = spec.loader.exec_module
+
+            def exec_module(module: Any) -> None:
+                load(module)
+                change(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+            return spec
+
+    sys.meta_path.insert(0, Finder())
+
+
+def use_the_hub(module: Any) -> None:
+    """Reach the tools outside without waiting for them, know them anew at every run, and say which run calls.
+
+    The runtime itself connects once, before it answers anybody, for as long as the other side is silent; it asks for
+    tools once; one call at a time; and three refusals in a row make it give up all of them for a minute."""
+    find, has_tools, session_of = (
+        module.discover_mcp_tools,
+        module.has_registered_mcp_tools,
+        module.MCPServerTask.__init__,
+    )
+
+    def connect() -> None:
+        pause = HUB_PAUSE_S
+        while True:
+            find()
+            if HUB in module._servers or HUB not in module._load_mcp_config():
+                return
+            time.sleep(pause)
+            pause = min(pause * 2, HUB_LONGEST_PAUSE_S)
+
+    def find_meanwhile() -> list[str]:
+        thread = threading.Thread(target=connect, name="tools of the hub", daemon=True)
+        thread.start()
+        thread.join(HUB_S)
+        return list(module._existing_tool_names())
+
+    def catch_up() -> None:
+        server = module._servers.get(HUB)
+        if server is None:
+            return
+        if server.session is None:
+            module._signal_reconnect(server)
+            module._wait_for_server_session_ready(server, timeout=HUB_S)
+        else:
+            module._run_on_mcp_loop(server._refresh_tools, timeout=HUB_S)
+
+    def has_tools_now() -> bool:
+        # Asked once at the beginning of a run. What was granted or taken since the last one counts from here on.
+        with contextlib.suppress(Exception):
+            catch_up()
+        return bool(has_tools())
+
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        session_of(self, *args, **options)
+        self._rpc_lock = contextlib.nullcontext()  # a call that waits for a person holds up no other
+
+    module.discover_mcp_tools, module.has_registered_mcp_tools = find_meanwhile, has_tools_now
+    module.MCPServerTask.__init__ = init
+    module._CIRCUIT_BREAKER_THRESHOLD = sys.maxsize
+    name_the_run(module.ClientSession)
+
+
+def name_the_run(session: Any) -> None:
+    """Several runs share the one connection to the hub; each call names its own."""
+    plain = session.call_tool
+
+    async def call_tool(self: Any, *args: Any, meta: dict[str, Any] | None = None, **options: Any) -> Any:
+        approval = sys.modules.get("tools.approval")
+        run = approval._approval_session_key.get() if approval else ""
+        if run.startswith("run_"):
+            meta = {**(meta or {}), "logos/run": run}
+        return await plain(self, *args, meta=meta, **options)
+
+    session.call_tool = call_tool
+
+
 def main() -> None:
     close_to_others()
     keep_from_children(*take_secrets())
@@ -154,6 +251,7 @@ def main() -> None:
     carry_context_into_threads()
     stamp_model_calls()
     carry_reasons()
+    when_imported("tools.mcp_tool", use_the_hub)
     sys.argv = ["hermes", *sys.argv[1:]]
     runpy.run_module("hermes_cli.main", run_name="__main__", alter_sys=True)
 

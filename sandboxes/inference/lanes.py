@@ -136,6 +136,15 @@ class Lanes:
         box = self._sandboxes.get(sandbox_id)
         return [lease.run_id for lease in box.leases.values() if not lease.is_draining] if box else []
 
+    def run_named(self, sandbox_id: str, stamp: str) -> str:
+        """The run of this process that goes on in the sandbox under the runtime's own id ``stamp``, or the only one it
+        can be; "" when that cannot be told."""
+        box = self._sandboxes.get(sandbox_id)
+        going = [lease for lease in box.leases.values() if not lease.is_draining] if box else []
+        named = [lease for lease in going if stamp and lease.runtime_run_id == stamp]
+        possible = named or [lease for lease in going if lease.accepts(stamp)]
+        return possible[0].run_id if len(possible) == 1 else ""
+
     def leases(self) -> list[Lease]:
         """Every lease there is, those that drain included."""
         return [lease for box in self._sandboxes.values() for lease in box.leases.values()]

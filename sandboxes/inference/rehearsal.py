@@ -4,10 +4,11 @@ It answers from the conversation alone, without chance and without a clock, so d
 provider and repeat exactly. It never pretends: its replies say what it is. Lines of the last user message
 direct it (case does not matter):
 
-    run: COMMAND           one terminal call; all ``run:``, ``write:`` and ``read:`` lines go out in one turn
+    run: COMMAND           one terminal call; all ``run:``, ``write:``, ``read:`` and ``call:`` lines go out in one turn
     then run: COMMAND      starts the next turn, after the results of the turn before
     write: PATH = TEXT     one write_file call (also ``then write:``)
     read: PATH             one read_file call (also ``then read:``)
+    call: TOOL {"a": 1}    one call of any tool there is, with these arguments (also ``then call:``)
     think: TEXT            streams TEXT as reasoning first; the words "think aloud" do so with a text of its own
     slow: 80ms             waits so long before each word (at most 5 s)
     words: 500             a reply of so many words
@@ -36,7 +37,7 @@ MAX_DELAY_S = 5.0
 MAX_WORDS = 20_000
 
 _DIRECTIVE = re.compile(
-    r"^\s*(?:[-*]\s+)?(then\s+)?(run|write|read|think|slow|words|fail)\s*:\s*(.+?)\s*$", re.IGNORECASE
+    r"^\s*(?:[-*]\s+)?(then\s+)?(run|write|read|call|think|slow|words|fail)\s*:\s*(.+?)\s*$", re.IGNORECASE
 )
 _BARE = re.compile(r"^\s*(hang|disconnect)\s*:?\s*$", re.IGNORECASE)
 _DELAY = re.compile(r"^(\d+(?:\.\d+)?)\s*(ms|s)?$", re.IGNORECASE)
@@ -65,7 +66,7 @@ class Say:
 class ToolCall:
     id: str
     name: str
-    args: dict[str, str]
+    args: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class Wishes:
     """What the last user message asks for."""
 
     text: str = ""
-    turns: list[list[tuple[str, dict[str, str]]]] = field(default_factory=list)
+    turns: list[list[tuple[str, dict[str, Any]]]] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
     delay_s: float | None = None
     words: int | None = None
@@ -154,7 +155,7 @@ def read_wishes(text: str) -> Wishes:
 
 def _obey(wishes: Wishes, word: str, value: str, then: bool) -> bool:
     """Take one directive; False if it makes no sense as one."""
-    if word in ("run", "write", "read"):
+    if word in ("run", "write", "read", "call"):
         call = _tool_call(word, value)
         if call is None:
             return False
@@ -175,8 +176,10 @@ def _obey(wishes: Wishes, word: str, value: str, then: bool) -> bool:
     return True
 
 
-def _tool_call(word: str, value: str) -> tuple[str, dict[str, str]] | None:
+def _tool_call(word: str, value: str) -> tuple[str, dict[str, Any]] | None:
     """The tool and its arguments, by hermes-agent's names."""
+    if word == "call":
+        return _any_call(value)
     if word == "run":
         return "terminal", {"command": value}
     if word == "read":
@@ -185,7 +188,17 @@ def _tool_call(word: str, value: str) -> tuple[str, dict[str, str]] | None:
     return ("write_file", {"path": path.strip(), "content": content.strip()}) if equals and path.strip() else None
 
 
-def _calls(messages: Sequence[dict[str, Any]], turn: list[tuple[str, dict[str, str]]]) -> list[Step]:
+def _any_call(value: str) -> tuple[str, dict[str, Any]] | None:
+    """A tool by its own name, and arguments as JSON; none are written as nothing."""
+    name, _, text = value.partition(" ")
+    try:
+        args = json.loads(text or "{}")
+    except ValueError:
+        return None
+    return (name, args) if isinstance(args, dict) else None
+
+
+def _calls(messages: Sequence[dict[str, Any]], turn: list[tuple[str, dict[str, Any]]]) -> list[Step]:
     digest = conversation_digest(messages)
     return [
         ToolCall(f"call_{hashlib.sha256(f'{digest}:{index}'.encode()).hexdigest()[:24]}", name, args)
@@ -211,7 +224,7 @@ def _reply(wishes: Wishes, before: Sequence[dict[str, Any]], after: Sequence[dic
     if results:
         return lines.report(results)
     if missing:
-        return lines.no_tool(missing, [next(iter(args.values())) for turn in wishes.turns for _, args in turn])
+        return lines.no_tool(missing, [_subject(*call) for turn in wishes.turns for call in turn])
     if wishes.words is not None:
         return lines.long_reply(wishes.words)
     if wishes.text.startswith(_CONTINUE):
@@ -223,6 +236,11 @@ def _reply(wishes: Wishes, before: Sequence[dict[str, Any]], after: Sequence[dic
     if wishes.text.lower().startswith("remember"):
         return lines.WILL_REMEMBER
     return lines.greeting(wishes.text, is_first=not earlier)
+
+
+def _subject(name: str, args: dict[str, Any]) -> str:
+    """What a call is about: the first thing it was given."""
+    return next((str(value) for value in args.values()), name)
 
 
 def _results(after: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any], str]]:

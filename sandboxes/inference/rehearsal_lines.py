@@ -34,7 +34,7 @@ THINKING_ALOUD = (
 
 _ABILITIES = """\
 - `run: uname -a` runs a command with the terminal tool; `then run: …` runs one after it
-- `write: notes.txt = hello` and `read: notes.txt` use the file tools
+- `write: notes.txt = hello` and `read: notes.txt` use the file tools; `call: TOOL {"a": 1}` calls any tool there is
 - `think aloud` shows thinking, `slow: 80ms` slows me down, `words: 300` makes me talk
 - `fail: 429`, `hang` and `disconnect` rehearse bad days
 - `markdown` shows formatting, and `what did I say` quotes you"""
@@ -138,7 +138,7 @@ def _one_result(name: str, args: dict[str, Any], result: str) -> str:
     if told is None:
         return f"{subject}:\n\n{_block(result)}"
     exit_code, error = told.get("exit_code"), told.get("error")
-    output = next((told[key] for key in ("output", "content") if isinstance(told.get(key), str)), None)
+    output = next((told[key] for key in ("output", "content", "result") if isinstance(told.get(key), str)), None)
     ended = f" ended with exit code {exit_code}" if isinstance(exit_code, int) else ""
     parts = [f"{subject}{ended}:" if output or error else f"{subject}{ended or ' went well'}, without output."]
     if output:

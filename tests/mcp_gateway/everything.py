@@ -382,7 +382,8 @@ def asks_what_it_may(arguments: Any, params: Any) -> Any:
 
 @tool("echo", {"type": "object", "properties": {"text": {"type": "string"}}})
 def echo(arguments: Any, params: Any) -> Any:
-    return {**text(arguments.get("text", "")), "futureField": {"kept": [1, 2.5, None]}}
+    heard = sorted(params.get("_meta", {}))
+    return {**text(arguments.get("text", "")), "futureField": {"kept": [1, 2.5, None]}, "meta": heard}
 
 
 @tool("slow", {"type": "object", "properties": {"seconds": {"type": "number"}}})

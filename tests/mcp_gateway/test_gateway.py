@@ -336,7 +336,7 @@ async def test_what_is_stopped_reaches_no_server(house: House, started: Gateway)
 async def test_a_sandbox_is_known_by_its_socket_and_its_calls_by_their_run(house: House, started: Gateway) -> None:
     box = await sync_to_async(Sandbox.objects.create)(agent=house.agent, number=1)
     told: list[Any] = []
-    started.runs_of = lambda sandbox_id: ["run_1"] if sandbox_id == box.pk else []
+    started.run_named = lambda sandbox_id, name: "run_1" if sandbox_id == box.pk else ""
     started.tell_run = lambda run_id, kind, data: told.append((run_id, kind, data["tool"], data["outcome"]))
     await until(lambda: box.pk in started.book.sandboxes, "the gateway knows")
 

@@ -343,3 +343,14 @@ async def test_an_agent_has_so_many_calls_at_once_and_no_more(gate: Gate, monkey
     assert "At most 3 calls" in answer["result"]["content"][0]["text"]
     for task in waiting:
         task.cancel()
+
+
+async def test_which_run_calls_is_for_us_alone(gate: Gate) -> None:
+    gate.add("files", "--era", "handshake")
+
+    found = [
+        (await gate.post("/files", request("tools/call", name="echo", arguments={}, _meta=meta)))[1]["result"]["meta"]
+        for meta in ({"logos/run": "run_inside", "other": 1}, {"logos/run": "run_inside"})
+    ]
+
+    assert found == [["other"], []]

@@ -64,7 +64,11 @@ def walkable_directory() -> Iterator[Path]:
 
 @contextlib.asynccontextmanager
 async def real_sandbox(
-    runtime: Runtime, config: HermesConfig, given: Given | None = None, documents: Sequence[Document] = ()
+    runtime: Runtime,
+    config: HermesConfig,
+    given: Given | None = None,
+    documents: Sequence[Document] = (),
+    model: ScriptedModel | None = None,
 ) -> AsyncIterator[RealSandbox]:
     """A started sandbox whose gateway answers; everything is gone afterwards."""
     uid = 299_001 if os.geteuid() == 0 else None
@@ -81,7 +85,7 @@ async def real_sandbox(
         stack.push_async_callback(driver.stop, handle.state, now=True)
         attachment = await driver.attach(handle.state)
         stack.push_async_callback(attachment.close)
-        model = ScriptedModel()
+        model = model or ScriptedModel()
         runner = web.AppRunner(model.application(), handle_signals=False, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,8 @@ class ScriptedModel:
     context_length: int = 131072
     calls: list[Call] = field(default_factory=list)
     probes: list[str] = field(default_factory=list)
+    # What answers at /mcp, where there is a hub.
+    hub: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     _ids: Any = field(default_factory=itertools.count)
 
     def application(self) -> web.Application:
@@ -41,7 +44,9 @@ class ScriptedModel:
         application.router.add_route("*", "/{rest:.*}", self._missing)
         return application
 
-    async def _missing(self, request: web.Request) -> web.Response:
+    async def _missing(self, request: web.Request) -> web.StreamResponse:
+        if self.hub is not None and request.path == "/mcp":
+            return await self.hub(request)
         self.probes.append(request.path)
         return web.json_response({"error": {"message": "not here"}}, status=404)
 

@@ -71,6 +71,15 @@ def test_what_changes_between_runs_is_in_the_users_layer() -> None:
     assert user["agent"]["max_turns"] == 9
 
 
+def test_the_only_tool_server_is_the_hub_on_the_sandboxes_own_listener() -> None:
+    found = merged(HermesConfig("demo"))["mcp_servers"]
+
+    assert list(found) == ["logos"]
+    assert found["logos"]["url"] == "http://inference.logos.internal:8081/mcp"
+    assert found["logos"]["sampling"] == found["logos"]["elicitation"] == {"enabled": False}
+    assert "headers" not in found["logos"]  # there is nothing to show, so there is nothing to steal
+
+
 def test_without_a_context_length_the_runtime_asks_the_router() -> None:
     assert "context_length" not in merged(HermesConfig("demo"))["model"]
 

@@ -145,3 +145,19 @@ def test_the_key_does_not_show_in_a_lease() -> None:
     target = RouteTarget("r", "openai-compatible", "m", "http://x", "sk-very-secret")
 
     assert "sk-very-secret" not in repr(Lanes().lease("b", "r", target, Story()))
+
+
+def test_a_run_is_known_by_the_name_it_gives_or_by_being_the_only_one(lanes: Lanes) -> None:
+    assert lanes.run_named("box_1", "") == ""
+    first = lease(lanes, "run_1")
+    assert lanes.run_named("box_1", "") == lanes.run_named("box_1", "run_inside_1") == "run_1"
+
+    first.runtime_run_id = "run_inside_1"
+    second = lease(lanes, "run_2")
+    second.runtime_run_id = "run_inside_2"
+
+    names = ("run_inside_1", "run_inside_2", "run_inside_3", "")
+    assert [lanes.run_named("box_1", name) for name in names] == ["run_1", "run_2", "", ""]
+    assert lanes.run_named("box_2", "run_inside_1") == ""
+    lanes.release(first)
+    assert lanes.run_named("box_1", "run_inside_1") == ""

@@ -1,0 +1,63 @@
+"""An agent uses a real MCP server from inside its real sandbox, through the hub, and another agent sees nothing of it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from tests.journeys.house import House, until
+from tests.journeys.sound import assert_sound
+from tests.mcp_gateway.gate import EVERYTHING
+
+pytestmark = pytest.mark.runtime
+
+PATIENCE_S = 180.0
+
+
+def add_server(house: House, name: str, **fields: Any) -> Any:
+    """A server that runs, with its row as the API shows it."""
+    body = {"name": name, "command": sys.executable, "args": [str(EVERYTHING)], "visibility": "shared", **fields}
+    made = house.api("POST", "/mcp-servers", json=body)
+    path = f"/mcp-servers/{made['id']}"
+    until(lambda: house.api("GET", path)["health"]["state"] == "ready", "the server is ready", PATIENCE_S)
+    return made
+
+
+def results(story: list[Any]) -> str:
+    return "".join(str(event.data["result"]) for event in story if event.kind == "tool.result")
+
+
+def test_a_tool_of_a_server_is_called_from_inside_recorded_and_nobody_elses(logos: House) -> None:
+    from agents import composition
+    from mcp_gateway.models import McpCall
+
+    server = add_server(logos, "files")
+    logos.api("POST", f"/agents/{logos.agent_id}/mcp-access", json={"server_id": server["id"], "reason": "Files"})
+    bruno = composition.create(logos.admin, "bruno", logos.soul).pk
+    line = 'call: mcp__logos__files__echo {"text": "teapot-4711"}'
+
+    run = logos.ask(line, PATIENCE_S)
+    other = logos.ask(f"{line}\nthen run: true", PATIENCE_S, agent=bruno)
+
+    story = assert_sound(run)
+    assert "teapot-4711" in results(story)
+    told = [event.data for event in story if event.kind == "mcp.call"]
+    assert [(each["server"], each["tool"], each["outcome"]) for each in told] == [("files", "echo", "ok")]
+    found = McpCall.objects.filter(agent_id=logos.agent_id, tool="echo")
+    until(found.exists, "the call is a row", PATIENCE_S)
+    row = found.get()
+    assert (row.run_id, row.server_id, row.outcome, row.via) == (run.pk, server["id"], "ok", "socket")
+    assert "no `mcp__logos__files__echo` tool" in (other.reply.text if other.reply else "")
+    assert not McpCall.objects.filter(agent_id=bruno).exists()
+
+
+def test_access_that_an_agent_asked_for_is_usable_in_the_same_conversation(logos: House) -> None:
+    add_server(logos, "shelf", tier="auto")
+
+    first = logos.ask('call: mcp__logos__request_mcp_access {"server": "shelf", "reason": "To look up"}', PATIENCE_S)
+    second = logos.ask('call: mcp__logos__shelf__echo {"text": "found-4712"}', PATIENCE_S, talk=first.conversation_id)
+
+    assert "You may use shelf now" in results(assert_sound(first))
+    assert "found-4712" in results(assert_sound(second))
