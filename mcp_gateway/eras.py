@@ -21,6 +21,8 @@ VERSION, CAPABILITIES, CLIENT, SERVER, LOG_LEVEL, SUBSCRIPTION = (
     f"{META}{name}"
     for name in ("protocolVersion", "clientCapabilities", "clientInfo", "serverInfo", "logLevel", "subscriptionId")
 )
+# In the ``_meta`` of what the hub says of itself: whose token it was.
+AGENT = "logos/agent"
 OURSELVES = {"name": "logos", "title": "Logos", "version": "1"}
 
 # What callers may ask of a server. Everything else is refused here: a method nobody has thought of is no way round
@@ -128,6 +130,20 @@ def encoded(text: str) -> str:
     """``text`` as a header's value: wrapped when it could not stand there as it is."""
     plain = text.isascii() and text.isprintable() and text == text.strip() and not text.startswith("=?base64?")
     return text if plain else f"=?base64?{base64.b64encode(text.encode()).decode()}?="
+
+
+def mirrored(params: Mapping[str, Any], schema: Any) -> dict[str, str]:
+    """The headers that a caller sends with these arguments, as ``check_arguments`` wants them."""
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    arguments = params.get("arguments")
+    found: dict[str, str] = {}
+    if isinstance(properties, dict) and isinstance(arguments, dict):
+        for name, rule in properties.items():
+            word = rule.get("x-mcp-header") if isinstance(rule, dict) else None
+            said = written(arguments.get(name))
+            if isinstance(word, str) and word.replace("-", "").isalnum() and word.isascii() and said is not None:
+                found[f"Mcp-Param-{word}"] = encoded(said)
+    return found
 
 
 def written(value: Any) -> str | None:

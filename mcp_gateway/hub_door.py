@@ -88,7 +88,8 @@ class Hub:
         if method == "initialize" and not asked.modern:
             version = eras.agreed(asked.params.get("protocolVersion"))
             said = {"protocolVersion": version, "capabilities": CAPABILITIES, "serverInfo": eras.OURSELVES}
-            return 200, jsonrpc.result(asked.id, said | {"instructions": INSTRUCTIONS})
+            whose = {"_meta": {eras.AGENT: asked.caller.name}}
+            return 200, jsonrpc.result(asked.id, said | whose | {"instructions": INSTRUCTIONS})
         if method == "server/discover" and asked.modern:
             return 200, jsonrpc.result(asked.id, self._discovered())
         if method == "tools/list":
