@@ -172,11 +172,11 @@ def test_an_operator_reads_their_own_rows_and_finds_no_trace_of_others(alice: Us
 
 def test_secrets_are_not_in_any_page(ada: User) -> None:
     rows, console = world(ada, 1), Console(ada)
-    Sandbox.objects.update(sealed_api_key="sealed-key-of-the-gateway", driver_state={"pid": 4711})
+    Sandbox.objects.update(sealed_api_key="sealed-key-of-the-gateway", driver_state={"pid": "state-of-the-driver"})
     Provider.objects.update(sealed_key="sealed-key-of-the-provider")
     AgentSecret.objects.update(sealed="sealed-key-of-the-agent")
 
     for model, row in rows.items():
         for page in (console.list(model), console.open(row)):
             assert "sealed-key" not in page.content.decode()
-            assert "4711" not in page.content.decode()
+            assert "state-of-the-driver" not in page.content.decode()
