@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -18,7 +19,7 @@ from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, User
 from agents.routes import route_of
 from runs import composing, events
-from runs.budgets import checking
+from runs.budgets import checking, standing_in
 from runs.budgets.limits import Spender
 from runs.models import ACTIVE, Conversation, Message, Run, Speaker, Status
 
@@ -153,7 +154,14 @@ def _new_conversation(actor: User, agent: Agent, text: str, origin: str, key: st
     return Conversation.objects.create(agent=agent, owner=actor, title=title, origin=origin, opening_key=key)
 
 
-def _write(actor: User, conversation: Conversation, text: str, key: str | None, stamp: dict, notice: str = "") -> Run:
+def _write(
+    actor: User,
+    conversation: Conversation,
+    text: str,
+    key: str | None,
+    stamp: dict[str, Any],
+    notice: dict[str, Any] | None,
+) -> Run:
     message = Message.objects.create(conversation=conversation, speaker=Speaker.PERSON, text=text, idempotency_key=key)
     run = Run.objects.create(
         conversation=conversation,
@@ -167,7 +175,7 @@ def _write(actor: User, conversation: Conversation, text: str, key: str | None, 
     Conversation.objects.filter(pk=conversation.pk).update(last_at=timezone.now())
     first = [events.Event(run.pk, 1, "run.queued", {}, events.now())]
     if notice:
-        first.append(events.Event(run.pk, 2, "note", events.redacted({"text": notice}), events.now()))
+        first.append(events.Event(run.pk, 2, standing_in.BEGAN, events.redacted(notice), events.now()))
     events.store(first, {run.pk: events.GENESIS})
     announce(run.pk)
     return run

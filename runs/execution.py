@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import time
@@ -76,7 +77,10 @@ class Execution:
         self.merger = Merger(time.monotonic, router_drives=bool(job.runtime_run_id), known=known)
         self.recorder = Recorder(job.run_id, seq, tools.writer, tools.hub, job.known_values)
         self.sink = RunSink(self.recorder, self.merger, known_figures(known))
-        self.purse = RunPurse(tools.purser, job.spender, self.recorder.emit)
+        kinds = [event.kind for event in known]
+        self.purse = RunPurse(
+            tools.purser, job.spender, self.recorder.emit, functools.partial(tools.db, work.stand_in), kinds
+        )
         self.reached = Reached(self.recorder)
         self.ending = Ending(job.run_id, self.recorder, self.sink, tools)
         self.asking = Asking(job.run_id, self.recorder, tools.db, known)

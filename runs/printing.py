@@ -53,7 +53,7 @@ class Teller:
         match event.kind:
             case "sandbox.progress":
                 return f"· {plain(data['sentence'])}"
-            case "note" | "budget.warning" | "budget.cut":
+            case "note" | "budget.warning" | "budget.cut" | "budget.fallback" | "budget.back":
                 return f"· {plain(data['text'])}"
             case "egress" if data["decision"] == "denied":
                 return f"· refused {plain(data['host'])}:{data['port']}: {plain(data['reason'])}"

@@ -355,7 +355,7 @@ class Timeline:
     def _on_budget_warning(self, event: Event) -> list[Item]:
         return [self._add(Notice(f"note-{event.seq}", event.seq, event.at, sentence=event.data.get("text", "")))]
 
-    _on_budget_cut = _on_budget_warning
+    _on_budget_cut = _on_budget_fallback = _on_budget_back = _on_budget_warning
 
     def _on_tool_server_call(self, event: Event) -> list[Item]:
         told = tool_words.sentence(event.data)

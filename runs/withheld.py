@@ -21,6 +21,8 @@ from runs.events import Event
 from runs.models import Run
 
 HIDDEN_HOSTS = "hosts you may not see"
+# Events that name a model.
+NAMING = ("model.call", "budget.fallback", "budget.back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,11 @@ class Sight:
 
     def told(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
         """What an event tells them; ``withheld`` says that something is left out."""
-        if kind != "model.call" or self.names(str(data.get("route") or "")):
+        if kind not in NAMING or self.names(str(data.get("route") or "")):
             return data
+        if kind != "model.call":
+            text = str(data.get("text") or "").replace(str(data.get("model") or HIDDEN_MODEL), HIDDEN_MODEL)
+            return {**data, "route": "", "model": HIDDEN_MODEL, "text": text, "withheld": True}
         # What a provider says of a failure names the model it was asked for.
         return {**data, "route": "", "model": HIDDEN_MODEL, "error_message": "", "withheld": True}
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from agents import agent_secrets, routes, secrets
 from agents.models import ModelRoute, User
 from runs import approvals, held, history
+from runs.budgets.checking import prices_of
 from runs.budgets.limits import Spender
 from runs.models import ACTIVE, Approval, ApprovalState, EngineBeat, Message, Run, Status
 from sandboxes.claimants import is_dead
@@ -154,6 +155,12 @@ def target_of(route: ModelRoute) -> RouteTarget:
     """Where calls on this route go, and where when its provider fails, as a value that holds the opened keys."""
     others = [each for each in routes.chain(route) if each.wire == route.wire]
     return replace(_target(route), fallbacks=tuple(map(_target, others)))
+
+
+def stand_in(route_id: str) -> RouteTarget | None:
+    """Where calls on this route go, without others in its place; None when it is gone or costs something now."""
+    route = ModelRoute.objects.select_related("provider").filter(pk=route_id).first()
+    return _target(route) if route is not None and prices_of(route) == (0, 0) else None
 
 
 def _target(route: ModelRoute) -> RouteTarget:

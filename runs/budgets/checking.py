@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.utils import timezone
 
 from agents.models import ModelRoute
-from runs.budgets import words
+from runs.budgets import standing_in, words
 from runs.budgets.limits import Limit, Spender, limits_now
 from runs.budgets.nano import Prices
 from runs.budgets.using import room_again_at, use_of
@@ -26,10 +27,10 @@ def prices_of(route: ModelRoute) -> Prices | None:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Which model may answer; ``notice`` says so when it is not the agent's own."""
+    """Which model may answer; ``notice`` is the event that says so when it is not the agent's own."""
 
     route: ModelRoute
-    notice: str = ""
+    notice: dict[str, Any] | None = None
 
 
 def admit(spender: Spender, route: ModelRoute, text: str) -> Admission:
@@ -48,7 +49,8 @@ def admit(spender: Spender, route: ModelRoute, text: str) -> Admission:
                 require_room_in(limit, other, text)
         except words.OverBudget:
             raise error from None
-        return Admission(other, words.fell_back(error, error.limit, other.model))
+        text = words.fell_back(error, error.limit, other.model)
+        return Admission(other, standing_in.told(error.limit, (other.pk, other.model), text))
     return Admission(route)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,9 @@ from runs.budgets.ledger import Answer, Reserve, Settle
 from runs.budgets.limits import Spender
 from runs.budgets.nano import nano
 from runs.budgets.purser import Purser
+from runs.budgets.standing_in import Find, StandIn, nobody
 from runs.models import Basis
+from sandboxes.inference.calls import RouteTarget
 from sandboxes.inference.spending import Bill, Order
 
 logger = logging.getLogger(__name__)
@@ -28,8 +30,12 @@ Emit = Callable[[str, dict[str, Any]], object]
 class RunPurse:
     """Opens a hold for each of a run's calls; see ``sandboxes.inference.spending.Purse``."""
 
-    def __init__(self, purser: Purser, spender: Spender, emit: Emit) -> None:
+    def __init__(
+        self, purser: Purser, spender: Spender, emit: Emit, find: Find = nobody, known: Iterable[str] = ()
+    ) -> None:
+        """``find`` knows other models; ``known`` are the kinds of the events the run has had."""
         self._purser, self._spender, self._emit = purser, spender, emit
+        self._other = StandIn(find, emit, known)
 
     async def open(self, order: Order) -> RunHold:
         """Reserve what the call needs to begin. Raises LogosError (``budget_exceeded``)."""
@@ -38,12 +44,16 @@ class RunPurse:
             self, order, (order.price_input or Decimal(0), order.price_output or Decimal(0)) if known else None
         )
         try:
-            # What does not stream cannot be cut: it must be paid for whole before it is asked.
-            await hold.reserve(1 if order.streaming else order.output_cap, is_new=True)
+            await hold.reserve(self._other.least(order, AHEAD), is_new=True)
         except BaseException:
             hold.settle(Bill(0, 0, 0, Decimal(0), Basis.NOTHING))  # whatever became of the row
             raise
+        self._other.began(order)
         return hold
+
+    async def stand_in(self, refusal: LogosError, target: RouteTarget) -> RouteTarget | None:
+        """Who answers for nothing in the place of a call that may not be made; the run is told."""
+        return await self._other.instead_of(target, refusal)
 
     async def reserve(self, op: Reserve) -> int:
         answer = await self._purser.reserve(op)
@@ -55,9 +65,10 @@ class RunPurse:
     def settle(self, op: Settle) -> None:
         self._purser.settle(op).add_done_callback(self._settled)
 
-    def cut(self, error: LogosError) -> None:
-        """An answer was ended in the middle."""
+    def cut(self, error: LogosError, route_id: str) -> bool:
+        """An answer was ended in the middle; whether another model may go on."""
         self._emit("budget.cut", {"text": error.message, "action": error.action, "code": error.reason})
+        return self._other.cut(error, route_id)
 
     def tell(self, answer: Answer) -> None:
         for each in answer.told:
@@ -118,9 +129,9 @@ class RunHold:
         finally:
             self._ahead = None
 
-    def cut(self, error: LogosError) -> None:
-        """The answer was ended in the middle, because ``error``."""
-        self._purse.cut(error)
+    def cut(self, error: LogosError) -> bool:
+        """The answer was ended in the middle, because ``error``; whether another model may go on."""
+        return self._purse.cut(error, self._order.route_id)
 
     def settle(self, bill: Bill) -> None:
         """The call is over."""

@@ -79,8 +79,13 @@ def unchecked() -> OverBudget:
 
 def fell_back(error: OverBudget, limit: Limit, model: str) -> str:
     """Said in the chat when a local model answers in the place of the agent's own."""
-    until = f" until {moment(error.frees_at, limit.zone)}" if error.frees_at else ""
-    return f"{error.message} {model} answers{until}, which costs nothing; then the agent's own model is back by itself."
+    return f"{error.message} {goes_on(error, limit, model)}"
+
+
+def goes_on(error: OverBudget, limit: Limit, model: str) -> str:
+    """The same where the rest was just said."""
+    until = f" until {moment(error.frees_at, limit.zone)}" if error.frees_at else " while that is so"
+    return f"{model} answers{until}, which costs nothing; then the agent's own model is back by itself."
 
 
 def moment(at: datetime, zone: str) -> str:

@@ -28,7 +28,7 @@ from sandboxes.inference.failures import (
 from sandboxes.inference.lanes import Lease
 from sandboxes.inference.patience import Cause, GaveUp, Patience
 from sandboxes.inference.requests import ModelRequest
-from sandboxes.inference.spending import LOW, Bill, Hold, bill_of, refused
+from sandboxes.inference.spending import LOW, Bill, Hold, bill_of, parting, refused
 from sandboxes.inference.upstreams import Answer, Upstream
 from sandboxes.inference.usage import cost_of
 from sandboxes.inference.wires import Tap, Wire
@@ -183,10 +183,10 @@ async def _pass_on(call: Call, chunk: bytes, send: Send) -> bool:
                 return False
         return True
     call.failure = refused(error)
-    if call.hold is not None:
-        call.hold.cut(error)
+    goes_on = call.hold is not None and call.hold.cut(error)
     # The stream ends in good order, with the reason as its last event.
-    await send({"type": "http.response.body", "body": call.wire.error_event(call.failure), "more_body": False})
+    last = call.wire.error_event(parting(call.failure, goes_on=goes_on))
+    await send({"type": "http.response.body", "body": last, "more_body": False})
     return False
 
 

@@ -173,6 +173,8 @@ class Router:
                 hold = await lease.purse.open(order_of(call_id, target, request))
             except LogosError as error:
                 self._breaker.note(target, Failure(Code.CANCELLED, "", "", 0))  # nobody was asked
+                if (other := await lease.purse.stand_in(error, target)) is not None:
+                    return await self._ask(wire, lease, other, body, scope, receive, send, is_last=True)
                 failure = refused(error)
                 self._book(lease, not_made(call_id, lease, target, request.streaming, failure))
                 await _refuse(send, failure.status, failure.sentence, failure.code, action=failure.action, wire=wire)

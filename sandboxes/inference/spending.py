@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -43,20 +43,23 @@ class Bill:
 
 
 class Hold(Protocol):
-    """What is reserved for one call. Nothing may pass that ``covered`` does not cover."""
+    """What is reserved for one call. Nothing may pass that ``covered`` does not cover. ``cut`` tells that an answer was
+    ended in the middle, and returns whether another model may go on."""
 
     covered: int
 
     async def cover(self, output_tokens: int) -> None: ...
     def look_ahead(self, output_tokens: int) -> None: ...
-    def cut(self, error: LogosError) -> None: ...
+    def cut(self, error: LogosError) -> bool: ...
     def settle(self, bill: Bill) -> None: ...
 
 
 class Purse(Protocol):
-    """What one run may spend. ``open`` raises LogosError when a call may not be made."""
+    """What one run may spend. ``open`` raises LogosError when a call may not be made; ``stand_in`` says who may answer
+    for nothing in the place of ``target`` then, asked in the same format; None: nobody."""
 
     async def open(self, order: Order) -> Hold: ...
+    async def stand_in(self, refusal: LogosError, target: RouteTarget) -> RouteTarget | None: ...
 
 
 def order_of(call_id: str, target: RouteTarget, request: ModelRequest) -> Order:
@@ -95,3 +98,12 @@ def bill_of(
 def refused(error: LogosError) -> Failure:
     """A budget's refusal as a failure of the call: of the 400 class, so that the runtime does not repeat it."""
     return Failure(Code.BUDGET_EXCEEDED, error.message, error.action, 402)
+
+
+# How a runtime knows a connection that broke: it asks again at once, and a tool call it was reading is asked for anew.
+_BROKE = "Connection closed: "
+
+
+def parting(failure: Failure, *, goes_on: bool) -> Failure:
+    """What the runtime is told at the end of an answer that was cut: when another model goes on, that it may ask again."""
+    return replace(failure, sentence=_BROKE + failure.sentence) if goes_on else failure

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from runs import work
 from runs.budgets.limits import Spender
 from runs.budgets.purse import RunPurse
 from runs.budgets.purser import Purser
@@ -97,11 +98,15 @@ class Streams:
     async def _store(self, records: list[CallRecord]) -> None:
         await self.pen.run(rows.store, records)
 
+    async def _other(self, route_id: str) -> RouteTarget | None:
+        found: RouteTarget | None = await self.pen.run(work.stand_in, route_id)
+        return found
+
     def lease(self, spender: Spender) -> Lease:
         target = RouteTarget("route_1", "openai-compatible", "m", price_input=Decimal(0), price_output=PRICE)
         lease = self.lanes.lease("box_1", spender.run_id, target, Deaf())  # type: ignore[arg-type]
         if self.with_budgets:
-            lease.purse = RunPurse(self.purser, spender, lambda kind, data: None)
+            lease.purse = RunPurse(self.purser, spender, lambda kind, data: None, self._other)
         return lease
 
     async def call(self, lease: Lease, passed: Callable[[str, bytes], None] | None = None) -> int:

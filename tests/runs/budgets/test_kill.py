@@ -1,6 +1,6 @@
 """``kill -9`` at any moment: no call's money is lost, none counts twice, no budget is overdrawn.
 
-``CRASH_KILLS`` says how often (default 12). Each time a process with many calls under way is killed at a random moment,
+``CRASH_KILLS`` says how often (default 12), ``CRASH_SEED`` at which moments. Each time a process with many calls under way is killed at a random moment,
 and what it had passed on, by its own journal, is compared with the ledger.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from django.db import connections
 
+from agents.models import ModelRoute, Provider
 from runs.budgets import ledger
 from runs.budgets.limits import Spender
 from runs.budgets.purse import AHEAD
@@ -28,6 +29,7 @@ from tests.runs.budgets.streams import TOKEN, Streams
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KILLS = int(os.environ.get("CRASH_KILLS", "12"))
+SEED = int(os.environ.get("CRASH_SEED", "7"))
 AT_ONCE, LONGEST_S = 8, 0.4
 
 
@@ -78,7 +80,7 @@ def killed(path: Path, spender: Spender, after_s: float, tokens: int) -> tuple[C
 
 
 def test_nothing_is_lost_and_nothing_counts_twice(spender: Spender, tmp_path: Path) -> None:
-    chance = random.Random(7)
+    chance = random.Random(SEED)
     row = Budget.objects.create(scope="site", window="day", amount=Decimal(100))
     known, settled_before, ends = 0, 0, Counter[str]()
 
@@ -105,3 +107,46 @@ def test_nothing_is_lost_and_nothing_counts_twice(spender: Spender, tmp_path: Pa
 
     assert ends[Basis.HELD] >= KILLS // 2
     print(f"{KILLS} kills, {known} calls: {dict(ends)}")  # noqa: T201
+
+
+@pytest.fixture
+def free() -> ModelRoute:
+    """A model that costs nothing, of the provider that is no more than a generator."""
+    provider = Provider.objects.create(name="Here", kind="openai-compatible", base_url="http://127.0.0.1:9/v1")
+    return ModelRoute.objects.create(provider=provider, model="free", price_input=0, price_output=0)
+
+
+def test_nothing_is_lost_while_another_model_stands_in(spender: Spender, free: ModelRoute, tmp_path: Path) -> None:
+    """Each time the budget has room for a little more: calls are cut, and go on with the other, at any moment."""
+    chance = random.Random(SEED)
+    row = Budget.objects.create(scope="site", window="day", amount=1, on_limit="fallback", fallback=free)
+    known, total, paid, gratis = 0, 0, 0, 0
+
+    for number in range(KILLS):
+        room = chance.choice([0, 30, 900, 6_000]) * TOKEN
+        Budget.objects.filter(pk=row.pk).update(amount=Decimal(total + room) / 10**9)
+        tokens = chance.choice([3, 40, 700, 3_000])
+        passed, whole = killed(tmp_path / "journal", spender, chance.random() * LONGEST_S, tokens)
+        ledger.settle_left_by_others(process_name())
+
+        rows = {each.pk: each for each in Charge.objects.order_by("opened_at", "pk")[known:]}
+        known += len(rows)
+        assert not Charge.objects.filter(state=ChargeState.OPEN).exists()
+        assert set(passed) <= set(rows), "a call that passed something is in the ledger"
+        for call_id, each in rows.items():
+            if each.route_id == free.pk:
+                gratis += 1
+                assert each.amount == 0
+                continue
+            used = passed[call_id] * TOKEN
+            paid += 1
+            assert used <= each.amount <= used + (AHEAD + 1) * TOKEN * 2, (number, call_id, each.basis)
+            if each.basis in (Basis.USAGE, Basis.RECORD) and call_id in whole:
+                assert each.amount == used
+        total += sum(each.amount for each in rows.values())
+        assert total == sum(Charge.objects.values_list("amount", flat=True))
+        assert total <= Budget.objects.get(pk=row.pk).amount * 10**9
+
+    assert paid
+    assert gratis
+    print(f"{KILLS} kills, {paid} calls paid for, {gratis} for nothing, {total // TOKEN} tokens paid")  # noqa: T201

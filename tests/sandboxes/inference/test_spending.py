@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from agents.errors import Code, LogosError
+from sandboxes.inference.calls import RouteTarget
 from sandboxes.inference.lanes import Lease
 from sandboxes.inference.spending import Bill, Order
 from tests.sandboxes.inference.conftest import House
@@ -33,8 +34,9 @@ class Hold:
     def look_ahead(self, output_tokens: int) -> None:
         self.purse.looked.append(output_tokens)
 
-    def cut(self, error: LogosError) -> None:
+    def cut(self, error: LogosError) -> bool:
         self.purse.cuts.append(error)
+        return self.purse.other is not None
 
     def settle(self, bill: Bill) -> None:
         self.purse.bills.append(bill)
@@ -49,12 +51,18 @@ class Purse:
     cuts: list[LogosError] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     bills: list[Bill] = field(default_factory=list)
+    other: RouteTarget | None = None  # who answers when there is no room; costs nothing
 
     async def open(self, order: Order) -> Hold:
         self.orders.append(order)
+        if self.other is not None and order.route_id == self.other.route_id:
+            return Hold(self, order.output_cap)
         if self.most == 0 or (not order.streaming and order.output_cap > self.most):
             raise SPENT
         return Hold(self, self.first)
+
+    async def stand_in(self, refusal: LogosError, target: RouteTarget) -> RouteTarget | None:
+        return None if self.other is None or target.route_id == self.other.route_id else self.other
 
 
 def lease(house: House, model: str, purse: Purse, **more: object) -> Lease:
@@ -78,6 +86,34 @@ async def test_nobody_else_is_asked_when_the_purse_is_empty(house: House) -> Non
 
     assert (await house.ask(held)).status == 402
     assert not house.provider.requests
+
+
+async def test_another_model_answers_in_the_place_of_one_that_may_not(house: House) -> None:
+    other = house.target("reasoning", route_id="route_free", price_input=Decimal(0), price_output=Decimal(0))
+    purse = Purse(most=0, other=other)
+    held = lease(house, "text", purse)
+    reply = await house.ask(held)
+
+    assert reply.status == 200
+    assert [request["model"] for request in house.provider.requests] == ["reasoning"]
+    assert [order.route_id for order in purse.orders] == [held.target.route_id, "route_free"]
+    assert len({order.call_id for order in purse.orders}) == 2
+    assert [(record.route_id, record.cost) for record in house.story.records] == [("route_free", 0)]
+
+
+async def test_a_model_that_stands_in_and_fails_has_nobody_in_its_place(house: House) -> None:
+    purse = Purse(most=0, other=house.target("500", route_id="route_free"))
+
+    assert (await house.ask(lease(house, "text", purse))).status == 500
+    assert [record.route_id for record in house.story.records] == ["route_free"]
+
+
+async def test_a_runtime_is_told_to_ask_again_when_another_model_goes_on(house: House) -> None:
+    purse = Purse(most=2, other=house.target("text", route_id="route_free"))
+    reply = await house.ask(lease(house, "text", purse))
+
+    assert reply.chunks[-1]["error"]["message"] == f"Connection closed: {SPENT.message}"
+    assert house.story.records[0].error_message == SPENT.message
 
 
 async def test_an_answer_ends_before_the_chunk_that_would_cost_too_much(house: House) -> None:
