@@ -78,6 +78,8 @@ EVENTS: dict[str, str] = {
     "private_chats_off": "opened chats to admins",
     "four_eyes_on": "made changes that allow more need a second person",
     "four_eyes_off": "let changes that allow more need no second person",
+    "prices_applied": "changed prices by a list",
+    "prices_undone": "undid a list of prices",
     "export_asked": "asked for an archive of a person's data",
     "export_fetched": "fetched an archive of a person's data",
     "erasure_asked": "asked to erase a person",

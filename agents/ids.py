@@ -46,6 +46,10 @@ def route_id() -> str:
     return f"route_{ulid()}"
 
 
+def price_list_id() -> str:
+    return f"prices_{ulid()}"
+
+
 def policy_id() -> str:
     return f"pol_{ulid()}"
 

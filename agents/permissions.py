@@ -91,6 +91,7 @@ ACTIONS: dict[str, Action] = {
         Action("route.edit", "Change a model route and its prices", "edit", OPERATORS),
         Action("route.manage", "Share or delete a model route", "manage", OPERATORS),
         Action("route.create", "Add model routes", "", OPERATORS),
+        Action("price.import", "Read prices of models from a file, and undo that", "", OPERATORS),
         Action("policy.view", "See a policy", "view", EVERYONE),
         Action("policy.edit", "Change what a policy allows", "edit", OPERATORS),
         Action("policy.manage", "Share or delete a policy", "manage", OPERATORS),

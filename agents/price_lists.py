@@ -1,7 +1,7 @@
-"""Prices of models from a file: read, matched with the routes there are, shown, then applied. Reading is pure.
+"""Prices of models from a file: read, and matched with the routes there are. ``agents.pricing`` applies them.
 
 Three shapes are understood: the JSON that LiteLLM publishes (model → ``input_cost_per_token``, ``output_cost_per_token``,
-dollars a token), our own (``[{"model", "input", "output", "currency"}]``, dollars a million tokens), and the same as CSV
+dollars a token), our own (``[{"model", "input", "output", "cached", "currency"}]``, dollars a million tokens), and the same as CSV
 or YAML. Nothing is guessed: another currency than USD, a negative price, NaN or a price nobody pays refuse the file.
 """
 
@@ -15,7 +15,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import yaml
-from django.db import transaction
 
 from agents import permissions
 from agents.errors import Invalid
@@ -35,6 +34,7 @@ class Price:
     model: str
     input: Decimal
     output: Decimal
+    cached: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,17 @@ class Change:
     price: Price
 
     @property
+    def before(self) -> tuple[Decimal | None, ...]:
+        """Input, output, cached."""
+        return self.route.price_input, self.route.price_output, self.route.price_cached
+
+    @property
+    def after(self) -> tuple[Decimal | None, ...]:
+        return self.price.input, self.price.output, self.price.cached
+
+    @property
     def is_news(self) -> bool:
-        return (self.route.price_input, self.route.price_output) != (self.price.input, self.price.output)
+        return self.before != self.after
 
 
 def read(data: bytes) -> dict[str, Price]:
@@ -97,13 +106,18 @@ def _price(name: str, row: dict[str, Any]) -> Price | None:
     if "input_cost_per_token" in row or "output_cost_per_token" in row:
         parts = [_number(name, row.get(f"{side}_cost_per_token")) for side in ("input", "output")]
         told = [None if part is None else part * _MILLION for part in parts]
+        cached = _number(name, row.get("cache_read_input_token_cost"))
+        cached = None if cached is None else cached * _MILLION
     else:
         told = [_number(name, row.get(side, row.get(f"price_{side}"))) for side in ("input", "output")]
+        cached = _number(name, row.get("cached", row.get("price_cached")))
     if told[0] is None or told[1] is None:
         return None
     if max(told[0], told[1]) > MAX_PRICE:
         raise Invalid(f"{name[:80]}: more than {MAX_PRICE:,} USD a million tokens is no price.", field="file")
-    return Price(name, told[0].quantize(_STEP), told[1].quantize(_STEP))
+    # Nobody charges more for what is read from a cache: a figure that says so is none.
+    cached = None if cached is None or cached > told[0] else cached.quantize(_STEP)
+    return Price(name, told[0].quantize(_STEP), told[1].quantize(_STEP), cached)
 
 
 def _number(name: str, value: Any) -> Decimal | None:
@@ -129,19 +143,8 @@ def changes(user: User, prices: dict[str, Price]) -> list[Change]:
     for route in permissions.visible(user, rows, "route.edit"):
         named = prices.get(route.model)
         ends = by_end.get(route.model.rpartition("/")[2], [])
-        if named is None and len({(each.input, each.output) for each in ends}) == 1:
+        if named is None and len({(each.input, each.output, each.cached) for each in ends}) == 1:
             named = ends[0]
         if named is not None and not route.is_rehearsal:
             found.append(Change(route, named))
     return found
-
-
-@transaction.atomic
-def apply(user: User, prices: dict[str, Price]) -> list[Change]:
-    """Write what differs, each a change in the route's history; what was changed."""
-    made = [each for each in changes(user, prices) if each.is_news]
-    for each in made:
-        row = ModelRoute.objects.select_for_update().get(pk=each.route.pk)
-        row.price_input, row.price_output = each.price.input, each.price.output
-        row.save(update_fields=["price_input", "price_output", "updated_at"])
-    return made

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from agents import permissions, policies
+from agents import acting, permissions, policies
 from agents.editing import editing
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, ModelRoute, Provider, ProviderKind, User, Visibility
@@ -71,6 +71,7 @@ def create(user: User, provider: Provider, model: str, **figures: Any) -> ModelR
         fallback = figures.pop("fallback", None)
         for name in CHANGEABLE:
             setattr(route, name, _figure(name, figures.get(name)))
+        check_cached(route)
         if fallback is not None:
             route.fallback = _fitting(user, route, fallback)
         if fallback is not None or any(getattr(route, name) is not None for name in CHANGEABLE):
@@ -91,9 +92,28 @@ def change(user: User, route_id: str, version: int, **fields: Any) -> ModelRoute
         if "fallback" in fields:
             wanted = fields["fallback"]
             route.fallback = None if wanted is None else _fitting(user, route, wanted)
-        if before != [route.fallback_id, *(getattr(route, name) for name in CHANGEABLE)]:
-            route.save()
+        check_cached(route)
+        now = [route.fallback_id, *(getattr(route, name) for name in CHANGEABLE)]
+        with acting.because(by_hand(route) if before[2:] != now[2:] else acting.reason()):
+            if before != now:
+                route.save()
         return route
+
+
+def by_hand(route: ModelRoute) -> str:
+    """Somebody sets the prices of a route: they are no list's any more. The reason to be kept in its history."""
+    route.price_list = None
+    return acting.reason() or "Prices by hand"
+
+
+def check_cached(route: ModelRoute) -> None:
+    """Invalid when reading from a cache would cost more than reading anew: what is reserved would not cover it."""
+    if route.price_cached is not None and (route.price_input is None or route.price_cached > route.price_input):
+        raise Invalid(
+            "Tokens from the cache cost at most what others do.",
+            field="price_cached",
+            action="Leave it empty when it is not known.",
+        )
 
 
 def _fitting(user: User, route: ModelRoute, wanted: ModelRoute) -> ModelRoute:
@@ -127,7 +147,8 @@ def chain(route: ModelRoute) -> list[ModelRoute]:
     return found
 
 
-CHANGEABLE = ("context_length", "price_input", "price_output")
+PRICES = ("price_input", "price_output", "price_cached")
+CHANGEABLE = ("context_length", *PRICES)
 MOST_FALLBACKS = 3
 MAX_CONTEXT = 100_000_000
 MAX_PRICE = Decimal(999_999)

@@ -28,6 +28,7 @@ from agents.api import (
     people,
     policies,
     presets,
+    prices,
     providers,
     routes,
     service_accounts,
@@ -232,6 +233,7 @@ api.add_router("/agents", agent_parts.router)
 api.add_router("/souls", souls.router)
 api.add_router("/souls", soul_revisions.router)
 api.add_router("/routes", routes.router)
+api.add_router("/prices", prices.router)
 api.add_router("/providers", providers.router)
 api.add_router("/providers", provider_api.router)
 api.add_router("/policies", policies.router)

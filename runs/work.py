@@ -174,6 +174,7 @@ def _target(route: ModelRoute) -> RouteTarget:
         context_length=route.context_length,
         price_input=route.price_input,
         price_output=route.price_output,
+        price_cached=route.price_cached,
         # The rehearsal model answers at once or hangs because it was asked to.
         first_byte_timeout_s=min(REHEARSAL_PATIENCE_S, patience_s) if route.is_rehearsal else patience_s,
         idle_timeout_s=settings.LOGOS_IDLE_TIMEOUT_S,

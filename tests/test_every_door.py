@@ -27,7 +27,20 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from agents import service_accounts, tokens
-from agents.models import Agent, AgentDocument, ApiToken, Halt, ModelRoute, Policy, Preset, Provider, Role, Soul, User
+from agents.models import (
+    Agent,
+    AgentDocument,
+    ApiToken,
+    Halt,
+    ModelRoute,
+    Policy,
+    Preset,
+    PriceList,
+    Provider,
+    Role,
+    Soul,
+    User,
+)
 from channels_app.models import PushDevice
 from logos_site.asgi import application
 from mcp_gateway.models import McpAccess, McpServer
@@ -89,6 +102,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "server_id": rows[McpServer].pk,
         "access_id": rows[McpAccess].pk,
         "preset_id": rows[Preset].pk,
+        "list_id": rows[PriceList].pk if PriceList in rows else "prices_unknown",
         "collection": "agents",
         "kind": "agent",
         "seq": 1,

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from agents import routes
+from agents import acting, routes
 from agents.addresses import AddressField
 from agents.admin.grants import ROUTE_GRANTS
 from agents.admin_base import RowAdmin, SharedAdmin, VisibleRelatedFilter
@@ -100,6 +100,15 @@ class RouteForm(VersionedForm):
             raise forms.ValidationError(error.message) from error
         return wanted
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        trial = ModelRoute(price_input=cleaned.get("price_input"), price_cached=cleaned.get("price_cached"))
+        try:
+            routes.check_cached(trial)
+        except Invalid as error:
+            self.add_error("price_cached" if "price_cached" in self.fields else None, error.message)
+        return cleaned
+
 
 @admin.register(ModelRoute)
 class ModelRouteAdmin(SharedAdmin):
@@ -119,11 +128,13 @@ class ModelRouteAdmin(SharedAdmin):
         "context_length",
         "price_input",
         "price_output",
+        "price_cached",
+        "price_list",
         "fallback",
         "owner",
         "visibility",
     )
-    readonly_fields = ("is_default",)
+    readonly_fields = ("is_default", "price_list")
     list_display = ("model", "provider", "is_default", "context_length", "price_input", "price_output", "seen_by")
     list_select_related = ("provider", "owner")
     list_filter = ("is_default", "visibility", ("provider", VisibleRelatedFilter))
@@ -137,7 +148,9 @@ class ModelRouteAdmin(SharedAdmin):
         return (*fixed, "fallback") if obj is None else (*fixed, "provider", "model")
 
     def save_model(self, request: HttpRequest, obj: ModelRoute, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
+        by_hand = set(routes.PRICES) & set(form.changed_data)
+        with acting.because(routes.by_hand(obj) if by_hand else acting.reason()):
+            super().save_model(request, obj, form, change)
         if routes.default_route() is None:
             routes.make_default(obj)
 

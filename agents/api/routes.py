@@ -25,6 +25,7 @@ EXAMPLE: dict[str, Any] = {
     "context_length": 262144,
     "price_input": "0.220000",
     "price_output": "0.950000",
+    "price_cached": None,
     "version": 4,
 }
 
@@ -40,6 +41,7 @@ class RouteOut(Schema):
     context_length: int | None
     price_input: Money | None
     price_output: Money | None
+    price_cached: Money | None = Field(description="Of input read from the provider's cache; null: as any other input.")
 
     version: int
 
@@ -47,11 +49,16 @@ class RouteOut(Schema):
 
 
 class RouteDetail(RouteOut):
-    """A route and, for who may change it, the one that is asked when its provider fails."""
+    """A route and, for who may change it, the one that is asked when its provider fails and where its prices are from."""
 
     fallback_id: str | None
+    price_list_id: str | None = Field(description="The list its prices are from; null when they were set by hand.")
 
-    model_config = {"json_schema_extra": {"example": {**EXAMPLE, "fallback_id": None}}}
+    model_config = {"json_schema_extra": {"example": {**EXAMPLE, "fallback_id": None, "price_list_id": None}}}
+
+    @staticmethod
+    def resolve_price_list_id(route: ModelRoute, context: dict[str, Any]) -> str | None:
+        return route.price_list_id if permissions.may(asker(context["request"]), "price.import") else None
 
     @staticmethod
     def resolve_fallback_id(route: ModelRoute, context: dict[str, Any]) -> str | None:
@@ -73,6 +80,9 @@ CONTEXT = Field(None, ge=1, le=routes.MAX_CONTEXT, description="Tokens; null whe
 PRICE = Field(
     None, ge=0, le=routes.MAX_PRICE, description="USD per million tokens; null is unknown, which is not free."
 )
+CACHED = Field(
+    None, ge=0, le=routes.MAX_PRICE, description="Of input read from the provider's cache; null: as any other input."
+)
 
 
 FALLBACK = Field(None, description="Asked when the provider fails: a route you may see, asked in the same format.")
@@ -86,6 +96,7 @@ class RouteIn(Schema):
     context_length: int | None = CONTEXT
     price_input: Decimal | None = PRICE
     price_output: Decimal | None = PRICE
+    price_cached: Decimal | None = CACHED
     fallback_id: Text | None = FALLBACK
 
     model_config = {
@@ -108,6 +119,7 @@ class RoutePatch(Schema):
     context_length: int | None = CONTEXT
     price_input: Decimal | None = PRICE
     price_output: Decimal | None = PRICE
+    price_cached: Decimal | None = CACHED
     fallback_id: Text | None = FALLBACK
 
     model_config = {"json_schema_extra": {"example": {"version": 4, "price_input": "0.20"}}}

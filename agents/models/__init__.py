@@ -23,6 +23,7 @@ from agents.models.links import OneTimeLink, Purpose
 from agents.models.people import ApiToken, Kind, Role, User
 from agents.models.policies import Policy
 from agents.models.presets import Preset, PresetCategory
+from agents.models.prices import PriceList
 from agents.models.providers import ModelRoute, Provider, ProviderKind
 from agents.models.shared import Visibility
 from agents.models.site import SiteSettings
@@ -53,6 +54,7 @@ __all__ = [
     "PolicyUserGrant",
     "Preset",
     "PresetCategory",
+    "PriceList",
     "Provider",
     "ProviderKind",
     "Purpose",

@@ -74,6 +74,24 @@ class ModelRoute(Shareable):
         help_text="USD per million output tokens; empty means unknown, which is not free.",
     )
 
+    price_cached = models.DecimalField(
+        max_digits=12,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="USD per million input tokens read from the provider's cache; empty: as any other input.",
+    )
+    price_list = models.ForeignKey(
+        "agents.PriceList",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="routes",
+        help_text="The file these prices are from; empty when they were set by hand.",
+    )
+
     # Who is asked when this one's provider fails; it may have a fallback of its own (``agents.routes.chain``).
     fallback = models.ForeignKey(
         "self",

@@ -44,6 +44,10 @@ class Figures(forms.Form):
         label="Output price", required=False, min_value=0, max_value=routes.MAX_PRICE, decimal_places=6,
         help_text="USD per million tokens; empty means unknown, which is not free.",
     )  # fmt: skip
+    price_cached = forms.DecimalField(
+        label="Price of cached input", required=False, min_value=0, max_value=routes.MAX_PRICE, decimal_places=6,
+        help_text="USD per million tokens read from the provider's cache; empty: as any other input.",
+    )  # fmt: skip
     fallback = forms.ModelChoiceField(
         ModelRoute.objects.none(),
         label="When the provider fails, ask",
@@ -57,7 +61,7 @@ class Figures(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("price_input", "price_output"):
+        for name in routes.PRICES:
             self.fields[name].widget.attrs.update({"step": "any", "inputmode": "decimal"})
 
     @classmethod
@@ -78,7 +82,7 @@ class Figures(forms.Form):
     def of(cls, user: User, route: ModelRoute) -> Figures:
         """The form with what is stored."""
         initial = {name: getattr(route, name) for name in routes.CHANGEABLE}
-        prices = {name: _plain(initial[name]) for name in ("price_input", "price_output")}
+        prices = {name: _plain(initial[name]) for name in routes.PRICES}
         form = cls(initial={**initial, **prices, "fallback": route.fallback_id, "version": route.version})
         form.offer(user, route)
         return form
@@ -92,7 +96,7 @@ class NewRoute(Figures):
     version = None  # type: ignore[assignment]  # how Django is told to leave a field out
     fallback = None  # type: ignore[assignment]  # chosen once it is there
 
-    field_order = ("provider", "model", "context_length", "price_input", "price_output")
+    field_order = ("provider", "model", *routes.CHANGEABLE)
 
 
 @require_safe
@@ -119,7 +123,9 @@ def route_list(request: HttpRequest) -> HttpResponse:
 def route_detail(request: HttpRequest, route_id: str) -> HttpResponse:
     """One route; who may edit it changes context and prices here."""
     user = person(request)
-    route = permissions.fetch(user, "route.view", ModelRoute.objects.select_related("provider", "owner"), pk=route_id)
+    route = permissions.fetch(
+        user, "route.view", ModelRoute.objects.select_related("provider", "owner", "price_list"), pk=route_id
+    )
     if request.method != "POST":
         return _detail(request, route, Figures.of(user, route))
     form = Figures.bound(user, route, request.POST)
@@ -189,9 +195,10 @@ def route_delete(request: HttpRequest, route_id: str) -> HttpResponse:
 
 
 def tabs(user: User, current: str) -> list[dict[str, Any]]:
-    """Models and, for who may see them, providers."""
+    """Models and, for who may see them, providers and lists of prices."""
     known = [("models", "Models", "agents:route-list", "route.view")]
     known.append(("providers", "Providers", "sandboxes:provider-list", "provider.view"))
+    known.append(("prices", "Prices", "agents:price-lists", "price.import"))
     return [
         {"url": reverse(url), "label": label, "current": name == current}
         for name, label, url, action in known
@@ -212,6 +219,7 @@ def _detail(request: HttpRequest, route: ModelRoute, form: Figures, status: int 
         "agents": seen[: SHOWN_AGENTS + 1],
         "shown": SHOWN_AGENTS,
         "may_see_provider": permissions.may(user, "provider.view"),
+        "may_import": permissions.may(user, "price.import"),
         **extra,
     }
     return render(request, "models/detail.html", context, status=status)

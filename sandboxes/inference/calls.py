@@ -23,6 +23,7 @@ class RouteTarget:
     context_length: int | None = None
     price_input: Decimal | None = None
     price_output: Decimal | None = None
+    price_cached: Decimal | None = None  # of input read from the provider's cache; None: as any other input
     first_byte_timeout_s: float = 120.0
     idle_timeout_s: float = 90.0
     options: tuple[tuple[str, Any], ...] = ()

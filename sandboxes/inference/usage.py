@@ -23,20 +23,22 @@ class Usage:
 
 
 UNKNOWN = Usage()
+_THOUGHT = "reasoning_tokens"
 
 
 def read_usage(told: Any) -> Usage:
-    """The ``usage`` object of an OpenAI-compatible answer, DeepSeek's name for cached tokens included."""
+    """The ``usage`` object of an OpenAI-compatible answer, DeepSeek's name for cached tokens included.
+
+    Thoughts are billed as output. OpenAI counts them among the completion's tokens; some others beside them, and then
+    the total tells: where it is the sum of all three, thoughts are added."""
     if not isinstance(told, dict):
         return UNKNOWN
     prompt, completion = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
     cached = _count(prompt, "cached_tokens")
-    return Usage(
-        _count(told, "prompt_tokens"),
-        _count(told, "completion_tokens"),
-        cached if cached is not None else _count(told, "prompt_cache_hit_tokens"),
-        _count(completion, "reasoning_tokens"),
-    )
+    sent, made, thought = _count(told, "prompt_tokens"), _count(told, "completion_tokens"), _count(completion, _THOUGHT)
+    if sent is not None and made is not None and thought and _count(told, "total_tokens") == sent + made + thought:
+        made += thought
+    return Usage(sent, made, cached if cached is not None else _count(told, "prompt_cache_hit_tokens"), thought)
 
 
 def read_messages_usage(told: dict[str, Any]) -> Usage:
@@ -59,13 +61,17 @@ def read_messages_usage(told: dict[str, Any]) -> Usage:
 def cost_of(usage: Usage, target: RouteTarget) -> Decimal | None:
     """In the currency of the prices; None when a price or a count is unknown, which is not the same as free.
 
-    Cached tokens are charged like any other input: an upper bound, because discounts differ by provider."""
+    Where nobody told what cached tokens cost they are charged like any other input: an upper bound."""
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     if target.price_input is None or target.price_output is None:
         return None
+    cached = min(usage.cached_tokens or 0, usage.input_tokens) if target.price_cached is not None else 0
+    cheaper = min(target.price_cached or Decimal(0), target.price_input)
     return (
-        (usage.input_tokens + usage.surcharge_tokens) * target.price_input + usage.output_tokens * target.price_output
+        (usage.input_tokens - cached + usage.surcharge_tokens) * target.price_input
+        + cached * cheaper
+        + usage.output_tokens * target.price_output
     ) / _MILLION
 
 

@@ -20,13 +20,26 @@ from agents import (
     groups,
     invitations,
     permissions,
+    pricing,
     routes,
     service_accounts,
     souls,
     starters,
     tokens,
 )
-from agents.models import Agent, AgentDocument, ApiToken, ModelRoute, Policy, Preset, Provider, Role, Soul, User
+from agents.models import (
+    Agent,
+    AgentDocument,
+    ApiToken,
+    ModelRoute,
+    Policy,
+    Preset,
+    PriceList,
+    Provider,
+    Role,
+    Soul,
+    User,
+)
 from agents.models.halts import Halt
 from channels_app.models import PushDevice
 from mcp_gateway.models import McpAccess, McpServer
@@ -138,7 +151,13 @@ def _worked(alice: User, atlas: Agent) -> dict[type[Model], Any]:
         scope="agent", subject=atlas.pk, agent=atlas, name=atlas.name, reason=STRANDS, at=timezone.now(),
         lifted_at=timezone.now(),
     )  # fmt: skip
-    found = {Run: run, Conversation: run.conversation, Approval: asked, Sandbox: box}
+    dear = ModelRoute.objects.filter(is_default=False).order_by("pk")
+    prices = pricing.propose(
+        User.objects.get(username="ada"),
+        "model_prices_and_context_window_backup_of_the_northern_offices.csv",
+        ("model,input,output,cached\n" + "".join(f"{each.model},3,15,0.3\n" for each in dear[:30])).encode(),
+    )
+    found = {Run: run, Conversation: run.conversation, Approval: asked, Sandbox: box, PriceList: prices}
     return {**found, Budget: budget, ApprovalRule: rule, Halt: halt, **_tools(alice, atlas, run)}
 
 

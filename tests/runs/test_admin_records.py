@@ -25,6 +25,7 @@ from agents.models import (
     OneTimeLink,
     Policy,
     Preset,
+    PriceList,
     Provider,
     Role,
     SecurityEvent,
@@ -82,7 +83,7 @@ PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
 FOR_ADMINS = [
-    DataExport, Halt, HaltStop, HostGrant, Learning, McpLease, Notices, OneTimeLink, PushDevice, SecurityEvent, SiteSettings,
+    DataExport, Halt, HaltStop, HostGrant, Learning, McpLease, Notices, OneTimeLink, PriceList, PushDevice, SecurityEvent, SiteSettings,
 ]  # fmt: skip
 
 

@@ -84,12 +84,13 @@ def _add_figures(parser: CommandParser) -> None:
     parser.add_argument("--context", metavar="TOKENS", help='"unknown" when it is not known')
     parser.add_argument("--input", metavar="USD", help='per million input tokens; "unknown" is not free')
     parser.add_argument("--output", metavar="USD", help='per million output tokens; "unknown" is not free')
+    parser.add_argument("--cached", metavar="USD", help='per million input tokens from the cache; "unknown": as others')
     parser.add_argument("--fallback", metavar="ROUTE", help='asked when the provider fails; "none" for nobody')
 
 
 def _figures(user: User, options: dict[str, Any]) -> dict[str, Any]:
     """What was given, by the names of its columns."""
-    named = {"context": "context_length", "input": "price_input", "output": "price_output"}
+    named = {"context": "context_length", "input": "price_input", "output": "price_output", "cached": "price_cached"}
     fields: dict[str, Any] = {
         name: _figure(option, options[option]) for option, name in named.items() if options[option] is not None
     }
