@@ -167,13 +167,11 @@ class Grammar:
 
     def _stage(self) -> Node:
         read: Callable[[Grammar], Node] | None
-        while self._word() in _BEGINNING:
-            is_time = self._word() == "time"
+        while (word := self._word()) in _BEGINNING:
             self._at += 1
-            if is_time and self._word() == "-p":
+            if word == "time" and self._word() == "-p":
                 self._at += 1
-        word = self._word()
-        if self._operator() == "(":
+        if not word and self._operator() == "(":
             return self._bracket("(", ")")
         read = _COMPOUND.get(word)
         if read is not None:
@@ -185,9 +183,11 @@ class Grammar:
 
     def _simple(self) -> Command:
         command = Command()
-        while (token := self._peek()) is not None:
+        tokens, end, words = self._tokens, len(self._tokens), command.words
+        while self._at < end:
+            token = tokens[self._at]
             if token.kind == "word":
-                command.words.append(token)
+                words.append(token)
                 self._at += 1
             elif token.kind == "number" or token.text in REDIRECTIONS:
                 self._redirect(command.redirects)

@@ -7,14 +7,18 @@ the text and is marked as broken.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _BLANK = re.compile(r"(?:[ \t\r]|\\\n)+")
 _COMMENT = re.compile(r"#[^\n]*")
 _OPERATOR = re.compile(r"&>>|<<<|<<-|;;&|&>|&&|\|\||\|&|;;|;&|>>|>\||>&|<&|<<|<>|[;|&<>()\n]")
 _PLAIN = re.compile(r"[^ \t\r\n\\'\"$`;|&<>()]+")
-# A word without anything to look at, and its end.
-_SIMPLE = re.compile(r"[^ \t\r\n\\'\"$`;|&<>()]+(?=[ \t\n;|&]|\Z)")
+# Nearly all there is: white space, then a word without anything to look at up to its end, or what keeps words apart.
+_QUICK = re.compile(
+    r"[ \t\r]*(?:"
+    r"(?:([^ \t\r\n\\'\"$`;|&<>()#][^ \t\r\n\\'\"$`;|&<>()]*)|'([^']*)'|\"([^\\\"$`]*)\")(?=[ \t\n;|&]|\Z)"
+    r"|(&&|\|\||[;|](?![;|&])|\n|>>?(?![>&|(])))"
+)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9@*#?$!-]")
 _NUMBER = re.compile(r"[0-9]+(?=[<>])")
 _IN_STRING = re.compile(r"[^\\\"$`]+")
@@ -34,19 +38,25 @@ class Part:
     quoted: bool = False
 
 
-@dataclass(slots=True)
 class Token:
-    """One token. ``kind``: word, operator, number (before a redirection)."""
+    """One token. ``kind``: word, operator, number (before a redirection); ``text`` is how it is written, with its quotes.
 
-    kind: str
-    text: str  # an operator as it is written; a word as it is written, with its quotes
-    parts: list[Part] = field(default_factory=list)
-    body: list[Part] | None = None  # of a heredoc, once it has been read
-    raw: bool = False  # its delimiter was quoted, so nothing in the body is filled in
+    ``body`` is of a heredoc, once it has been read; ``raw`` says that its delimiter was quoted, so that nothing in it is
+    filled in. ``simple``: nothing in the word is quoted or filled in."""
 
-    def is_word(self, text: str) -> bool:
-        """Is it this reserved word, written without quotes?"""
-        return self.kind == "word" and self.text == text
+    __slots__ = ("_parts", "body", "kind", "raw", "simple", "text")
+
+    def __init__(self, kind: str, text: str, parts: list[Part] | None = None, simple: bool = False) -> None:
+        self.kind, self.text, self._parts, self.simple = kind, text, parts, simple
+        self.body: list[Part] | None = None
+        self.raw = False
+
+    @property
+    def parts(self) -> list[Part]:
+        """The stretches of a word."""
+        if self._parts is None:
+            self._parts = [Part("text", self.text)] if self.simple else []
+        return self._parts
 
 
 class Lexer:
@@ -60,37 +70,43 @@ class Lexer:
         found: list[Token] = []
         waiting: list[tuple[Token, Token]] = []  # heredoc operators and their delimiters, until the line ends
         text, end = self.text, len(self.text)
+        quick, add, has_documents = _QUICK.match, found.append, "<<" in text
         while self.at < end:
-            blank = _BLANK.match(text, self.at)
-            if blank:
-                self.at = blank.end()
+            sure = quick(text, self.at)
+            if sure:
+                self.at = sure.end()
+                kind = sure.lastindex
+                if kind == 4:
+                    add(Token("operator", sure[4]))
+                    if waiting and sure[4] == "\n":
+                        for each, delimiter in waiting:
+                            self._heredoc(each, delimiter)
+                        waiting = []
+                    continue
+                if kind == 1:
+                    word = Token("word", sure[1], simple=True)
+                else:
+                    text_in = sure[kind or 0]
+                    word = Token("word", text[sure.start(kind or 0) - 1 : self.at], [Part("text", text_in, True)])
+                if has_documents and found and found[-1].text in ("<<", "<<-") and found[-1].kind == "operator":
+                    waiting.append((found[-1], word))
+                add(word)
                 continue
             char = text[self.at]
+            if char in " \t\r\\" and (blank := _BLANK.match(text, self.at)):
+                self.at = blank.end()
+                continue
             if char == "#":
                 self.at = _COMMENT.match(text, self.at).end()  # type: ignore[union-attr]
                 continue
             if char in "<>" and text.startswith("(", self.at + 1):
                 found.append(self._word())
                 continue
-            simple = _SIMPLE.match(text, self.at)
-            if simple:  # nearly every word
-                self.at = simple.end()
-                word = Token("word", simple[0], [Part("text", simple[0])])
-                if found and found[-1].kind == "operator" and found[-1].text in ("<<", "<<-"):
-                    waiting.append((found[-1], word))
-                found.append(word)
+            if char in "&|;<>()" and (mark := _OPERATOR.match(text, self.at)):
+                self.at = mark.end()
+                found.append(Token("operator", mark[0]))
                 continue
-            operator = _OPERATOR.match(text, self.at)
-            if operator:
-                self.at = operator.end()
-                found.append(Token("operator", operator[0]))
-                if operator[0] == "\n" and waiting:
-                    for each, delimiter in waiting:
-                        self._heredoc(each, delimiter)
-                    waiting = []
-                continue
-            number = _NUMBER.match(text, self.at)
-            if number:
+            if char.isdigit() and (number := _NUMBER.match(text, self.at)):
                 self.at = number.end()
                 found.append(Token("number", number[0]))
                 continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 
 from agents.gate import programs
 
@@ -50,44 +51,59 @@ def normalised(text: str) -> str:
     """The one way to write ``text``; what cannot be rewritten with certainty is left as it is."""
     if len(text) > 65_536 or _LEFT_ALONE.search(text):
         return text
-    once = _rewritten(text)
-    return once if once == text or _rewritten(once) == once else text
-
-
-def _rewritten(text: str) -> str:
+    known: dict[tuple[str, ...], str | None] = {}
     made: list[str] = []
     words: list[str] = []  # of the simple command that is being read, with the spaces between them
-    is_redirected, at = False, 0
-    for found in _TOKEN.finditer(text):
-        if found.start() != at:
-            return text  # a quote that does not end
-        at = found.end()
-        kind = found.lastgroup
-        if kind == "word":
-            words.append(found[0])
-        elif kind == "space":
+    end = 0
+    for space, line, redirection, operator, word in _TOKEN.findall(text):
+        if word:
+            end += len(word)
+            words.append(word)
+        elif space:
+            end += len(space)
             words.append(" ")
-        elif kind == "redirection":
-            words.append(found[0] + "\0")
-            is_redirected = True
+        elif redirection:
+            end += len(redirection)
+            words.append(redirection + _MARK)
         else:
-            made += _command(words, is_redirected)
-            made.append("\n" if kind == "line" else f" {found[0]} ")
-            words, is_redirected = [], False
-    if at != len(text):
-        return text
-    made += _command(words, is_redirected)
+            end += len(line or operator)
+            made += (_command(words, known), "\n" if line else f" {operator} ")
+            words = []
+    made.append(_command(words, known))
+    if end != len(text) or None in known.values():
+        return text  # a quote that does not end, or a command that comes out otherwise when it is read again
     return "".join(made).strip(" \n")
 
 
-def _command(words: list[str], is_redirected: bool) -> list[str]:
-    """The simple command, written anew."""
-    if is_redirected:
-        # A number before a redirection belongs to it only when there is no space, so all spaces stay.
-        return [
-            "".join(word[:-1] if word[-1] == "\0" else " " if word == " " else _word(word) for word in words).strip(" ")
-        ]
-    return [" ".join(_switched([word for word in words if word != " "]))]
+_MARK = "\0"  # behind a redirection
+
+
+def _command(words: Sequence[str], known: dict[tuple[str, ...], str | None]) -> str:
+    """The simple command, written anew; noted as None in ``known`` when that is not its last form."""
+    key = _bare(words)
+    if key not in known:
+        made = known[key] = _written(key)
+        if made != "".join(key).replace(_MARK, "") and made != " ".join(key):
+            again = _bare([redirection + _MARK if redirection else " " if space else word
+                           for space, _, redirection, _, word in _TOKEN.findall(made)])  # fmt: skip
+            if again != key and _written(again) != made:
+                known[key] = None
+    return known[key] or ""
+
+
+def _bare(words: Sequence[str]) -> tuple[str, ...]:
+    """Without the spaces that say nothing: a number before a redirection belongs to it only when there is none."""
+    if any(word[-1] == _MARK for word in words):
+        return tuple(words)
+    return tuple([word for word in words if word != " "])
+
+
+def _written(words: Sequence[str]) -> str:
+    if any(word[-1] == _MARK for word in words):
+        return "".join(
+            [word[:-1] if word[-1] == _MARK else word if word == " " else _word(word) for word in words]
+        ).strip(" ")
+    return " ".join(_switched(words))
 
 
 def _word(raw: str) -> str:
@@ -109,7 +125,7 @@ def _literal(raw: str) -> str | None:
     return None if unsafe else made
 
 
-def _switched(words: list[str]) -> list[str]:
+def _switched(words: Sequence[str]) -> list[str]:
     """A command whose options are all switches has them in one order, by their long names."""
     texts = [_literal(word) for word in words]
     shown = [raw if text is None or text is raw else shlex.quote(text) for raw, text in zip(words, texts, strict=True)]

@@ -38,6 +38,7 @@ class State:
         self.calling: set[str] = set()
         self.aliases: dict[str, str] = {}
         self.files: dict[str, Flow] = {}
+        self.trees: dict[str, tuple[Group, bool]] = {}  # of the texts read so far: loops and calls read one again
         self.run = run
         self.left = _STEPS
         self.unread = _READ
@@ -57,9 +58,11 @@ class State:
         self.unread -= len(text)
         if depth > _SCRIPTS or self.unread < 0:
             raise TooMuch
-        grammar = Grammar(text)
-        tree = grammar.read()
-        if grammar.broken:
+        if (known := self.trees.get(text)) is None:
+            grammar = Grammar(text)
+            known = self.trees[text] = grammar.read(), grammar.broken
+        tree, is_broken = known
+        if is_broken:
             self.note("unreadable")
             self._read_parts(text, depth)
         return Script(self, depth).visit(tree, stdin)
@@ -123,6 +126,8 @@ class Script:
         for token in node.words:
             if not words and "=" in token.text and _ASSIGNMENT.match(token.text):
                 assigned.append(self._assigned(token))
+            elif token.simple and ("{" not in token.text or "," not in token.text):
+                words.append(Word(token.text))
             else:
                 words += self.words.of(token)
         if node.redirects:
@@ -245,10 +250,15 @@ def _multiplies(node: Function) -> bool:
     return calls and spawns
 
 
+_NONE_GIVEN: dict[str, str | None] = dict.fromkeys(_POSITIONAL, "")
+
+
 def positional(args: Sequence[Word] | None) -> dict[str, str | None]:
     """The variables ``$1`` to ``$9``, ``$@`` and ``$*``."""
     if args is None:
         return dict.fromkeys(_POSITIONAL)
+    if not args:
+        return _NONE_GIVEN
     texts = [word.text if word.known else None for word in args[:9]]
     together = None if None in texts else " ".join(text for text in texts if text is not None)
     numbers = dict(zip("123456789", [*texts, *[""] * 9], strict=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from functools import cache
 
 from agents.gate import programs
 from agents.gate.acts import NOTHING, UNKNOWN, Act, Flow, Word, has_glob
@@ -22,6 +23,12 @@ _LITERAL = re.compile(
 )
 _LIST = re.compile(r"[\[(]\s*((?:(?:'[^']*'|\"[^\"]*\")\s*,?\s*){2,40})[\])]")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
+_SET_BY_CALLS = (*positional([]), "0")
+_NO_TRAITS = frozenset[str]()
+_UNKNOWN_PROGRAM = frozenset({"unknown-program"})
+_FINDERS = frozenset({"find", "fd", "fdfind"})
+_DOWNLOADERS = frozenset({"curl", "wget", "aria2c"})
+_COPIERS = frozenset({"tee", "sponge"})
 
 
 def acts(text: str) -> list[Act]:
@@ -63,22 +70,16 @@ def _run(
     table = programs.known()
     interpreted = table["interpreters"].get(name)
     options = programs.sort(args, interpreted or table["values"].get(name, frozenset()))
-    traits = {"unknown-program"} if not head.known or (has_glob(head.text) and head.text not in ("[", "[[")) else set()
-    if name in state.functions:
-        traits.discard("unknown-program")
+    is_unknown = not head.known or (has_glob(head.text) and head.text not in ("[", "[["))
+    traits = _UNKNOWN_PROGRAM if is_unknown and name not in state.functions else _NO_TRAITS
     act = Act(
-        name,
-        tuple(args),
-        frozenset(options.flags),
-        tuple(options.rest),
-        writes,
-        stdin,
-        assigned,
-        wrappers,
-        frozenset(traits),
+        name, tuple(args), frozenset(options.flags), tuple(options.rest), writes, stdin, assigned, wrappers, traits
     )
     if len(wrappers) > 24:
         raise TooMuch
+    if name and interpreted is None and name not in _unfolding() and name not in state.functions:
+        state.acts.append(act)  # nearly every program: it runs no other
+        return printed(act)
     inside = _Inside(script, act, options)
     flow = inside.follow(head, interpreted)
     state.acts.append(inside.act)
@@ -100,7 +101,7 @@ class _Inside:
             return self._shell()
         if interpreted is not None:
             return self._interpreter(interpreted)
-        if name in ("find", "fd", "fdfind"):
+        if name in _FINDERS:
             return self._find()
         special = _SPECIAL.get(name)
         if special is not None:
@@ -108,20 +109,18 @@ class _Inside:
         wrapper: Wrapper | None = table["wrappers"].get(name)
         if wrapper is not None:
             return self._wrapper(wrapper)
-        if name in ("curl", "wget", "aria2c"):
+        if name in _DOWNLOADERS:
             self._download()
         if not name and act.args:  # $SUDO rm …: what is not known may be nothing
             self._next(act.args)
-        if act.name in ("tee", "sponge"):
+        if act.name in _COPIERS:
             self.state.files.update({word.path: act.stdin for word in act.operands})
         return printed(act)
 
     def _trait(self, *traits: str, code: str = "") -> None:
-        act = self.act
-        self.act = Act(
-            act.name, act.args, act.flags, act.operands, act.writes, act.stdin, act.assigned, act.wrappers,
-            act.traits | set(traits), code or act.code,
-        )  # fmt: skip
+        # Nobody else has seen it yet.
+        self.act.traits = self.act.traits.union(traits)
+        self.act.code = code or self.act.code
 
     def _next(self, words: Sequence[Word], stdin: Flow | None = None) -> Flow:
         return _run(
@@ -160,9 +159,10 @@ class _Inside:
         return self._fed(self.act.stdin)
 
     def _with(self, args: Sequence[Word], text: str) -> Flow:
-        variables, values = self.state.variables, positional(args[1:])
-        before = {key: variables.get(key) for key in (*values, "0")}
-        variables.update({**values, "0": args[0].text if args else "sh"})
+        variables = self.state.variables
+        before = {key: variables.get(key) for key in _SET_BY_CALLS}
+        variables.update(positional(args[1:]))
+        variables["0"] = args[0].text if args else "sh"
         try:
             return self._read(text, self.act.stdin)
         finally:
@@ -378,5 +378,13 @@ _SPECIAL = {
     "batch": _Inside._scheduled,
     **dict.fromkeys(("psql", "mysql", "mariadb", "sqlite3", "sqlplus", "clickhouse-client", "duckdb"), _Inside._sql),
 }
+
+
+@cache
+def _unfolding() -> frozenset[str]:
+    """The programs of which more is known than their words: what they run, print into files or set."""
+    table = programs.known()
+    return table["shells"] | _FINDERS | _DOWNLOADERS | _COPIERS | _SPECIAL.keys() | table["wrappers"].keys()
+
 
 __all__ = ["UNKNOWN", "acts"]

@@ -39,9 +39,15 @@ class Words:
 
     def of(self, token: Token) -> list[Word]:
         """The words of one token: none or several when the shell would split or unfold it."""
+        if token.simple and ("{" not in token.text or "," not in token.text):
+            return [Word(token.text)]  # nearly every word
         parts = token.parts
-        if len(parts) == 1 and parts[0].kind == "text" and (parts[0].quoted or "{" not in parts[0].text):
-            return [Word(parts[0].text)]  # nearly every word
+        for part in parts:
+            if part.kind != "text" or (not part.quoted and "{" in part.text):
+                break
+        else:
+            if parts:
+                return [Word("".join([part.text for part in parts]))]
         return fields(self._pieces(parts), self._variables.get("IFS") or " ")
 
     def text(self, parts: Sequence[Part]) -> Word:
