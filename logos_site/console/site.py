@@ -12,6 +12,7 @@ from unfold.settings import CONFIG_DEFAULTS
 from unfold.sites import UnfoldAdminSite
 
 from agents.models import User
+from logos_site import navigation
 from logos_site.console.overview import overview
 from logos_site.console.sidebar import sidebar
 
@@ -36,6 +37,7 @@ class ConsoleSite(UnfoldAdminSite):
             "show_view_on_site": True,
             "tab_list": [],
             "admin_index": reverse("admin:index"),
+            "halted": navigation.halted_in_console(request),
             "sidebar": sidebar(request, context["available_apps"]) if context["has_permission"] else [],
         }
 
