@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from agents import permissions, policies, rule_lines
 from agents.errors import Invalid
-from agents.models import Agent, Policy, Role, User
+from agents.models import Agent, Policy, Preset, Role, User
 from sandboxes import what_if
 from sandboxes.models import EgressDecision
 from tests import shell
@@ -137,6 +137,17 @@ def test_the_page_shows_it_and_keeps_the_draft(otto: User, atlas: Agent, policy:
     assert client.post(f"/policies/{policy.pk}/", sent).status_code == 302
     policy.refresh_from_db()
     assert policy.hosts == ["github.com"]
+
+
+def test_an_address_opened_without_a_draft_leads_back_to_the_form(
+    otto: User, mallory: User, ada: User, policy: Policy, browser: Browser
+) -> None:
+    preset = Preset.objects.create(pk="wheels", name="Wheels", category="packages", rules=[])
+
+    opened = browser(otto).get(f"/policies/{policy.pk}/what-if/")
+    assert (opened.status_code, opened.headers["Location"]) == (302, f"/policies/{policy.pk}/")
+    assert browser(ada).get(f"/presets/{preset.pk}/what-if/").headers["Location"] == f"/presets/{preset.pk}/"
+    assert browser(mallory).get(f"/policies/{policy.pk}/what-if/").status_code == 404
 
 
 def test_programs_and_the_shell_get_the_same_answer(otto: User, atlas: Agent, policy: Policy, tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.db.models import Q
 
-from agents import permissions, policies, rule_lines, strict_json
+from agents import permissions, policies, rule_lines
 from agents.command_line import LogosCommand, actor, add_person, plain
-from agents.errors import Invalid
 from agents.management.commands.policy import text_of
 from agents.models import Agent, Policy, Preset, User
 from sandboxes import what_if
+from sandboxes.tool_server import drafts
 from sandboxes.tool_server import what_if as tools_what_if
 
 
@@ -77,7 +77,7 @@ class Command(LogosCommand):
             agents = Agent.objects.alive().filter(Q(pk=named) | Q(name=named))
             agent = permissions.fetch(user, "tool.rules", agents)
         outcome = tools_what_if.replay(
-            user, agent, tools_what_if.drafted(user, agent, _rules(text_of(options["file"]))), options["days"]
+            user, agent, tools_what_if.drafted(user, agent, drafts.read(text_of(options["file"]))), options["days"]
         )
         self.print_table(
             ("TOOL", "AGENT", "ABOUT", "NOW", "WITH THE DRAFT", "COUNT"),
@@ -91,10 +91,3 @@ class Command(LogosCommand):
             self.say(f"{outcome.unclear} calls were left out: their arguments can be read no more.")
         if outcome.newly_blocked or outcome.newly_asked:
             self.end(3)
-
-
-def _rules(text: str) -> list[dict[str, Any]]:
-    found = strict_json.loads(text)
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise Invalid('A draft of tool rules is a list such as [{"tool": "git.*", "tier": "ask"}].', field="file")
-    return found

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from agents import permissions
 from agents.errors import Invalid, LogosError, NotFound
 from agents.models import Agent, User
 from runs import dispatch
-from sandboxes.tool_server import rules, what_if
+from sandboxes.tool_server import drafts, rules, what_if
 from sandboxes.tool_server.models import ToolCall, ToolRule
 from tests import shell
 from tests.api_client import Program
@@ -135,3 +138,62 @@ def test_many_equal_calls_cost_the_same_queries(
 
     with django_assert_max_num_queries(12):  # type: ignore[operator]
         assert tried(alice, atlas, {"tool": "*", "tier": "block"}).newly_blocked == 60
+
+
+def test_the_page_shows_it_begins_with_the_rules_that_hold_and_keeps_the_draft(
+    alice: User, atlas: Agent, browser: Callable[..., Client]
+) -> None:
+    called(atlas, "filesystem.read", {"path": "a.txt"}, 3)
+    rules.put(alice, atlas, tool="git.*", tier="ask")
+    rules.put(alice, atlas, tool="filesystem.*", tier="block", condition="path", pattern="secrets")
+    client, path = browser(alice), f"/agents/{atlas.pk}/tools/what-if/"
+
+    begun = client.get(path).content.decode()
+    assert "ask git.*" in begun
+    assert "block filesystem.* path" in begun
+    shown = client.post(path, {"rules": "block filesystem.read path a.txt", "days": "7"}).content.decode()
+    assert "3 calls would be blocked, 0 asked for, 0 more would run" in shown
+    assert "block filesystem.read path a.txt</textarea>" in shown
+    assert ToolRule.objects.count() == 2
+    assert "What if" in client.get(f"/agents/{atlas.pk}/tools/").content.decode()
+    # All rules gone: nothing recorded fell under them.
+    assert "Nothing would be judged otherwise" in client.post(path, {"rules": "", "days": ""}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"rules": "perhaps git.*"}, "Line 1 is no rule for tools."),
+        ({"rules": "ask git.*\nask filesystem.read path"}, "Line 2 does not say which path"),
+        ({"rules": "ask moon.walk"}, "Rule 1: There is no such tool."),
+        ({"rules": "[1]"}, "A draft of tool rules is a list"),
+        ({"rules": "ask git.*", "days": "1000"}, "90"),
+    ],
+)
+def test_a_draft_on_the_page_that_no_rule_can_be_is_kept_and_told(
+    alice: User, atlas: Agent, browser: Callable[..., Client], typed: dict, said: str
+) -> None:
+    shown = browser(alice).post(f"/agents/{atlas.pk}/tools/what-if/", typed)
+
+    assert shown.status_code == 400
+    assert said in unescape(shown.content.decode())
+    assert typed["rules"] in unescape(shown.content.decode())
+
+
+def test_the_site_s_page_is_for_admins_and_an_agent_s_for_who_manages_it(
+    ada: User, bob: User, mallory: User, atlas: Agent, browser: Callable[..., Client]
+) -> None:
+    assert browser(ada).post("/tools/what-if/", {"rules": "ask *"}).status_code == 200
+    for stranger in (bob, mallory):
+        assert browser(stranger).get(f"/agents/{atlas.pk}/tools/what-if/").status_code == 404
+        assert browser(stranger).post("/tools/what-if/", {"rules": "ask *"}).status_code in (403, 404)
+
+
+def test_lines_written_are_read_back_as_the_same_rules(alice: User, atlas: Agent) -> None:
+    rules.put(alice, atlas, tool="process.run", tier="ask", condition="command", pattern="git push *")
+    rules.put(alice, atlas, tool="*", tier="notify")
+
+    text = drafts.write(rules.rows_of(atlas))
+
+    told = {(each["tier"], each["tool"], each.get("pattern", "")) for each in drafts.read(text)}
+    assert told == {("ask", "process.run", "git push *"), ("notify", "*", "")}
