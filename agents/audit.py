@@ -42,6 +42,7 @@ EVENTS: dict[str, str] = {
     "sandbox_started": "started a sandbox",
     "sandbox_stopped": "stopped a sandbox",
     "sandbox_restarted": "started a sandbox anew",
+    "address_confirmed": "showed that an e-mail address is theirs",
     "push_on": "switched on notices for a browser",
     "push_off": "switched off notices for a browser",
     "sandbox_kept": "set a sandbox to be kept running",

@@ -9,8 +9,9 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema
 
 from agents.api.asking import asker
+from agents.api.shapes import Text
 from agents.models import User
-from channels_app import devices, mailing, notices
+from channels_app import confirming, devices, mailing, notices
 
 router = Router(tags=["Me"])
 
@@ -30,6 +31,9 @@ class NotificationsOut(Schema):
     by_push: bool
     by_mail: bool
     sends_mail: bool = Field(description="Whether this Logos has a mail server.")
+    is_confirmed: bool = Field(
+        description="Whether mail may go to your address: an admin gave it, or you confirmed it."
+    )
     devices: list[PushDeviceOut]
 
     model_config = {
@@ -38,6 +42,7 @@ class NotificationsOut(Schema):
                 "by_push": True,
                 "by_mail": False,
                 "sends_mail": True,
+                "is_confirmed": True,
                 "devices": [
                     {
                         "id": 3,
@@ -74,6 +79,25 @@ def change_notifications(request: HttpRequest, body: NotificationsChange) -> dic
     return _shown(user)
 
 
+class CodeIn(Schema):
+    """The code of the mail; without one, a mail with one is sent."""
+
+    code: Text = Field("", max_length=20)
+
+    model_config = {"json_schema_extra": {"example": {"code": "K3QZ7PMA"}}}
+
+
+@router.post("/address", response=NotificationsOut, operation_id="confirm_address", summary="Confirm your address")
+def confirm_address(request: HttpRequest, body: CodeIn) -> dict[str, Any]:
+    """Mail goes to no address that somebody only typed: ask for a code, then send it."""
+    user = asker(request)
+    if body.code:
+        confirming.confirm(user, body.code)
+    else:
+        confirming.send_code(user)
+    return _shown(user)
+
+
 @router.delete(
     "/devices/{device_id}", response={204: None}, operation_id="remove_push_device", summary="Switch a browser off"
 )
@@ -88,5 +112,6 @@ def _shown(user: User) -> dict[str, Any]:
         "by_push": wants.by_push,
         "by_mail": wants.by_mail,
         "sends_mail": mailing.is_set_up(),
+        "is_confirmed": confirming.is_confirmed(user),
         "devices": list(devices.of(user)),
     }

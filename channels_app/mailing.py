@@ -31,8 +31,23 @@ def send(person: User, count: int) -> bool:
         "What it is about is not in this mail. What nobody decides in time is refused by itself.",
         f"You get at most one such mail in {settings.LOGOS_MAIL_MINUTES} minutes. Your account, Notifications, turns them off.",
     ]
+    return _sent(person, what, lines)
+
+
+def send_code(person: User, code: str) -> bool:
+    """Let ``person`` show that they read this address. Whether the mail server took it."""
+    lines = [
+        f"The code is {code}",
+        "Somebody entered this address in an account of Logos, to be told when something waits. If it was you, type the code"
+        " under Notifications of your account within half an hour.",
+        "If it was not you, do nothing: no other mail will come.",
+    ]
+    return _sent(person, "Confirm your address", lines)
+
+
+def _sent(person: User, subject: str, lines: list[str]) -> bool:
     mail = EmailMessage(
-        subject=what,
+        subject=subject,
         body="\n\n".join(lines) + "\n",
         to=[person.email],
         # Answers of other machines ("out of office") are not for us.

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from agents.errors import Conflict, Invalid
 from agents.models import User
-from channels_app import mailing, pushing
+from channels_app import confirming, mailing, pushing
 from channels_app.models import Notices, PushDevice
 from runs import approvals
 from runs.models import Approval
@@ -51,6 +51,12 @@ def change(person: User, *, by_push: bool | None = None, by_mail: bool | None = 
             field="by_mail",
             action="It needs a mail server (LOGOS_MAIL_URL) and an e-mail address in your account.",
         )
+    if by_mail and not confirming.is_confirmed(person):
+        raise Invalid(
+            "Your address is not confirmed.",
+            field="by_mail",
+            action="Ask for a code and enter it, so that nobody else gets your mail.",
+        )
     wished = (now.by_push if by_push is None else by_push, now.by_mail if by_mail is None else by_mail)
     return choose(person, by_push=wished[0], by_mail=wished[1])
 
@@ -60,7 +66,7 @@ def try_out(person: User, *, by_mail: bool = False) -> tuple[int, bool]:
     if not cache.add(f"notices-try:{person.pk}", True, timeout=TRY_AGAIN_S):
         raise Conflict("One was sent a moment ago.", action="Look at your browsers, then try again.")
     trial = {"title": "Logos can reach you here", "body": "This is a try.", "url": reverse("account-notifications")}
-    mailed = by_mail and mailing.is_set_up() and bool(person.email) and mailing.send(person, 0)
+    mailed = by_mail and mailing.is_set_up() and confirming.is_confirmed(person) and mailing.send(person, 0)
     return pushing.push(person, trial, ttl_s=60), mailed
 
 
@@ -113,7 +119,7 @@ def _mail(person: User, count: int) -> bool:
     if not count:
         Notices.objects.filter(user=person).update(owes_mail=False)
         return False
-    if not mailing.is_set_up() or not person.email:
+    if not mailing.is_set_up() or not confirming.is_confirmed(person):
         return False
     if not _claim(person, "mailed_at", settings.LOGOS_MAIL_MINUTES * 60):
         Notices.objects.filter(user=person).update(owes_mail=True)

@@ -85,4 +85,11 @@ def end_with(run: Run) -> None:
 
 def register() -> None:
     """Join the kinds."""
-    approvals.register(ApprovalKind.EGRESS, on_decided=on_decided, on_rule_ended=on_rule_ended, covers=covers)
+    approvals.register(
+        ApprovalKind.EGRESS,
+        on_decided=on_decided,
+        on_rule_ended=on_rule_ended,
+        covers=covers,
+        in_run="by whatever runs in the agent's sandbox until this run ends",
+        caution="The runs of an agent share one sandbox: what is allowed here, others that go on in it can reach too.",
+    )

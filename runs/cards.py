@@ -50,6 +50,11 @@ HOW_FAR = {Choice.ONCE: "once", Choice.RUN: "for the run", Choice.RULE: "by a ru
 # By which door, where that is worth a word.
 VIA = {"api": "by the API", "command": "by a command", "console": "in the console", "channel": "in a channel", "gate": "by the command gate",
        "reviewer": "by the reviewer"}  # fmt: skip
+# The doors by which decisions come, for who looks for them.
+DOORS = (
+    ("page", "on a page"), ("api", "by the API"), ("command", "by a command"), ("console", "in the console"),
+    ("channel", "in a channel"), ("rule", "by a rule"), ("gate", "by the command gate"), ("reviewer", "by the reviewer"),
+)  # fmt: skip
 HOURS = (1, 8, 24, 24 * 7, 24 * 30)
 
 
@@ -141,6 +146,11 @@ class Card:
         if self.row.tier != Tier.ADMIN:
             return ""
         return "an admin" if KINDS[self.row.kind].permission == "user.manage" else "an operator"
+
+    @property
+    def caution(self) -> str:
+        """What whoever allows it should know."""
+        return KINDS[self.row.kind].caution if self.may_once else ""
 
     @property
     def once_word(self) -> str:

@@ -12,9 +12,9 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from agents.errors import Conflict
+from agents.errors import Conflict, Invalid
 from agents.views.access import person, signed_in
-from channels_app import devices, mailing, notices, pushing
+from channels_app import confirming, devices, mailing, notices, pushing
 from channels_app.models import Notices
 from logos_site.account.devices import device
 
@@ -44,7 +44,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
     user = person(request)
     form = Ways(request.POST or None, instance=notices.wants(user))
     if request.method == "POST" and form.is_valid():
-        by_mail = form.cleaned_data["by_mail"] and mailing.is_set_up() and bool(user.email)
+        by_mail = form.cleaned_data["by_mail"] and mailing.is_set_up() and confirming.is_confirmed(user)
         notices.choose(user, by_push=form.cleaned_data["by_push"], by_mail=by_mail)
         messages.success(request, "Saved.")
         return redirect("account-notifications")
@@ -53,9 +53,27 @@ def notifications(request: HttpRequest) -> HttpResponse:
         "devices": devices.of(user),
         "key": pushing.public_key(),
         "sends_mail": mailing.is_set_up(),
+        "is_confirmed": confirming.is_confirmed(user),
         "minutes": settings.LOGOS_MAIL_MINUTES,
     }
     return render(request, "account/notifications.html", context)
+
+
+@require_POST
+@signed_in
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Send a code to one's address, or take the one that came."""
+    user, code = person(request), request.POST.get("code", "").strip()
+    try:
+        if code:
+            confirming.confirm(user, code)
+            messages.success(request, f"{user.email} is confirmed.")
+        else:
+            confirming.send_code(user)
+            messages.success(request, f"A code is on its way to {user.email}.")
+    except (Conflict, Invalid) as error:
+        messages.error(request, f"{error.message} {error.action}".strip())
+    return redirect("account-notifications")
 
 
 @require_POST

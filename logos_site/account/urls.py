@@ -19,6 +19,7 @@ urlpatterns = [
     path("sessions/<int:session_id>/end/", sessions.end_one, name="account-session-end"),
     path("notifications/", notifications.notifications, name="account-notifications"),
     path("notifications/try/", notifications.try_out, name="account-notifications-try"),
+    path("notifications/address/", notifications.confirm, name="account-notifications-confirm"),
     path("notifications/devices/", notifications.device_add, name="account-device-add"),
     path("notifications/devices/<int:device_id>/remove/", notifications.device_remove, name="account-device-remove"),
     path("data/", data.own_data, name="account-data"),

@@ -50,6 +50,7 @@ class ApprovalOut(Schema):
     choice: Choice | Literal[""]
     choices: list[Choice] = Field(description="What may be answered.")
     rule_covers: str = Field(description="What a rule made of this would allow.")
+    caution: str = Field(description="What whoever allows it should know.")
     decided_by: str | None = Field(None, alias="decided_by.username")
     decided_at: datetime | None = None
     decided_via: str
@@ -83,6 +84,7 @@ class ApprovalOut(Schema):
                 "choice": "",
                 "choices": ["once", "run", "rule", "deny"],
                 "rule_covers": "exactly this command: rm -rf build",
+                "caution": "",
                 "decided_by": None,
                 "decided_at": None,
                 "decided_via": "",
@@ -111,6 +113,10 @@ class ApprovalOut(Schema):
         return row.is_canary and row.state != ApprovalState.PENDING
 
     @staticmethod
+    def resolve_caution(row: Approval) -> str:
+        return approvals.KINDS[row.kind].caution
+
+    @staticmethod
     def resolve_rule_covers(row: Approval) -> str:
         spec = approvals.KINDS[row.kind]
         return spec.covered(row.subject) if Choice.RULE in spec.choices else ""
@@ -132,6 +138,8 @@ class ApprovalQuery(PageQuery):
     kind: ApprovalKind | None = None
     run_id: Text = Field("", description="Only those of this run.")
     agent_id: Text = Field("", description="Only those of this agent.")
+    decided_by: Text = Field("", description="Only what this person decided: a user name.")
+    via: Text = Field("", description="Only what was decided by this door: page, api, command, rule, gate, reviewer …")
     mine: bool = Field(False, description="Only those you may decide now.")
 
 
@@ -226,6 +234,7 @@ def _listed(user: User, query: ApprovalQuery) -> QuerySet[Approval]:
         rows = approvals.seen_by(user)
         rows = rows if query.state == "all" else rows.filter(state=query.state)
     chosen = {"kind": query.kind, "run_id": query.run_id, "agent_id": query.agent_id}
+    chosen |= {"decided_by__username": query.decided_by, "decided_via": query.via}
     rows = rows.filter(**{name: value for name, value in chosen.items() if value})
     return rows.select_related("agent", "decided_by")
 

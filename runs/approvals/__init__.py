@@ -11,6 +11,7 @@ from runs.approvals.kinds import KINDS, KindSpec, register
 from runs.approvals.lists import (
     by_id,
     count_for,
+    deciders,
     find,
     is_open,
     open_for,
@@ -39,6 +40,7 @@ __all__ = [
     "canary",
     "count_for",
     "decide",
+    "deciders",
     "expire",
     "figures",
     "find",

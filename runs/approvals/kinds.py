@@ -33,7 +33,8 @@ YES_OR_NO = (Choice.ONCE, Choice.DENY)
 @dataclass(frozen=True, slots=True)
 class KindSpec:
     """``permission``: the action whose role decides, in place of the tier's. ``concerns(user)`` narrows what they may
-    decide. ``key(subject)`` is the same for all that one rule covers, and ``covers(subject)`` says so in words."""
+    decide. ``key(subject)`` is the same for all that one rule covers, and ``covers(subject)`` says so in words;
+    ``in_run`` says how far "this run" goes, and ``caution`` what whoever allows it should know."""
 
     kind: str
     label: str
@@ -45,6 +46,8 @@ class KindSpec:
     on_rule_ended: Callable[[ApprovalRule], None] | None = None
     key: Callable[[Subject], str] | None = None
     covers: Callable[[Subject], str] | None = None
+    in_run: str = "in this run"
+    caution: str = ""
 
     def key_of(self, subject: Subject) -> str:
         """What rules and earlier decisions are found by."""
@@ -104,6 +107,8 @@ def register(
     concerns: Callable[[User], Q] | None = None,
     key: Callable[[Subject], str] | None = None,
     covers: Callable[[Subject], str] | None = None,
+    in_run: str = "",
+    caution: str = "",
 ) -> KindSpec:
     """Say what a kind means; what is left out stays as it was. KeyError for a kind there is not."""
     known = KINDS[str(kind)]
@@ -120,5 +125,7 @@ def register(
         concerns=concerns or known.concerns,
         key=key or known.key,
         covers=covers or known.covers,
+        in_run=in_run or known.in_run,
+        caution=caution or known.caution,
     )
     return KINDS[known.kind]

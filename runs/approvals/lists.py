@@ -64,6 +64,12 @@ def seen_by(user: User) -> QuerySet[Approval]:
     return Approval.objects.filter(Q(pk__in=seen) | addressed(user))
 
 
+def deciders(user: User) -> QuerySet[User]:
+    """Who has decided any request that ``user`` may read."""
+    decided = seen_by(user).filter(decided_by__isnull=False).order_by().values("decided_by")
+    return User.objects.filter(pk__in=decided).order_by("username")
+
+
 def find(user: User, approval_id: str) -> Approval:
     """One request that ``user`` may read; NotFound otherwise, and the attempt is remembered."""
     rows = seen_by(user).select_related("agent", "run__agent", "decided_by", "rule")

@@ -103,8 +103,9 @@ def make(actor: User, approval: Approval, wish: RuleWish) -> ApprovalRule:
 
 def words(approval: Approval, scope: str) -> str:
     """What a rule made of this request would cover, for people to read before they make it."""
-    where = "in this run" if scope == Scope.RUN else f"in every run of {approval.agent}"
-    what = KINDS[approval.kind].covered(approval.subject)
+    spec = KINDS[approval.kind]
+    where = spec.in_run if scope == Scope.RUN else f"in every run of {approval.agent}"
+    what = spec.covered(approval.subject)
     return f"{what[: WORDS_CHARS - len(where) - 4]}, {where}"
 
 

@@ -29,6 +29,7 @@ from runs.views import parts
 
 # Each may hold a long request; a page stays below 60 KB with them.
 WAITING_SIZE = 9
+MOST_PEOPLE = 200
 DECIDED_STATES = [(state, label) for state, label in ApprovalState.choices if state != ApprovalState.PENDING]
 DONE = {
     Choice.ONCE: "Allowed once.",
@@ -57,10 +58,13 @@ def cards_part(request: HttpRequest) -> HttpResponse:
 def decided(request: HttpRequest) -> HttpResponse:
     """What was decided or expired, the newest first, as far as one may see it."""
     user = person(request)
-    filters = _filters(request, user, Filter("state", "Outcome", DECIDED_STATES))
+    people = [(each.pk, each.display_name) for each in approvals.deciders(user)[:MOST_PEOPLE]]
+    narrower = Filter("state", "Outcome", DECIDED_STATES), Filter("by", "By", people), Filter("via", "How", cards.DOORS)
+    filters = _filters(request, user, *narrower)
     found = _narrowed(approvals.seen_by(user).exclude(state=ApprovalState.PENDING), filters)
-    if state := filters.chosen("state"):
-        found = found.filter(state=state)
+    for name, column in (("state", "state"), ("by", "decided_by"), ("via", "decided_via")):
+        if value := filters.chosen(name):
+            found = found.filter(**{column: value})
     rows = found.select_related("agent", "asked_for", "decided_by", "rule").defer("findings")
     listed = listing.page(rows, filters, order="-created_at")
     shown = [cards.Card(row) for row in listed.items]

@@ -16,9 +16,10 @@ from agents import permissions, privacy
 from agents.models import Agent, Role, User
 from runs import approvals
 from runs.models import Approval, ApprovalRule
-from tests.api_client import record
+from tests.api_client import Program, record
 from tests.conftest import person
 from tests.runs.waiting import aged, waiting
+from tests.shell import run as shell
 
 Browser = Callable[..., Client]
 HTMX = {"HX-Request": "true"}
@@ -332,6 +333,42 @@ def test_what_was_decided_stays_with_who_and_why(browser: Browser, alice: User, 
     assert "refused" in whole
     assert "data-answers" not in whole
     assert "rm -rf build" not in page(browser(alice), "/approvals/decided/?state=allowed")
+
+
+def test_what_was_decided_is_found_by_who_and_by_which_door(
+    browser: Browser, alice: User, ada: User, bob: User, atlas: Agent
+) -> None:
+    approvals.decide(alice, waiting(alice, atlas, "echo hers"), "once", via="page")
+    approvals.decide(ada, waiting(alice, atlas, "echo adas"), "deny", via="api")
+    approvals.decide(bob, waiting(bob, atlas, "echo bobs"), "once")
+
+    def listed(query: str, who: User = alice) -> set[str]:
+        return set(re.findall(r"echo (\w+)", page(browser(who), f"/approvals/decided/{query}")))
+
+    assert listed("") == {"hers", "adas"}
+    assert listed(f"?by={alice.pk}") == {"hers"}
+    assert listed(f"?by={ada.pk}&via=api") == {"adas"}
+    assert listed("?via=reviewer") == set()
+    assert f'value="{bob.pk}"' not in page(browser(alice), "/approvals/decided/"), "whose decisions one may not see"
+    assert listed(f"?by={bob.pk}") == {"hers", "adas"}, "told as no such choice"
+    found = Program(ada).get("approvals?state=all&decided_by=alice&via=page")["items"]
+    assert [each["text"] for each in found] == ["echo hers"]
+    assert "echo adas" in shell("approvals", "list", "--all", "--by", "ada").out
+    assert "echo hers" not in shell("approvals", "list", "--all", "--by", "ada").out
+
+
+def test_a_host_says_that_other_runs_of_the_agent_reach_it_too(
+    browser: Browser, alice: User, ada: User, atlas: Agent
+) -> None:
+    subject = {"host": "files.example.net", "port": 443, "program": ""}
+    asked = waiting(alice, atlas, kind="egress", subject=subject, title="Reach it", tier="admin")
+
+    shown = page(browser(ada))
+
+    assert "share one sandbox" in shown
+    assert "by whatever runs in the agent&#x27;s sandbox until this run ends" in shown
+    assert "share one sandbox" in Program(ada).get(f"approvals/{asked.pk}")["caution"]
+    assert "share one sandbox" in shell("approvals", "show", asked.pk).out
 
 
 def test_a_rule_is_listed_and_ends_by_a_click(browser: Browser, alice: User, mallory: User, atlas: Agent) -> None:

@@ -30,6 +30,10 @@ class Command(LogosCommand):
         )
         listing = verbs.add_parser("list", help="what waits, the oldest first")
         listing.add_argument("--all", action="store_true", help="what was decided too, the newest first")
+        listing.add_argument("--by", default="", metavar="PERSON", help="only what this person decided (with --all)")
+        listing.add_argument(
+            "--via", default="", metavar="DOOR", help="only what was decided by this door: page, api …"
+        )
         listing.add_argument("-n", type=int, default=20, dest="limit", metavar="N", help="how many (default 20)")
         show = verbs.add_parser("show", help="everything about one request")
         show.add_argument("approval", metavar="ID")
@@ -64,6 +68,8 @@ class Command(LogosCommand):
         if not 1 <= options["limit"] <= MOST:
             raise Invalid(f"Ask for 1 to {MOST:,} requests.", field="n")
         rows = approvals.seen_by(reader(options["user"])).select_related("agent", "decided_by")
+        chosen = {"decided_by__username": options["by"], "decided_via": options["via"]}
+        rows = rows.filter(**{name: value for name, value in chosen.items() if value})
         if options["all"]:
             rows = rows.order_by("-created_at", "-pk")
         else:
@@ -104,6 +110,8 @@ class Command(LogosCommand):
             self.stdout.write(f"decided: {row.choice or row.state} by {by}, {row.decided_at:%Y-%m-%d %H:%M:%S} UTC")
         if row.note:
             self.stdout.write(f"note: {plain(row.note)}")
+        if shown["caution"] and row.state == ApprovalState.PENDING:
+            self.stdout.write(shown["caution"])
         self.stdout.write(plain(row.exact))
 
     def do_decide(self, options: dict[str, Any]) -> None:
