@@ -55,7 +55,7 @@ def confirm(person: User, code: str) -> None:
         raise Conflict("Too many codes were tried.", action="Wait half an hour and ask for a new one.")
     given = "".join(code.split()).upper().encode(errors="replace")
     known = (_code(person, window).encode() for window in (_window(), _window() - 1))
-    if not any([hmac.compare_digest(given, each) for each in known]) or not person.email:
+    if not any(hmac.compare_digest(given, each) for each in known) or not person.email:
         raise Invalid("This is not the code, or it is too old.", field="code", action="Ask for a new one.")
     if EmailAddress.objects.filter(user=person, email__iexact=person.email, verified=False).update(verified=True):
         audit.note("address_confirmed", actor=person, person=person)

@@ -44,7 +44,19 @@ from channels_app import api as notifications
 from logos_site.errors import status_for
 from mcp_gateway.api import access as mcp_access
 from mcp_gateway.api import servers as mcp_servers
-from runs.api import approvals, asof, budgets, conversations, costs, egress, learning, ledger, permitted, runs
+from runs.api import (
+    approval_figures,
+    approvals,
+    asof,
+    budgets,
+    conversations,
+    costs,
+    egress,
+    learning,
+    ledger,
+    permitted,
+    runs,
+)
 from sandboxes import api as sandboxes
 from sandboxes import files_api, provider_api, shells_api, what_if_api
 from sandboxes.openshell import api as openshell_api
@@ -245,6 +257,7 @@ api.add_router("/tool-rules", what_if_api.tools_router)
 api.add_router("/conversations", conversations.router)
 api.add_router("/runs", runs.router)
 api.add_router("/runs", approvals.of_runs)
+api.add_router("/approvals", approval_figures.router)
 api.add_router("/approvals", approvals.router)
 api.add_router("/budgets", budgets.router)
 api.add_router("/costs", costs.router)

@@ -6,6 +6,7 @@ from django.urls import path
 
 from runs.views import (
     activity,
+    approval_figures,
     approvals,
     budgets,
     chat,
@@ -59,6 +60,7 @@ urlpatterns = [
     path("approvals/decided/", approvals.decided, name="approvals-decided"),
     path("approvals/rules/", approvals.rules, name="approval-rules"),
     path("approvals/rules/<str:rule_id>/revoke/", approvals.rule_revoke, name="approval-rule-revoke"),
+    path("approvals/figures/", approval_figures.figures, name="approval-figures"),
     path("approvals/<str:approval_id>/", approvals.detail, name="approval"),
     path("approvals/<str:approval_id>/card/", approvals.card, name="approval-card"),
     path("approvals/<str:approval_id>/exact/", approvals.exact, name="approval-exact"),

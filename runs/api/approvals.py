@@ -9,11 +9,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 
-from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, AgentRef, PageQuery, Text, page
-from agents.errors import NotFound
-from agents.models import Agent, User
+from agents.models import User
 from runs import approvals, asked_hosts
 from runs.models import Approval, ApprovalKind, ApprovalRule, ApprovalState, Choice, Scope, Tier
 
@@ -254,80 +252,6 @@ def list_rules(request: HttpRequest, query: Query[RuleQuery]) -> dict:
 def end_rule(request: HttpRequest, rule_id: Text) -> ApprovalRule:
     """What it allowed is asked for again. 409 when it has ended already."""
     return approvals.revoke(asker(request), rule_id)
-
-
-class FigureOut(Schema):
-    """How one person decided. `hasty`: within three seconds; `missed`: canaries they allowed; `expired`: what was put to
-    them and lapsed."""
-
-    username: str
-    decided: int
-    allowed: int
-    denied: int
-    hasty: int
-    average_s: float
-    canaries: int
-    missed: int
-    expired: int
-
-    model_config = {
-        "json_schema_extra": {
-            "example": {
-                "username": "maya",
-                "decided": 41,
-                "allowed": 30,
-                "denied": 11,
-                "hasty": 2,
-                "average_s": 18.4,
-                "canaries": 3,
-                "missed": 0,
-                "expired": 1,
-            }
-        }
-    }
-
-
-class FiguresQuery(Schema):
-    """Over how many days."""
-
-    days: int = Field(approvals.DEFAULT_DAYS, ge=1, le=approvals.MOST_DAYS)
-
-
-class CanaryIn(Schema):
-    """To whom, about which agent."""
-
-    person: Text = Field(max_length=150, description="A user name.")
-    agent_id: Text = Field(max_length=60)
-
-    model_config = {
-        "json_schema_extra": {"example": {"person": "maya", "agent_id": "agent_01jd9z6w3v8f4k2m7q5t0x1y9c"}}
-    }
-
-
-class CanaryOut(Schema):
-    """The request that is none."""
-
-    id: str
-
-    model_config = {"json_schema_extra": {"example": {"id": "appr_01jd9zd2x4z6b8d0f2h4k6m8p0"}}}
-
-
-@router.get("/figures", response=list[FigureOut], operation_id="approval_figures", summary="How well people decide")
-def approval_figures(request: HttpRequest, query: Query[FiguresQuery]) -> list[approvals.Figure]:
-    """For operators and admins, over the requests they may see."""
-    return approvals.figures(asker(request), query.days)
-
-
-@router.post("/canaries", response={201: CanaryOut}, operation_id="put_canary", summary="Put a request that is none")
-def put_canary(request: HttpRequest, body: CanaryIn) -> Status:
-    """For admins: it looks like any other, and does nothing whatever is answered."""
-    actor = asker(request)
-    permissions.require(actor, "user.manage")
-    person = User.objects.filter(username=body.person, is_active=True).first()
-    agent = permissions.fetch(actor, "agent.view", Agent.objects.alive(), pk=body.agent_id)
-    if person is None:
-        raise NotFound("This person")
-    return Status(201, approvals.canary(actor, person, agent))
 
 
 @router.get("/{approval_id}", response=ApprovalOut, operation_id="get_approval", summary="Read one request")

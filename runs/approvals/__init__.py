@@ -5,6 +5,7 @@ have kinds of their own tell ``register`` what a decision does.
 """
 
 from runs.approvals.asking import HIDDEN, ask, outcome, request, shown
+from runs.approvals.canaries import canaries, canary, result
 from runs.approvals.deciding import decide
 from runs.approvals.ending import expire, freeze, settle, thaw, withdraw
 from runs.approvals.kinds import KINDS, KindSpec, register
@@ -21,7 +22,7 @@ from runs.approvals.lists import (
     undecided,
     waiting_for,
 )
-from runs.approvals.quality import DEFAULT_DAYS, MOST_DAYS, Figure, canary, figures
+from runs.approvals.quality import DEFAULT_DAYS, MOST_DAYS, Figure, figures, own
 from runs.approvals.rules import RuleWish, living, make, revoke, rules_seen_by
 from runs.approvals.signals import approval_asked, approval_decided
 
@@ -37,6 +38,7 @@ __all__ = [
     "approval_decided",
     "ask",
     "by_id",
+    "canaries",
     "canary",
     "count_for",
     "decide",
@@ -51,8 +53,10 @@ __all__ = [
     "open_for",
     "open_of",
     "outcome",
+    "own",
     "register",
     "request",
+    "result",
     "revoke",
     "rules_seen_by",
     "seen_by",

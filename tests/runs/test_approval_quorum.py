@@ -137,7 +137,8 @@ def test_figures_tell_how_many_how_fast_and_how_often_a_canary_passed(
 
     assert decided["was_canary"] is True
     assert not ApprovalRule.objects.exists(), "it does nothing"
-    (figure,) = approvals.figures(ada)
+    figure, none_of_hers = approvals.figures(ada)
+    assert (none_of_hers.username, none_of_hers.decided, none_of_hers.expired) == ("ada", 0, 1)
     assert (figure.username, figure.decided, figure.allowed, figure.denied) == ("alice", 3, 2, 1)
     assert (figure.hasty, figure.canaries, figure.missed, figure.expired) == (1, 1, 1, 1)
     assert 39 < figure.average_s < 60

@@ -12,6 +12,7 @@ from agents.command_line import LogosCommand, actor, add_person, person, plain, 
 from agents.errors import Invalid, NotFound
 from agents.models import Agent
 from runs import approvals
+from runs.api.approval_figures import CanaryResult
 from runs.api.approvals import ApprovalOut, ApprovalRuleOut
 from runs.models import ApprovalState, Choice, Scope
 
@@ -20,13 +21,13 @@ MOST = 1000
 
 
 class Command(LogosCommand):
-    """``approvals list|show|decide|rules|revoke|figures|canary``."""
+    """``approvals list|show|decide|rules|revoke|figures|canary|canaries``."""
 
     help = "See what waits for a decision, decide it, and end rules."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(
-            dest="verb", required=True, metavar="list|show|decide|rules|revoke|figures|canary"
+            dest="verb", required=True, metavar="list|show|decide|rules|revoke|figures|canary|canaries"
         )
         listing = verbs.add_parser("list", help="what waits, the oldest first")
         listing.add_argument("--all", action="store_true", help="what was decided too, the newest first")
@@ -54,11 +55,13 @@ class Command(LogosCommand):
         revoke.add_argument("rule", metavar="RULE", help="its id")
         figures = verbs.add_parser("figures", help="how well people decide: how many, how fast, canaries")
         figures.add_argument("--days", type=int, default=approvals.DEFAULT_DAYS, metavar="N", help="over N days")
+        figures.add_argument("--mine", action="store_true", help="only one's own")
+        results = verbs.add_parser("canaries", help="the canaries that were put, and what became of them")
         canary = verbs.add_parser("canary", help="put a request that is none to somebody")
         canary.add_argument("person", metavar="PERSON", help="user name")
         canary.add_argument("agent", metavar="AGENT", help="name or id")
         add_person(canary)
-        for each in (listing, show, rules, figures):
+        for each in (listing, show, rules, figures, results):
             each.add_argument("--json", action="store_true", help="print JSON")
             add_person(each, "look as this person")
         for each in (decide, revoke):
@@ -161,17 +164,48 @@ class Command(LogosCommand):
         )
 
     def do_figures(self, options: dict[str, Any]) -> None:
-        found = approvals.figures(reader(options["user"]), options["days"])
+        user = reader(options["user"])
+        found = [approvals.own(user, options["days"])] if options["mine"] else approvals.figures(user, options["days"])
         if options["json"]:
             self.print_json([asdict(figure) for figure in found])
             return
-        names = ("username", "decided", "allowed", "denied", "hasty", "average_s", "canaries", "missed", "expired")
+        names = (
+            "username",
+            "decided",
+            "allowed",
+            "denied",
+            "median_s",
+            "hasty",
+            "expired",
+            "votes",
+            "caught",
+            "missed",
+        )
         heads = [name.replace("_", " ").upper() for name in names]
         self.print_table(heads, ([getattr(figure, name) for name in names] for figure in found))
 
     def do_canary(self, options: dict[str, Any]) -> None:
         asked = approvals.canary(actor(options["user"]), person(options["person"]), _agent(options["agent"]))
         self.say(f"Put {asked.pk} to {options['person']}.")
+
+    def do_canaries(self, options: dict[str, Any]) -> None:
+        found = list(approvals.canaries(reader(options["user"]))[:MOST])
+        if options["json"]:
+            self.print_json([CanaryResult.from_orm(row).model_dump(mode="json") for row in found])
+            return
+        self.print_table(
+            ("ID", "PERSON", "AGENT", "PUT", "RESULT"),
+            (
+                (
+                    row.pk,
+                    row.asked_for.username if row.asked_for else "",
+                    row.agent.name if row.agent else "",
+                    f"{row.created_at:%Y-%m-%d %H:%M:%S}",
+                    approvals.result(row),
+                )
+                for row in found
+            ),
+        )
 
     def do_revoke(self, options: dict[str, Any]) -> None:
         rule = approvals.revoke(actor(options["user"]), options["rule"])
