@@ -61,7 +61,7 @@ class ToolList(Schema):
 
 
 class ToolRuleIn(Schema):
-    """A rule to make; one of the same tool, condition and pattern is replaced."""
+    """A rule to make; one of the same tool, condition and pattern is changed."""
 
     tool: Text = Field(description="A tool, a family as in git.*, or * for every tool.")
     tier: ToolTier
@@ -70,6 +70,9 @@ class ToolRuleIn(Schema):
     per_minute: int | None = Field(None, ge=1, le=rules.MOST_RATE)
     per_hour: int | None = Field(None, ge=1, le=rules.MOST_RATE)
     note: Text = ""
+    version: int | None = Field(
+        None, ge=0, description="The `version` you read, 0 for a new rule; 409 `stale` if somebody saved first."
+    )
 
     model_config = {
         "json_schema_extra": {
@@ -82,6 +85,12 @@ class AgentToolRuleIn(ToolRuleIn):
     """The same for one agent. Only a rule of the site (for admins) can be looser than what holds for all."""
 
     layer: Literal["agent", "site"] = "agent"
+
+
+class ToolRuleVersion(Schema):
+    """Which one is meant."""
+
+    version: int | None = Field(None, ge=1, description="The `version` you read; 409 `stale` if it is another by now.")
 
 
 class ToolRuleOut(Schema):
@@ -310,10 +319,12 @@ def put_tool_rule(request: HttpRequest, agent_id: Text, data: AgentToolRuleIn) -
 @router.delete(
     "/{agent_id}/tool-rules/{rule_id}", response={204: None}, operation_id="remove_tool_rule", summary="Remove a rule"
 )
-def remove_tool_rule(request: HttpRequest, agent_id: Text, rule_id: Text) -> Status[None]:
+def remove_tool_rule(
+    request: HttpRequest, agent_id: Text, rule_id: Text, query: Query[ToolRuleVersion]
+) -> Status[None]:
     """It stops to hold at once."""
     user, agent = asker(request), _agent(request, agent_id, "tool.rules")
-    rules.remove(user, overview.rule_for(user, agent, rule_id))
+    rules.remove(user, overview.rule_for(user, agent, rule_id), query.version)
     return Status(204, None)
 
 
@@ -332,10 +343,10 @@ def put_site_tool_rule(request: HttpRequest, data: ToolRuleIn) -> ToolRule:
 @site_router.delete(
     "/tool-rules/{rule_id}", response={204: None}, operation_id="remove_site_tool_rule", summary="Remove a rule for all"
 )
-def remove_site_tool_rule(request: HttpRequest, rule_id: Text) -> Status[None]:
+def remove_site_tool_rule(request: HttpRequest, rule_id: Text, query: Query[ToolRuleVersion]) -> Status[None]:
     """It stops to hold at once."""
     user = asker(request)
-    rules.remove(user, overview.rule_for(user, None, rule_id))
+    rules.remove(user, overview.rule_for(user, None, rule_id), query.version)
     return Status(204, None)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from agents import permissions
+from agents import audit, permissions
+from agents.editing import check_version
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, User
 from sandboxes.tool_server import catalogue, deciding, patterns
@@ -57,8 +58,10 @@ def put(
     per_hour: int | None = None,
     note: str = "",
     layer: str = Layer.AGENT,
+    version: int | None = None,
 ) -> ToolRule:
-    """The rule of this tool and condition, made or changed. NotFound, or Invalid with the field."""
+    """The rule of this tool and condition, made or changed. ``version`` is what was read of it, 0 for a new one, None for
+    whatever is stored. NotFound, Invalid with the field, or Stale when somebody saved first."""
     _require(user, agent, layer)
     values = {
         "tier": _tier(tier),
@@ -70,13 +73,18 @@ def put(
     try:
         with transaction.atomic():
             row = ToolRule.objects.select_for_update().filter(**named).first()
+            _check_version(row, version)
             if row is None:
                 _check_room(agent)
-                return ToolRule.objects.create(**named, **values, made_by=user)
+                made = ToolRule.objects.create(**named, **values, made_by=user)
+                _tell("tool_rule_made", user, made)
+                return made
+            before = str(row)
             for name, value in values.items():
                 setattr(row, name, value)
             row.version += 1
             row.save()
+            _tell("tool_rule_changed", user, row, before=before)
             return row
     except IntegrityError as error:
         raise Conflict("Somebody made the same rule in the same moment.", action="Look at it again.") from error
@@ -92,10 +100,31 @@ def checked(
     return deciding.Rule("", Layer.AGENT, tool, _tier(tier), about["condition"], about["pattern"], *rates)
 
 
-def remove(user: User, rule: ToolRule) -> None:
-    """Take a rule away. NotFound for who may not."""
+def remove(user: User, rule: ToolRule, version: int | None = None) -> None:
+    """Take a rule away. NotFound for who may not, Stale when it is another by now than the ``version`` that was read."""
     _require(user, rule.agent, rule.layer)
-    rule.delete()
+    with transaction.atomic():
+        row = ToolRule.objects.select_for_update().filter(pk=rule.pk).first()
+        _check_version(row, version)
+        if row is not None:
+            _tell("tool_rule_removed", user, row)
+            row.delete()
+
+
+def _check_version(row: ToolRule | None, version: int | None) -> None:
+    if row is not None:
+        check_version(row, version)
+    elif version:
+        raise Conflict(
+            "There is no rule of this tool and condition to change.",
+            reason="stale",
+            action="Somebody removed it, or you named another: save again to make it.",
+        )
+
+
+def _tell(kind: str, user: User, row: ToolRule, **more: str) -> None:
+    whose = "every agent" if row.agent is None else f"the {row.layer}"
+    audit.note(kind, actor=user, about=row.agent, rule=str(row), of=whose, **more)
 
 
 def _require(user: User, agent: Agent | None, layer: str) -> None:

@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agents import agent_pages, permissions, strict_json
-from agents.errors import Invalid, LogosError
+from agents.editing import Stale
+from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, User
 from agents.numbers import whole
 from agents.standing import reasons
@@ -37,7 +38,7 @@ STATE_LOOKS = {
     CallState.EXPIRED: "stopped",
     CallState.UNKNOWN: "unknown",
 }
-TYPED = ("tool", "tier", "condition", "pattern", "per_minute", "per_hour", "note", "layer")
+TYPED = ("tool", "tier", "condition", "pattern", "per_minute", "per_hour", "note", "layer", "version")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -60,14 +61,20 @@ def site_tools(request: HttpRequest) -> HttpResponse:
 
 def _rules(request: HttpRequest, user: User, agent: Agent | None, here: str) -> HttpResponse:
     if request.method != "POST":
-        return _page(request, user, agent, {})
+        return _page(request, user, agent, _to_change(user, agent, request.GET.get("rule", "")[:40]))
     typed = {name: request.POST.get(name, "").strip() for name in TYPED}
     try:
         said = _change(user, agent, request.POST, typed)
     except LogosError as error:
         if error.reason in ("not_found", "forbidden"):
             raise
-        return _page(request, user, agent, typed, error=error, status=400)
+        more: dict[str, Any] = {"error": error, "status": 409 if isinstance(error, Conflict) else 400}
+        if isinstance(error, Stale):  # the draft stays; saved again it is written over what stands now
+            more |= {"stands": [_shown(error.row)]}
+            typed |= {"version": str(error.row.version)}
+        elif isinstance(error, Conflict):
+            typed |= {"version": "0"}
+        return _page(request, user, agent, typed, **more)
     messages.success(request, said)
     return redirect(here)
 
@@ -76,7 +83,8 @@ def _change(user: User, agent: Agent | None, given: Mapping[str, str], typed: di
     if agent is not None:
         permissions.require(user, "tool.rules", agent)
     if given.get("do") == "remove":
-        rules.remove(user, overview.rule_for(user, agent, given.get("rule", "")[:40]))
+        rule = overview.rule_for(user, agent, given.get("rule", "")[:40])
+        rules.remove(user, rule, whole(typed["version"]))
         return "The rule is gone. It stopped to hold at once."
     layer = Layer.SITE if agent is None else typed["layer"] or Layer.AGENT
     if layer not in Layer.values:
@@ -84,8 +92,17 @@ def _change(user: User, agent: Agent | None, given: Mapping[str, str], typed: di
     made = rules.put(
         user, agent, tool=typed["tool"], tier=typed["tier"], condition=typed["condition"], pattern=typed["pattern"],
         per_minute=_number(typed, "per_minute"), per_hour=_number(typed, "per_hour"), note=typed["note"], layer=layer,
+        version=whole(typed["version"]) or 0,
     )  # fmt: skip
     return f"The rule holds: {made}."
+
+
+def _to_change(user: User, agent: Agent | None, rule_id: str) -> dict[str, str]:
+    """The form's fields as a rule fills them that somebody wants to change; nothing for a rule there is not."""
+    if not rule_id:
+        return {}
+    row = overview.rule_for(user, agent, rule_id)
+    return {name: "" if getattr(row, name) is None else str(getattr(row, name)) for name in TYPED}
 
 
 def _number(typed: dict[str, str], name: str) -> int | None:
