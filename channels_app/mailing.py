@@ -34,6 +34,18 @@ def send(person: User, count: int) -> bool:
     return _sent(person, what, lines)
 
 
+def send_noticed(person: User) -> bool:
+    """Tell ``person`` that an agent did something they are to be told of."""
+    what = "An agent did something you are told of"
+    link = f"{settings.LOGOS_URL.rstrip('/')}{reverse('runs:approvals-noticed')}" if settings.LOGOS_URL else ""
+    lines = [
+        f"{what}: a rule of its tools says so. Nothing waits for you.",
+        f"Sign in to see what it did: {link}" if link else "Sign in to Logos to see what it did.",
+        f"You get at most one such mail in {settings.LOGOS_MAIL_MINUTES} minutes. Your account, Notifications, turns them off.",
+    ]
+    return _sent(person, what, lines)
+
+
 def send_code(person: User, code: str) -> bool:
     """Let ``person`` show that they read this address. Whether the mail server took it."""
     lines = [

@@ -21,10 +21,12 @@ from channels_app import confirming, mailing, pushing
 from channels_app.models import Notices, PushDevice
 from runs import approvals
 from runs.models import Approval
+from runs.noticed import concerned
 
 # Questions that come in a row are one notice; the number in it tells how many.
 QUIET_S = 20
 TOPIC = "logos-waiting"
+NOTICED_TOPIC, NOTICED_TTL_S = "logos-noticed", 3600
 # A try goes to every browser one has switched on.
 TRY_AGAIN_S = 10
 
@@ -76,6 +78,27 @@ def asked(approval_id: str) -> int:
     if question is None:
         return 0
     return sum(_tell(person, question) for person in candidates() if _may_decide(person, question))
+
+
+def noticed(agent_id: str, run_id: str) -> int:
+    """Tell whom it concerns that an agent did something people are to be told of, and not what; how many were told."""
+    people = candidates().filter(pk__in=concerned(agent_id, run_id).values("pk"))
+    return sum(_tell_noticed(person) for person in people)
+
+
+def _tell_noticed(person: User) -> bool:
+    wished = wants(person)
+    pushed = wished.by_push and pushing.push(person, noticed_message(), ttl_s=NOTICED_TTL_S, topic=NOTICED_TOPIC)
+    quiet_s = settings.LOGOS_MAIL_MINUTES * 60
+    may_mail = wished.by_mail and mailing.is_set_up() and confirming.is_confirmed(person)
+    mailed = may_mail and cache.add(f"noticed-mail:{person.pk}", True, timeout=quiet_s) and mailing.send_noticed(person)
+    return bool(pushed or mailed)
+
+
+def noticed_message() -> dict[str, object]:
+    """What such a push says."""
+    title, body = "An agent did something you are told of", "Nothing waits for you. Open Logos to see what it did."
+    return {"title": title, "body": body, "url": reverse("runs:approvals-noticed")}
 
 
 def candidates() -> QuerySet[User]:

@@ -10,6 +10,11 @@ def tell(approval_id: str) -> str:
     return f"told {notices.asked(approval_id)}"
 
 
+def tell_noticed(agent_id: str, run_id: str) -> str:
+    """Tell whom it concerns that an agent did something under "allow and tell"."""
+    return f"told {notices.noticed(agent_id, run_id)}"
+
+
 def settle_mails() -> str:
     """Send the mails that had to wait for their time."""
     return f"sent {notices.settle()}"

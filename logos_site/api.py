@@ -57,6 +57,7 @@ from runs.api import (
     permitted,
     runs,
 )
+from runs.api import noticed as noticed_calls
 from sandboxes import api as sandboxes
 from sandboxes import files_api, provider_api, shells_api, what_if_api
 from sandboxes.openshell import api as openshell_api
@@ -258,6 +259,7 @@ api.add_router("/conversations", conversations.router)
 api.add_router("/runs", runs.router)
 api.add_router("/runs", approvals.of_runs)
 api.add_router("/approvals", approval_figures.router)
+api.add_router("/approvals", noticed_calls.router)
 api.add_router("/approvals", approvals.router)
 api.add_router("/budgets", budgets.router)
 api.add_router("/costs", costs.router)

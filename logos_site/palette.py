@@ -107,6 +107,7 @@ def _pages(user: User, text_words: list[str]) -> list[Hit]:
         if not permissions.may(user, "run.approve")
         else [
             Hit("Decided approvals", "inbox", reverse("runs:approvals-decided"), "Who allowed and refused what"),
+            Hit("Done and told", "inbox", reverse("runs:approvals-noticed"), "What agents did unasked under a rule"),
             Hit("How people decide", "inbox", reverse("runs:approval-figures"), "Figures of decisions, and canaries"),
             Hit("Approval rules", "inbox", reverse("runs:approval-rules"), "What is allowed without asking"),
         ]

@@ -131,7 +131,8 @@ def _medians(rows: QuerySet[Approval]) -> dict[str, float]:
     times: dict[str, list[float]] = defaultdict(list)
     newest = rows.order_by("-decided_at").values_list("decided_by__username", "created_at", "decided_at")
     for name, asked, decided in newest[:MOST_TIMES]:
-        times[name].append((decided - asked).total_seconds())
+        if decided is not None:
+            times[name].append((decided - asked).total_seconds())
     return {name: round(statistics.median(each), 1) for name, each in times.items()}
 
 

@@ -19,6 +19,8 @@ from agents.invisible import all_hidden, name_of, spelled_out
 from agents.lookalikes import mixes_alphabets
 from runs import markdown, words
 
+TOLD_CHARS = 160
+
 register = template.Library()
 
 _WORDS = re.compile(r"(\W+)")
@@ -160,6 +162,13 @@ def plural(count: int, noun: str) -> str:
     """1 model call, 3 model calls; a noun with a slash names its plural itself: "reply/replies"."""
     one, _, many = noun.partition("/")
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+@register.filter
+def told(arguments: dict[str, Any]) -> str:
+    """What a tool was called with, on one line, with what nobody can see spelled out."""
+    text = json.dumps(arguments, ensure_ascii=False)
+    return spelled_out(text if len(text) <= TOLD_CHARS else f"{text[:TOLD_CHARS]}…")
 
 
 @register.filter

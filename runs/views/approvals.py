@@ -21,7 +21,7 @@ from agents.views import listing
 from agents.views.access import is_htmx, leave_to, person, signed_in
 from agents.views.listing import Choice as Filter
 from agents.views.listing import Filters
-from runs import approvals, cards, rendering, untrusted
+from runs import approvals, cards, noticed, rendering, untrusted
 from runs.models import Approval, ApprovalKind, ApprovalState, Choice, Run
 from runs.rendering import RunRef
 from runs.timeline import Question
@@ -43,7 +43,7 @@ DONE = {
 @signed_in
 def waiting(request: HttpRequest) -> HttpResponse:
     """What one may decide now, the oldest first."""
-    return render(request, "approvals/waiting.html", _waiting(request))
+    return render(request, "approvals/waiting.html", {**_waiting(request), "told": noticed.lately(person(request))})
 
 
 @require_safe

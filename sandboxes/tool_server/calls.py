@@ -235,7 +235,7 @@ async def _in_sandbox(tool: Tool, given: dict[str, Any], begun: Begun, db: Db) -
 
 
 def _notice(row: ToolCall) -> None:
-    telling.tool_noticed.send(sender=ToolCall, call=row)
+    telling.tool_noticed.send_robust(sender=ToolCall, call=row)
 
 
 def _told(row: ToolCall, answer: Answer) -> Answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
@@ -122,7 +124,7 @@ def _check_version(row: ToolRule | None, version: int | None) -> None:
         )
 
 
-def _tell(kind: str, user: User, row: ToolRule, **more: str) -> None:
+def _tell(kind: str, user: User, row: ToolRule, **more: Any) -> None:
     whose = "every agent" if row.agent is None else f"the {row.layer}"
     audit.note(kind, actor=user, about=row.agent, rule=str(row), of=whose, **more)
 

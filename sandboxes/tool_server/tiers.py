@@ -20,7 +20,7 @@ ORDER = (Tier.ALLOW, Tier.NOTIFY, Tier.ASK, Tier.BLOCK)
 
 WORDS = {
     Tier.ALLOW: "runs",
-    Tier.NOTIFY: "runs, and its run and the list of calls tell of it",
+    Tier.NOTIFY: "runs, and people are told of it",
     Tier.ASK: "waits for a person",
     Tier.BLOCK: "is refused",
 }

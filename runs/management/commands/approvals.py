@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -11,9 +12,10 @@ from django.db.models import Q
 from agents.command_line import LogosCommand, actor, add_person, person, plain, reader
 from agents.errors import Invalid, NotFound
 from agents.models import Agent
-from runs import approvals
+from runs import approvals, noticed
 from runs.api.approval_figures import CanaryResult
 from runs.api.approvals import ApprovalOut, ApprovalRuleOut
+from runs.api.noticed import NoticedOut
 from runs.models import ApprovalState, Choice, Scope
 
 HOUR_S = 3600
@@ -21,13 +23,13 @@ MOST = 1000
 
 
 class Command(LogosCommand):
-    """``approvals list|show|decide|rules|revoke|figures|canary|canaries``."""
+    """``approvals list|show|decide|rules|revoke|figures|canary|canaries|noticed``."""
 
     help = "See what waits for a decision, decide it, and end rules."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(
-            dest="verb", required=True, metavar="list|show|decide|rules|revoke|figures|canary|canaries"
+            dest="verb", required=True, metavar="list|show|decide|rules|revoke|figures|canary|canaries|noticed"
         )
         listing = verbs.add_parser("list", help="what waits, the oldest first")
         listing.add_argument("--all", action="store_true", help="what was decided too, the newest first")
@@ -57,11 +59,13 @@ class Command(LogosCommand):
         figures.add_argument("--days", type=int, default=approvals.DEFAULT_DAYS, metavar="N", help="over N days")
         figures.add_argument("--mine", action="store_true", help="only one's own")
         results = verbs.add_parser("canaries", help="the canaries that were put, and what became of them")
+        told = verbs.add_parser("noticed", help="what agents did unasked under a rule that says so")
+        told.add_argument("-n", type=int, default=20, dest="limit", metavar="N", help="how many (default 20)")
         canary = verbs.add_parser("canary", help="put a request that is none to somebody")
         canary.add_argument("person", metavar="PERSON", help="user name")
         canary.add_argument("agent", metavar="AGENT", help="name or id")
         add_person(canary)
-        for each in (listing, show, rules, figures, results):
+        for each in (listing, show, rules, figures, results, told):
             each.add_argument("--json", action="store_true", help="print JSON")
             add_person(each, "look as this person")
         for each in (decide, revoke):
@@ -203,6 +207,21 @@ class Command(LogosCommand):
                     f"{row.created_at:%Y-%m-%d %H:%M:%S}",
                     approvals.result(row),
                 )
+                for row in found
+            ),
+        )
+
+    def do_noticed(self, options: dict[str, Any]) -> None:
+        if not 1 <= options["limit"] <= MOST:
+            raise Invalid(f"Ask for 1 to {MOST:,} calls.", field="n")
+        found = list(noticed.seen_by(reader(options["user"]))[: options["limit"]])
+        if options["json"]:
+            self.print_json([NoticedOut.from_orm(row).model_dump(mode="json") for row in found])
+            return
+        self.print_table(
+            ("WHEN", "AGENT", "TOOL", "WHAT"),
+            (
+                (f"{row.at:%Y-%m-%d %H:%M:%S}", row.agent.name, row.tool, _line(json.dumps(row.arguments)))
                 for row in found
             ),
         )
