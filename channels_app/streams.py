@@ -65,15 +65,14 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await refuse(send, 404)
         return
     run_id, view = found["page"] or found["api"], _view(scope, bool(found["api"]))
-    seen = await _threads.run(_may_see, scope, run_id)
-    if seen is None:
-        await refuse(send, 401)
-    elif view is None or not seen:
+    if view is None:
         await refuse(send, 404)
+        return
+    seen = await _threads.run(_look, scope, run_id, view)
+    if isinstance(seen, int):
+        await refuse(send, seen)
     else:
-        # A chat shows no model calls: there is nothing to ask.
-        names = BLIND if view == "chat" else await _threads.run(_sight, scope, run_id)
-        await while_connected(_send_all(Viewing(run_id, view, _after(scope), scope, names), send), receive)
+        await while_connected(_send_all(Viewing(run_id, view, _after(scope), scope, seen), send), receive)
 
 
 async def while_connected(story: Coroutine[Any, Any, None], receive: Receive) -> None:
@@ -93,6 +92,12 @@ async def _send_all(viewing: Viewing, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     # Daphne holds the head back until there is a body: say something at once.
     await send({"type": "http.response.body", "body": b": ok\n\n", "more_body": True})
+    with contextlib.suppress(Run.DoesNotExist):  # deleted while it is watched
+        await _send_batches(viewing, send)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_batches(viewing: Viewing, send: Send) -> None:
     draw = _Json(viewing.sight) if viewing.view == "json" else _Page(viewing)
     clock = asyncio.get_running_loop().time
     checked_at = clock()
@@ -119,7 +124,6 @@ async def _send_all(viewing: Viewing, send: Send) -> None:
                 body = body or b": here\n\n"
             if body:
                 await send({"type": "http.response.body", "body": body, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class _Json:
@@ -188,23 +192,23 @@ class _Page:
         return frame
 
 
-def _may_see(scope: Scope, run_id: str) -> bool | None:
-    """May whoever opened this connection see the run; None for a stranger. Everything is read anew: who was
-    suspended, signed out or whose token was revoked a moment ago is out."""
+def _look(scope: Scope, run_id: str, view: str) -> Sight | int:
+    """What of the run whoever opened this connection may see; 401 for a stranger, 404 where it is not theirs or gone.
+
+    Everything is read anew: who was suspended, signed out or whose token was revoked a moment ago is out.
+    """
     if (person := person_of(scope)) is None:
-        return None
-    return permissions.visible(person, Run.objects.all()).filter(pk=run_id).exists()
+        return 401
+    run = permissions.visible(person, Run.objects.only("agent_id")).filter(pk=run_id).first()
+    if run is None:
+        return 404
+    # A chat shows no model calls: there is nothing to ask.
+    return BLIND if view == "chat" else sight(person, run)
 
 
 def _sees_the_same(viewing: Viewing) -> bool:
     """May they still see the run, and the same of it? If not, the stream ends, and they come again."""
-    if not _may_see(viewing.scope, viewing.run_id):
-        return False
-    return viewing.view == "chat" or _sight(viewing.scope, viewing.run_id) == viewing.sight
-
-
-def _sight(scope: Scope, run_id: str) -> Sight:
-    return sight(person_of(scope), Run.objects.only("agent_id").get(pk=run_id))
+    return _look(viewing.scope, viewing.run_id, viewing.view) == viewing.sight
 
 
 def _run_ref(run_id: str) -> rendering.RunRef:
