@@ -1,33 +1,30 @@
-"""One running MCP server over its pipes: messages out by our own ids, answers back to whoever asked.
+"""One running MCP server over its pipes, with everything it started.
 
-Ids and progress tokens of callers never reach the server: two callers may use the same ones.
+What it says is taken line by line; a line that is too long ends one call, not the server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import os
 import re
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mcp_gateway import jsonrpc
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.peers import ERROR_LINE, ERROR_LINES, MAX_LINE, Asks, Gone, Notice, Peer, TooLarge
 
 logger = logging.getLogger(__name__)
 
-MAX_LINE = 16 * 1024 * 1024
 # What a server that does not read may leave unread before its calls are refused.
 MAX_UNREAD = 32 * 1024 * 1024
-ERROR_LINES, ERROR_LINE = 200, 2_000
 GRACE_S = 1.0
 _STARTER = Path(__file__).with_name("starter.py")
 # An answer that is too large is thrown away; whose it was stands at one of its ends.
@@ -47,51 +44,25 @@ class Launch:
     cwd: Path = Path("/")
     limits: Mapping[str, int] = field(default_factory=dict)
 
-
-class Gone(Exception):
-    """The server ended, or cannot take this; the text says which."""
-
-
-class TooLarge(Gone):
-    """Its answer was larger than we carry."""
+    async def start(self, notice: Notice, asked: Asks) -> Child:
+        return await Child.start(self, notice, asked)
 
 
-@dataclass(slots=True, eq=False)
-class Call:
-    """A request on its way: ``answer`` is the server's message, ``heard`` takes what belongs to it meanwhile."""
-
-    id: int
-    method: str
-    answer: asyncio.Future[Message]
-    heard: Callable[[Message], None]
-    token: Any = None
-    began: float = 0.0
-
-
-class Child(asyncio.SubprocessProtocol):
+class Child(Peer, asyncio.SubprocessProtocol):
     """Start with ``Child.start``; ``ended`` is set when the process is gone."""
 
-    def __init__(self, notice: Callable[[Message], None], asked: Callable[[Child, Message], None]) -> None:
-        self._notice, self._asked = notice, asked
-        self._ids = itertools.count(1)
+    def __init__(self, notice: Notice, asked: Asks) -> None:
+        super().__init__(notice, asked)
         self._line: list[bytes] = []
         self._size = 0
         self._is_too_long = False
         self._tail = b""
-        self.calls: dict[int, Call] = {}
-        self.errors: deque[str] = deque(maxlen=ERROR_LINES)
-        self.noise = 0
-        self.ended = asyncio.Event()
-        # It can answer: not so any more once its output is closed, which comes a little before its end.
-        self.is_open = True
         self.exit_code: int | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._stdin: asyncio.WriteTransport | None = None
 
     @classmethod
-    async def start(
-        cls, launch: Launch, notice: Callable[[Message], None], asked: Callable[[Child, Message], None]
-    ) -> Child:
+    async def start(cls, launch: Launch, notice: Notice, asked: Asks) -> Child:
         """A new process. ``notice`` gets notifications that belong to no call, ``asked`` what the server asks. Raises
         Gone when there cannot be a process; a command that does not exist ends at once instead."""
         plan = {"parent": os.getpid(), "limits": dict(launch.limits), "grace_s": GRACE_S}
@@ -116,24 +87,6 @@ class Child(asyncio.SubprocessProtocol):
         """The starter's; what it started is below it."""
         return self._transport.get_pid() if self._transport else 0
 
-    def ask(
-        self, method: str, params: Mapping[str, Any] | None, heard: Callable[[Message], None] = lambda message: None
-    ) -> Call:
-        """Send a request; ``call.answer`` is a message with ``result`` or ``error`` and our id. Raises Gone."""
-        id = next(self._ids)
-        call = Call(id, method, asyncio.get_running_loop().create_future(), heard)
-        call.began = asyncio.get_running_loop().time()
-        message: Message = {"jsonrpc": "2.0", "id": id, "method": method}
-        if params is not None:
-            message["params"] = params = dict(params)
-            meta = params.get("_meta")
-            if isinstance(meta, dict) and "progressToken" in meta:
-                call.token = meta["progressToken"]
-                params["_meta"] = {**meta, "progressToken": id}
-        self.send(message)
-        self.calls[id] = call
-        return call
-
     def send(self, message: Message) -> None:
         """Write one message. Raises Gone when it has ended, or has stopped reading."""
         if not self.is_open or self._stdin is None or self._stdin.is_closing():
@@ -141,17 +94,6 @@ class Child(asyncio.SubprocessProtocol):
         if self._stdin.get_write_buffer_size() > MAX_UNREAD:
             raise Gone("The server does not read what it is asked.")
         self._stdin.write(jsonrpc.dumps(message) + b"\n")
-
-    def tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
-        """Send a notification; nothing when it has ended."""
-        with contextlib.suppress(Gone):
-            self.send({"jsonrpc": "2.0", "method": method, **({} if params is None else {"params": dict(params)})})
-
-    def forget(self, call: Call, *, cancel: bool, why: str = "The caller left.") -> None:
-        """Nobody waits for this call any more; ``cancel`` tells the server."""
-        if self.calls.pop(call.id, None) is not None and cancel and not call.answer.done():
-            self.tell("notifications/cancelled", {"requestId": call.id, "reason": why})
-        call.answer.cancel()
 
     async def stop(self) -> None:
         """End it and all it started; returns when it is gone."""
@@ -213,36 +155,10 @@ class Child(asyncio.SubprocessProtocol):
         if call is not None and not call.answer.done():
             call.answer.set_exception(TooLarge(f"Its answer is larger than {MAX_LINE // 1024 // 1024} MB."))
 
-    def _take(self, line: bytes) -> None:
-        try:
-            message = jsonrpc.loads(line)
-        except (ValueError, RecursionError):
-            message = None
-        if not isinstance(message, dict):
-            self.noise += 1
-            self.errors.append(f"[stdout] {line[:ERROR_LINE].decode(errors='replace')}")
-            return
-        if "method" in message:
-            if "id" in message:
-                self._asked(self, message)
-            else:
-                self._notified(message)
-        elif isinstance(id := message.get("id"), int):
-            call = self.calls.pop(id, None)
-            if call is not None and not call.answer.done():
-                call.answer.set_result(message)
-
-    def _notified(self, message: Message) -> None:
-        params = message.get("params")
-        token = params.get("progressToken") if isinstance(params, dict) else None
-        if message["method"] != "notifications/progress":
-            self._notice(message)
-        elif isinstance(token, int) and (call := self.calls.get(token)) is not None and call.token is not None:
-            call.heard({**message, "params": {**params, "progressToken": call.token}})  # type: ignore[dict-item]
-
-    def only_call(self) -> Call | None:
-        """The one call under way, when what the server says can only belong to it."""
-        return next(iter(self.calls.values())) if len(self.calls) == 1 else None
+    def ending(self) -> str:
+        last = next((line for line in reversed(self.errors) if line.strip()), "")
+        code = "" if self.exit_code is None else f" with status {self.exit_code}"
+        return f"It ended{code}.{f' Its last line: {last[:200]}' if last else ''}"
 
     def _hear_errors(self, data: bytes) -> None:
         for line in data.decode(errors="replace").splitlines()[-ERROR_LINES:]:
@@ -265,9 +181,3 @@ class Child(asyncio.SubprocessProtocol):
         self.is_open = False
         self._fail("The server ended while it worked on this.")
         self.ended.set()
-
-    def _fail(self, sentence: str) -> None:
-        calls, self.calls = list(self.calls.values()), {}
-        for call in calls:
-            if not call.answer.done():
-                call.answer.set_exception(Gone(sentence))

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_gateway.children import Child, Launch
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.peers import Launchable, Peer
 from mcp_gateway.supervisor import Supervisor, Times
 
 logger = logging.getLogger(__name__)
@@ -46,10 +46,10 @@ class Fleet:
 
     def __init__(
         self,
-        launch: Callable[[str], Awaitable[Launch]],
+        launch: Callable[[str], Awaitable[Launchable]],
         *,
         said: Callable[[Supervisor, Message, str], None] = lambda supervisor, message, id: None,
-        asked: Callable[[Supervisor, Child, Message, str], bool] = lambda supervisor, child, message, id: False,
+        asked: Callable[[Supervisor, Peer, Message, str], bool] = lambda supervisor, child, message, id: False,
         offers: Callable[[Supervisor, str], Awaitable[None]],
     ) -> None:
         self._launch, self._said, self._asked, self._offers = launch, said, asked, offers

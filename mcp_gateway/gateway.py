@@ -19,12 +19,12 @@ from mcp_gateway import calls, pins, reading
 from mcp_gateway.asked import Asked
 from mcp_gateway.book import Book
 from mcp_gateway.calls import Record
-from mcp_gateway.children import Child, Gone, Launch
 from mcp_gateway.door import App, Door, refuse
 from mcp_gateway.exchange import Receive, Scope, Send
 from mcp_gateway.fleet import Fleet
 from mcp_gateway.hub_door import Hub
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.peers import Gone, Launchable, Peer
 from mcp_gateway.relay import Relay
 from mcp_gateway.supervisor import Supervisor
 from runs.threads import DatabaseThreads
@@ -109,13 +109,13 @@ class Gateway:
         """``/mcp`` on a sandbox's own listener: the socket is the identity, and no token is looked at."""
         return Door(self.relay, lambda secret: self.book.by_sandbox(sandbox_id), lambda: SANDBOX_HOSTS)
 
-    async def _launch(self, server_id: str) -> Launch:
+    async def _launch(self, server_id: str) -> Launchable:
         return await self._threads.run(reading.launch, server_id)
 
     def _said(self, supervisor: Supervisor, message: Message, server_id: str) -> None:
         self.relay.listening.said(supervisor, message, server_id)
 
-    def _asked(self, supervisor: Supervisor, child: Child, message: Message, server_id: str) -> bool:
+    def _asked(self, supervisor: Supervisor, child: Peer, message: Message, server_id: str) -> bool:
         served = next((each for each in self.book.servers.values() if each.id == server_id), None)
         return self.relay.listening.asked(supervisor, child, message, served)
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from agents.errors import LogosError
 from mcp_gateway import eras, jsonrpc, pinning
-from mcp_gateway.children import Call, Child, Gone, Launch
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.peers import Call, Gone, Launchable, NeedsAccount, Peer
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ SILENCES, PING_S = 2, 10.0
 # How long a server may think about a question of the newer era before it is asked in the older way too.
 DISCOVER_S = 5.0
 MAX_PAGES, MAX_TOOLS = 50, 5_000
+# States that end only when somebody does something.
+RESTING = ("parked", "needs_auth", "disabled", "stopped")
 
 LISTS = {
     "notifications/tools/list_changed": "toolsListChanged",
@@ -82,24 +84,25 @@ class Supervisor:
     def __init__(
         self,
         name: str,
-        launch: Callable[[], Awaitable[Launch]],
+        launch: Callable[[], Awaitable[Launchable]],
         times: Times,
         *,
         changed: Callable[[Supervisor], None] = lambda supervisor: None,
         said: Callable[[Supervisor, Message], None] = lambda supervisor, message: None,
-        asked: Callable[[Supervisor, Child, Message], bool] = lambda supervisor, child, message: False,
+        asked: Callable[[Supervisor, Peer, Message], bool] = lambda supervisor, child, message: False,
         offers: Callable[[Supervisor], Awaitable[None]] = _nobody_looks,
     ) -> None:
         self.name, self._launch, self.times = name, launch, times
         self._changed, self._said, self._ask_others, self._offers = changed, said, asked, offers
         self.state, self.reason, self.starts = "stopped", "", 0
         self.known = Known()
-        self.child: Child | None = None
+        self.child: Peer | None = None
         self.errors: deque[str] = deque(maxlen=200)
         self._deaths = 0
         self._silences = 0
         self._is_probed = False
         self._is_old = False
+        self._may_come_back = False
         self._task: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self._moved = asyncio.Event()
@@ -129,13 +132,13 @@ class Supervisor:
         await self.stop()
         self.start()
 
-    async def ready(self, timeout_s: float) -> Child:
+    async def ready(self, timeout_s: float) -> Peer:
         """The running child, waited for while it starts. Raises LogosError(reason="mcp_unavailable") with why not."""
         self._again.set()  # somebody wants it: do not wait out the pause
         try:
             async with asyncio.timeout(timeout_s):
                 while self.state != "ready" or self.child is None or not self.child.is_open:
-                    if self.state in ("parked", "disabled", "stopped"):
+                    if self.state in RESTING:
                         raise self._unavailable()
                     self._moved.clear()
                     await self._moved.wait()
@@ -166,15 +169,20 @@ class Supervisor:
     async def _keep(self) -> None:
         while True:
             began = asyncio.get_running_loop().time()
-            reason = await self._live()
+            self._may_come_back = False
+            try:
+                reason = await self._live()
+            except NeedsAccount as error:
+                self._now("needs_auth", str(error))
+                return
             lived = asyncio.get_running_loop().time() - began
             self._deaths = 1 if lived >= self.times.steady_s else self._deaths + 1
-            if self._deaths >= QUICK_DEATHS:
+            if self._deaths >= QUICK_DEATHS and not self._may_come_back:
                 self._now("parked", f"It ended {self._deaths} times in a row. {reason}")
                 return
             self._again.clear()
             self._now("backoff", reason)
-            pause = min(self.times.first_pause_s * 2 ** (self._deaths - 1), LONGEST_PAUSE_S)
+            pause = min(self.times.first_pause_s * 2 ** min(self._deaths - 1, 16), LONGEST_PAUSE_S)
             # A call that waits ends the pause, but not before the first one: a loop of callers is no reason to spin.
             await asyncio.sleep(min(pause, self.times.first_pause_s))
             with contextlib.suppress(TimeoutError):
@@ -186,7 +194,9 @@ class Supervisor:
         self._now("starting", "")
         try:
             launch = await self._launch()
-            child = await Child.start(launch, self._heard, self._asked)
+            child = await launch.start(self._heard, self._asked)
+        except NeedsAccount:
+            raise
         except (LogosError, Gone) as error:
             return error.message if isinstance(error, LogosError) else str(error)
         except Exception:
@@ -201,35 +211,35 @@ class Supervisor:
                     self.known = await self._introduce(child)
                     await self._offers(self)
             except TimeoutError:
+                self._may_come_back = child.may_come_back
                 return f"It did not answer within {self.times.connect_s:g} seconds of its start."
+            except NeedsAccount:
+                raise
             except Gone as error:
+                self._may_come_back = child.may_come_back and not child.is_open
                 if child.is_open:
                     return str(error)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(5.0):
                         await child.ended.wait()  # then it is known how
-                return self._ending(child)
+                return child.ending()
             self._now("ready", "")
             if self.known.is_modern:
                 self._in_background(self._listen(child))
             await child.ended.wait()
-            return self._ending(child)
+            self._may_come_back = child.may_come_back
+            return child.ending()
         finally:
             await asyncio.shield(asyncio.ensure_future(child.stop()))
 
-    def _ending(self, child: Child) -> str:
-        last = next((line for line in reversed(child.errors) if line.strip()), "")
-        code = "" if child.exit_code is None else f" with status {child.exit_code}"
-        return f"It ended{code}.{f' Its last line: {last[:200]}' if last else ''}"
-
-    async def _introduce(self, child: Child) -> Known:
+    async def _introduce(self, child: Peer) -> Known:
         """Which era it speaks, what it can do, which tools it has. Raises Gone."""
         known = await self._recognise(child)
         if "tools" in known.capabilities:
             known.offers(await self._all_tools(child, known))
         return known
 
-    async def _recognise(self, child: Child) -> Known:
+    async def _recognise(self, child: Peer) -> Known:
         """Ask in the way of the newer era first. A server that knows only the older one refuses, or says nothing: then
         both questions wait for it, and its first good answer counts. One that dies of it is not asked so again."""
         if self._is_old:
@@ -242,12 +252,14 @@ class Supervisor:
             except Gone:
                 if not discover.answer.done() or discover.answer.exception() is not None:
                     raise
-        if discover.answer.exception() is not None:
+        if (problem := discover.answer.exception()) is not None:
+            if not child.may_die_of_questions:
+                raise problem
             self._is_old = True
             raise Gone("It ended at the first question.")
         return _modern(discover.answer.result()) or await self._shake_hands(child)
 
-    async def _shake_hands(self, child: Child) -> Known:
+    async def _shake_hands(self, child: Peer) -> Known:
         params = {
             "protocolVersion": eras.HANDSHAKE[0],
             "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
@@ -262,7 +274,7 @@ class Supervisor:
         version, info = result["protocolVersion"], _object(result.get("serverInfo"))
         return Known("handshake", version, _object(result.get("capabilities")), info, _text(result))
 
-    async def _all_tools(self, child: Child, known: Known) -> list[dict[str, Any]]:
+    async def _all_tools(self, child: Peer, known: Known) -> list[dict[str, Any]]:
         tools: list[dict[str, Any]] = []
         cursor = None
         for _ in range(MAX_PAGES):
@@ -275,7 +287,7 @@ class Supervisor:
                 break
         return tools[:MAX_TOOLS]
 
-    async def _listen(self, child: Child) -> None:
+    async def _listen(self, child: Peer) -> None:
         """Have a modern server tell of changed lists; a handshake one does so by itself."""
         wanted = {
             word: True
@@ -289,7 +301,7 @@ class Supervisor:
                 child.calls.pop(call.id, None)
                 call.answer.cancel()
 
-    async def _probe(self, child: Child) -> None:
+    async def _probe(self, child: Peer) -> None:
         """Is it stuck, or only busy with something slow?"""
         method, params = ("tools/list", eras.for_modern_server({})) if self.known.is_modern else ("ping", {})
         try:
@@ -311,7 +323,7 @@ class Supervisor:
         else:
             self._said(self, message)
 
-    async def _renew(self, child: Child, message: Message) -> None:
+    async def _renew(self, child: Peer, message: Message) -> None:
         """Its tools are others now: listeners are told once we know them."""
         with contextlib.suppress(Gone, TimeoutError):
             async with asyncio.timeout(self.times.connect_s):
@@ -320,7 +332,7 @@ class Supervisor:
         self._changed(self)
         self._said(self, message)
 
-    def _asked(self, child: Child, message: Message) -> None:
+    def _asked(self, child: Peer, message: Message) -> None:
         """What the server asks of a client: we are it, and know neither folders nor a person to ask."""
         method, id = message["method"], message["id"]
         if method == "ping":

@@ -1,0 +1,165 @@
+"""The other end of one MCP server's line: our own ids out, answers back to whoever asked, whatever carries them.
+
+Ids and progress tokens of callers never reach the server: two callers may use the same ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mcp_gateway import jsonrpc
+from mcp_gateway.jsonrpc import Message
+
+MAX_LINE = 16 * 1024 * 1024
+ERROR_LINES, ERROR_LINE = 200, 2_000
+
+Notice = Callable[[Message], None]
+Asks = Callable[["Peer", Message], None]
+
+
+class Gone(Exception):
+    """The server ended, or cannot take this; the text says which."""
+
+
+class TooLarge(Gone):
+    """Its answer was larger than we carry."""
+
+
+class NeedsAccount(Gone):
+    """It serves nobody until a person has connected an account there."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A request on its way: ``answer`` is the server's message, ``heard`` takes what belongs to it meanwhile, and
+    ``agent_id`` is for whom it is asked, where that matters."""
+
+    id: int
+    method: str
+    answer: asyncio.Future[Message]
+    heard: Callable[[Message], None]
+    token: Any = None
+    began: float = 0.0
+    agent_id: str = ""
+
+
+class Launchable(Protocol):
+    """Everything resolved that a start needs."""
+
+    async def start(self, notice: Notice, asked: Asks) -> Peer:
+        """A line to the server. ``notice`` gets notifications that belong to no call, ``asked`` what the server asks.
+        Raises Gone when there can be none."""
+        ...
+
+
+class Peer:
+    """One line to a server; ``ended`` is set when it is over."""
+
+    # A server of the older era may end at a question of the newer one, and is not asked so again.
+    may_die_of_questions = True
+    # What ended it may pass by itself, so that it is tried for as long as it takes.
+    may_come_back = False
+
+    def __init__(self, notice: Notice, asked: Asks) -> None:
+        self._notice, self._asked = notice, asked
+        self._ids = itertools.count(1)
+        self.calls: dict[int, Call] = {}
+        self.errors: deque[str] = deque(maxlen=ERROR_LINES)
+        self.noise = 0
+        self.ended = asyncio.Event()
+        # It can answer: not so any more once its output is closed, which comes a little before its end.
+        self.is_open = True
+
+    def ask(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        heard: Callable[[Message], None] = lambda message: None,
+        agent_id: str = "",
+    ) -> Call:
+        """Send a request; ``call.answer`` is a message with ``result`` or ``error`` and our id. Raises Gone."""
+        id = next(self._ids)
+        loop = asyncio.get_running_loop()
+        call = Call(id, method, loop.create_future(), heard, began=loop.time(), agent_id=agent_id)
+        message: Message = {"jsonrpc": "2.0", "id": id, "method": method}
+        if params is not None:
+            message["params"] = params = dict(params)
+            meta = params.get("_meta")
+            if isinstance(meta, dict) and "progressToken" in meta:
+                call.token = meta["progressToken"]
+                params["_meta"] = {**meta, "progressToken": id}
+        self._dispatch(message, call)
+        self.calls[id] = call
+        return call
+
+    def _dispatch(self, message: Message, call: Call) -> None:
+        self.send(message)
+
+    def send(self, message: Message) -> None:
+        """Send one message as it is. Raises Gone."""
+        raise NotImplementedError
+
+    def tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Send a notification; nothing when it has ended."""
+        with contextlib.suppress(Gone):
+            self.send({"jsonrpc": "2.0", "method": method, **({} if params is None else {"params": dict(params)})})
+
+    def forget(self, call: Call, *, cancel: bool, why: str = "The caller left.") -> None:
+        """Nobody waits for this call any more; ``cancel`` tells the server."""
+        if self.calls.pop(call.id, None) is not None and cancel and not call.answer.done():
+            self.tell("notifications/cancelled", {"requestId": call.id, "reason": why})
+        call.answer.cancel()
+
+    async def stop(self) -> None:
+        """End it; returns when it is gone."""
+        raise NotImplementedError
+
+    def ending(self) -> str:
+        """How it ended, in a sentence."""
+        raise NotImplementedError
+
+    def only_call(self) -> Call | None:
+        """The one call under way, when what the server says can only belong to it."""
+        return next(iter(self.calls.values())) if len(self.calls) == 1 else None
+
+    def _take(self, line: bytes) -> None:
+        try:
+            message = jsonrpc.loads(line)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            self.noise += 1
+            self.errors.append(f"[stdout] {line[:ERROR_LINE].decode(errors='replace')}")
+            return
+        if "method" in message:
+            if "id" in message:
+                self._asked(self, message)
+            else:
+                self._notified(message)
+        elif isinstance(id := message.get("id"), int):
+            self._answered(id, message)
+
+    def _answered(self, id: int, message: Message) -> None:
+        call = self.calls.pop(id, None)
+        if call is not None and not call.answer.done():
+            call.answer.set_result(message)
+
+    def _notified(self, message: Message) -> None:
+        params = message.get("params")
+        token = params.get("progressToken") if isinstance(params, dict) else None
+        if message["method"] != "notifications/progress":
+            self._notice(message)
+        elif isinstance(token, int) and (call := self.calls.get(token)) is not None and call.token is not None:
+            call.heard({**message, "params": {**params, "progressToken": call.token}})  # type: ignore[dict-item]
+
+    def _fail(self, sentence: str) -> None:
+        calls, self.calls = list(self.calls.values()), {}
+        for call in calls:
+            if not call.answer.done():
+                call.answer.set_exception(Gone(sentence))
