@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from django import forms
@@ -40,14 +42,27 @@ class McpServerForm(VersionedForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        is_private = bool(cleaned.get("allows_private", self.instance.allows_private))
         for name in servers.WRITTEN:
-            if name not in cleaned:
-                continue
-            try:
-                cleaned[name] = servers.check({name: cleaned[name]})[name]
-            except Invalid as error:
-                self.add_error(error.field or None, ValidationError(f"{error.message} {error.action}".strip()))
+            if name in cleaned:
+                with self._told():
+                    cleaned[name] = servers.check({name: cleaned[name]}, allows_private=is_private)[name]
+        if not self.errors:
+            with self._told():
+                servers.check_whole(self._as_filled(cleaned))
         return cleaned
+
+    def _as_filled(self, cleaned: dict[str, Any]) -> McpServer:
+        kept = {name: getattr(self.instance, name) for name in servers.WRITTEN}
+        return McpServer(**{name: cleaned.get(name, kept[name]) for name in servers.WRITTEN})
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except Invalid as error:
+            field = error.field if error.field in self.fields else None
+            self.add_error(field, ValidationError(f"{error.message} {error.action}".strip()))
 
 
 @admin.register(McpServer)
@@ -72,7 +87,7 @@ class McpServerAdmin(SharedAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fixed = super().get_readonly_fields(request, obj)
-        return fixed if permissions.may(request.user, "server.launch") else (*fixed, *servers.LAUNCH)
+        return fixed if permissions.may(request.user, "server.launch") else (*fixed, *servers.LAUNCH, *servers.REACH)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

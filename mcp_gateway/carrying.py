@@ -10,9 +10,9 @@ from mcp_gateway import eras
 from mcp_gateway.asked import RUN, Asked
 from mcp_gateway.book import Served
 from mcp_gateway.calls import Done, Record
-from mcp_gateway.children import Call, Child, Gone
 from mcp_gateway.exchange import Left
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.peers import Call, Gone, Peer
 from mcp_gateway.supervisor import Supervisor
 
 # Calls of one agent under way at the same time.
@@ -32,7 +32,7 @@ class Carrier:
 
     def __init__(self, record: Callable[[Record], None], halted: Halted, run_of: Callable[[Asked], str]) -> None:
         self._record, self._halted, self.run_of = record, halted, run_of
-        self._open: dict[tuple[str, str, str], list[tuple[Child, Call]]] = {}
+        self._open: dict[tuple[str, str, str], list[tuple[Peer, Call]]] = {}
         self._counts: dict[str, int] = {}
 
     async def carry(
@@ -61,7 +61,7 @@ class Carrier:
         elif asked.modern and not known.is_modern:
             params = eras.for_handshake_server(params)
         try:
-            call = child.ask(asked.method, params, asked.exchange.tell)
+            call = child.ask(asked.method, params, asked.exchange.tell, agent)
         except Gone as error:
             self.note(asked, served.name, served.id, "gone", str(error))
             return asked.failed(f"{served.name}: {error}")

@@ -12,10 +12,10 @@ from mcp_gateway import eras, jsonrpc
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Book, Served
 from mcp_gateway.carrying import Carrier
-from mcp_gateway.children import Child, Gone
 from mcp_gateway.eras import Refusal
 from mcp_gateway.exchange import Exchange, Left
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.peers import Gone, Peer
 from mcp_gateway.supervisor import LISTS, Supervisor
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Pending:
     """A question of a server that its caller has been asked to answer."""
 
     agent_id: str
-    child: Child
+    child: Peer
     id: Any
 
 
@@ -51,7 +51,7 @@ class Listening:
         self._listeners: dict[str, set[Listener]] = {}
         self._hubs: dict[Listener, tuple[str, tuple[str, ...]]] = {}
 
-    def asked(self, supervisor: Supervisor, child: Child, message: Message, served: Served | None) -> bool:
+    def asked(self, supervisor: Supervisor, child: Peer, message: Message, served: Served | None) -> bool:
         """Pass a server's question to the caller it can only be about, if the server was set up so. False: not so."""
         call = child.only_call()
         if served is None or not served.asks_caller or call is None:

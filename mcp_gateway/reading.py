@@ -20,7 +20,9 @@ from mcp_gateway import launching
 from mcp_gateway.book import Book, Served, Token
 from mcp_gateway.children import Launch
 from mcp_gateway.fleet import Health, Wanted
-from mcp_gateway.models import McpAccess, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken
+from mcp_gateway.models import McpAccess, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken, ServerKind
+from mcp_gateway.remote import writing
+from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.supervisor import Times
 from sandboxes.claimants import is_dead
 from sandboxes.models import Sandbox
@@ -84,7 +86,8 @@ def wanted() -> list[Wanted]:
         marks.setdefault(server_id, []).append([name, version])
     found = []
     for row in McpServer.objects.filter(enabled=True).select_related("health"):
-        identity = [row.command, row.args, row.env, row.cwd, row.limits, marks.get(row.pk)]
+        where = [row.kind, row.url, row.headers, row.allows_private]
+        identity = [row.command, row.args, row.env, row.cwd, row.limits, *where, marks.get(row.pk)]
         times = Times(float(row.timeout_s), float(row.connect_timeout_s))
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         asked = row.health.restarts_asked if hasattr(row, "health") else 0
@@ -92,13 +95,16 @@ def wanted() -> list[Wanted]:
     return found
 
 
-def launch(server_id: str) -> Launch:
+def launch(server_id: str) -> Launch | RemoteLaunch:
     """What to start, with its secrets. Raises NotFound, Invalid for a secret that is not set, and
     LogosError(reason="seal_broken")."""
     row = McpServer.objects.prefetch_related("secrets").filter(pk=server_id).first()
     if row is None:
         raise NotFound("Server")
     values = {each.name: secrets.unseal(each.sealed) for each in row.secrets.all()}
+    if row.kind == ServerKind.HTTP:
+        headers = writing.resolved(row.headers, values)
+        return RemoteLaunch(row.url, headers, tuple(values.values()), row.allows_private)
     env = launching.resolved(row.env, values)
     where = launching.directory(row.cwd, settings.LOGOS_HOME / "mcp" / row.pk)
     return Launch(row.command, tuple(row.args), env, where, row.limits)

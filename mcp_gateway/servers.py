@@ -14,13 +14,17 @@ from agents.editing import editing
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import User, Visibility
 from mcp_gateway import launching
-from mcp_gateway.models import McpHealth, McpSecret, McpServer
+from mcp_gateway.models import McpHealth, McpSecret, McpServer, ServerKind
+from mcp_gateway.remote import places, writing
 
 # What decides which program runs on the host and what steers it.
-LAUNCH = ("command", "args", "env", "cwd", "limits")
+LAUNCH = ("kind", "command", "args", "env", "cwd", "limits", "allows_private")
+# Where a server elsewhere is, and so who gets the secrets that are set for it.
+REACH = ("url", "headers")
 WRITTEN = (
     *("name", "description", "category"),
     *LAUNCH,
+    *REACH,
     *("timeout_s", "connect_timeout_s", "enabled", "tier", "asks_caller", "include", "exclude"),
 )
 MAX_SECRETS = 40
@@ -32,10 +36,14 @@ def rows() -> QuerySet[McpServer]:
 
 
 @transaction.atomic
-def create(owner: User, name: str, command: str, *, visibility: str = Visibility.PRIVATE, **fields: Any) -> McpServer:
-    """A new server of ``owner``, who must be allowed to add servers and to say what runs on the host."""
+def create(
+    owner: User, name: str, command: str = "", *, visibility: str = Visibility.PRIVATE, **fields: Any
+) -> McpServer:
+    """A new server of ``owner``, who must be allowed to add servers and, unless it is one on the open internet, to say
+    what runs on the host."""
     permissions.require(owner, "server.create")
-    permissions.require(owner, "server.launch")
+    if fields.get("kind") != ServerKind.HTTP or fields.get("allows_private"):
+        permissions.require(owner, "server.launch")
     server = McpServer(owner=owner, visibility=visibility)
     _fill(server, {**fields, "name": name, "command": command})
     _saved(server)
@@ -51,7 +59,7 @@ def change(user: User, server_id: str, version: int | None, **fields: Any) -> Mc
         before = {name: getattr(server, name) for name in WRITTEN}
         _fill(server, fields)
         differs = [name for name in WRITTEN if getattr(server, name) != before[name]]
-        if set(differs) & set(LAUNCH):
+        if set(differs) & set(LAUNCH) or (set(differs) & set(REACH) and _holds_secrets(server)):
             permissions.require(user, "server.launch")
         if "tier" in differs:
             permissions.require(user, "server.manage", server)
@@ -108,21 +116,23 @@ def remove_secret(user: User, server_id: str, name: str) -> None:
 def warnings(server: McpServer) -> list[str]:
     """What people should know of a server before they trust it, and what it lacks."""
     held = {row.name for row in server.secrets.all()}
-    lacking = [name for name in launching.references(server.env) if name not in held]
+    lacking = [name for name in launching.references({**server.env, **server.headers}) if name not in held]
     return [
         *launching.warnings(server.command, server.args),
         *(f"It names the secret {name}, which is not set." for name in lacking),
     ]
 
 
-def check(fields: dict[str, Any]) -> dict[str, Any]:
-    """``fields`` in their one spelling. Raises Invalid."""
+def check(fields: dict[str, Any], *, allows_private: bool = False) -> dict[str, Any]:
+    """``fields`` in their one spelling. Raises Invalid. ``allows_private`` counts where they do not say it."""
     cleaned = dict(fields)
     if unknown := set(fields) - set(WRITTEN):
         raise Invalid(f"A server has no {sorted(unknown)[0][:40]!r}.", field=sorted(unknown)[0][:40])
     for name, clean in _CLEAN.items():
         if name in fields:
             cleaned[name] = clean(fields[name])
+    if fields.get("url"):
+        cleaned["url"] = places.clean_url(str(fields["url"]), bool(fields.get("allows_private", allows_private)))
     for name, longest in (("description", 300), ("category", 40)):
         if name in fields:
             cleaned[name] = str(fields[name]).strip()
@@ -131,9 +141,40 @@ def check(fields: dict[str, Any]) -> dict[str, Any]:
     return cleaned
 
 
+def check_whole(server: McpServer) -> None:
+    """Raises Invalid unless the server has what its kind needs, and nothing of the other."""
+    if server.kind == ServerKind.STDIO:
+        if not server.command:
+            raise Invalid("Say which program is the server.", field="command")
+        if server.url or server.headers or server.allows_private:
+            raise Invalid(
+                "A program of this host has no address and no headers.", field="url" if server.url else "kind"
+            )
+        return
+    if not server.url:
+        raise Invalid("Say where the server is.", field="url", action="For instance https://example.org/mcp.")
+    places.clean_url(server.url, server.allows_private)
+    if unfit := next((name for name in ("command", "args", "env", "cwd", "limits") if getattr(server, name)), ""):
+        raise Invalid("A server elsewhere is not started here: it has an address and headers only.", field=unfit)
+
+
+def _holds_secrets(server: McpServer) -> bool:
+    """Would whoever the server is next get to know something?"""
+    return server.secrets.exists()
+
+
+def _clean_kind(kind: Any) -> str:
+    if kind not in ServerKind.values:
+        raise Invalid(f"A server is one of: {', '.join(ServerKind.values)}.", field="kind")
+    return str(kind)
+
+
 _CLEAN: dict[str, Any] = {
     "name": launching.clean_name,
-    "command": launching.clean_command,
+    "kind": _clean_kind,
+    "command": lambda value: launching.clean_command(value) if value else "",
+    "headers": writing.clean_headers,
+    "allows_private": bool,
     "args": launching.clean_args,
     "env": launching.clean_env,
     "cwd": launching.clean_cwd,
@@ -149,8 +190,9 @@ _CLEAN: dict[str, Any] = {
 
 
 def _fill(server: McpServer, fields: dict[str, Any]) -> None:
-    for name, value in check(fields).items():
+    for name, value in check(fields, allows_private=server.allows_private).items():
         setattr(server, name, value)
+    check_whole(server)
 
 
 def _saved(server: McpServer) -> McpServer:

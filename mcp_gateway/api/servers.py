@@ -15,7 +15,7 @@ from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, 
 from agents.models import Visibility
 from mcp_gateway import pinning, pins, servers
 from mcp_gateway.launching import MAX_ARGS, MAX_TOOLS
-from mcp_gateway.models import AccessTier, McpPin, McpSecret, McpServer, PinState, ServerState
+from mcp_gateway.models import AccessTier, McpPin, McpSecret, McpServer, PinState, ServerKind, ServerState
 
 router = Router(tags=["MCP servers"])
 
@@ -24,11 +24,15 @@ EXAMPLE: dict[str, Any] = {
     "name": "github",
     "description": "Issues and pull requests.",
     "category": "code",
+    "kind": "stdio",
     "command": "npx",
     "args": ["-y", "@modelcontextprotocol/server-github@2025.4.8"],
     "env": {"GITHUB_PERSONAL_ACCESS_TOKEN": "${GITHUB_TOKEN}"},
     "cwd": "",
     "limits": {"open_files": 1024},
+    "url": "",
+    "headers": {},
+    "allows_private": False,
     "timeout_s": 120,
     "connect_timeout_s": 60,
     "enabled": True,
@@ -81,11 +85,15 @@ class McpServerOut(Schema):
     name: str
     description: str
     category: str
+    kind: ServerKind
     command: str
     args: list[str]
     env: dict[str, str]
     cwd: str
     limits: dict[str, int]
+    url: str = Field(description="Where a server elsewhere is.")
+    headers: dict[str, str]
+    allows_private: bool = Field(description="It may be in our own network, and without https.")
     timeout_s: int
     connect_timeout_s: int
     enabled: bool
@@ -122,14 +130,18 @@ class McpServerPage(Schema):
 
 
 class McpServerIn(Schema):
-    """A new server. Its command runs on the host, so only admins may say it."""
+    """A new server: a command, which runs on the host, so that only admins may say it; or an address elsewhere."""
 
     name: Text = Field(description="1 to 32 small letters, digits and dashes; no other server has it.")
-    command: Text = Field(max_length=300, description="One program, by name or whole path. No shell runs it.")
+    kind: ServerKind = ServerKind.STDIO
+    command: Text = Field("", max_length=300, description="One program, by name or whole path. No shell runs it.")
     args: list[Text] = Field([], max_length=MAX_ARGS)
     env: dict[Text, Text] = Field({}, description="Values may hold `${NAME}` of the server's secrets.")
     cwd: Text = Field("", max_length=300)
     limits: dict[Text, int] = Field({}, description="`memory_mb`, `open_files`, `file_mb`.")
+    url: Text = Field("", max_length=500, description="Of a server of kind `http`: https on the open internet.")
+    headers: dict[Text, Text] = Field({}, description="Values may hold `${NAME}` of the server's secrets.")
+    allows_private: bool = Field(False, description="Addresses of your own network, also without https: for admins.")
     description: Text = Field("", max_length=300)
     category: Text = Field("", max_length=40)
     timeout_s: int = Field(120, ge=1, le=3600)
@@ -149,11 +161,15 @@ class McpServerPatch(Schema):
 
     version: Version
     name: Text | None = None
+    kind: ServerKind | None = None
     command: Text | None = Field(None, max_length=300)
     args: list[Text] | None = Field(None, max_length=MAX_ARGS, description="The whole list.")
     env: dict[Text, Text] | None = Field(None, description="All of it.")
     cwd: Text | None = Field(None, max_length=300)
     limits: dict[Text, int] | None = None
+    url: Text | None = Field(None, max_length=500)
+    headers: dict[Text, Text] | None = Field(None, description="All of them.")
+    allows_private: bool | None = None
     description: Text | None = Field(None, max_length=300)
     category: Text | None = Field(None, max_length=40)
     timeout_s: int | None = Field(None, ge=1, le=3600)

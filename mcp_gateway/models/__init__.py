@@ -4,7 +4,7 @@ from agents import permissions
 from mcp_gateway.models.access import McpAccess, McpCall, McpLease, McpToken
 from mcp_gateway.models.grants import McpServerGroupGrant, McpServerUserGrant
 from mcp_gateway.models.pins import McpPin, PinState
-from mcp_gateway.models.servers import AccessTier, McpHealth, McpSecret, McpServer, ServerState
+from mcp_gateway.models.servers import AccessTier, McpHealth, McpSecret, McpServer, ServerKind, ServerState
 
 permissions.add_root(
     McpServer,
@@ -29,5 +29,6 @@ __all__ = [
     "McpServerUserGrant",
     "McpToken",
     "PinState",
+    "ServerKind",
     "ServerState",
 ]

@@ -21,6 +21,13 @@ class AccessTier(models.TextChoices):
     DENY = "deny", "Nobody"
 
 
+class ServerKind(models.TextChoices):
+    """Where a server is."""
+
+    STDIO = "stdio", "A program of this host"
+    HTTP = "http", "Elsewhere, over HTTP"
+
+
 class McpServer(Shareable):
     """One server, run once for everybody. ``mcp_gateway.servers`` is the only writer: the command runs on the host."""
 
@@ -28,11 +35,21 @@ class McpServer(Shareable):
     name = models.CharField(max_length=40, unique=True, help_text="Part of its address and of its tools' names.")
     description = models.CharField(max_length=300, blank=True)
     category = models.CharField(max_length=40, blank=True, help_text="What decides who may give agents access.")
-    command = models.CharField(max_length=300, help_text="A program of the host; it runs there as Logos does.")
+    kind = models.CharField("where it is", max_length=5, choices=ServerKind.choices, default=ServerKind.STDIO)
+    command = models.CharField(
+        max_length=300, blank=True, help_text="A program of the host; it runs there as Logos does."
+    )
     args = models.JSONField(default=list, blank=True)
     env = models.JSONField(default=dict, blank=True, help_text="Values may hold ${NAME} of the server's secrets.")
     cwd = models.CharField("working directory", max_length=300, blank=True)
     limits = models.JSONField(default=dict, blank=True, help_text="memory_mb, open_files, file_mb.")
+    url = models.CharField("address", max_length=500, blank=True, help_text="Of a server elsewhere: https://…")
+    headers = models.JSONField(default=dict, blank=True, help_text="Values may hold ${NAME} of the server's secrets.")
+    allows_private = models.BooleanField(
+        "may be in our own network",
+        default=False,
+        help_text="It may be at an address that is not on the open internet, and without https. Only admins say so.",
+    )
     timeout_s = models.PositiveIntegerField("time for a call (s)", default=120)
     connect_timeout_s = models.PositiveIntegerField("time to start (s)", default=60)
     enabled = models.BooleanField(default=True)
@@ -98,6 +115,7 @@ class ServerState(models.TextChoices):
     STOPPED = "stopped", "Stopped"
     STARTING = "starting", "Starting"
     READY = "ready", "Ready"
+    NEEDS_AUTH = "needs_auth", "Waits for an account"
     BACKOFF = "backoff", "Waiting to start again"
     PARKED = "parked", "Parked"
     DISABLED = "disabled", "Disabled"

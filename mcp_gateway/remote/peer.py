@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import json
 import logging
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -280,7 +281,8 @@ class RemotePeer(Peer):
 
     def _said(self, message: Message, line: Line | None) -> dict[str, str]:
         """The headers that repeat what the message says."""
-        method, params = message.get("method"), message.get("params") or {}
+        method = message.get("method")
+        params: dict[str, Any] = message.get("params") or {}
         meta = params.get("_meta")
         if isinstance(meta, dict) and meta.get(eras.VERSION) == eras.MODERN:
             headers = {"MCP-Protocol-Version": eras.MODERN, "Mcp-Method": str(method)}
@@ -288,8 +290,9 @@ class RemotePeer(Peer):
             if isinstance(name, str):
                 headers["Mcp-Name"] = eras.encoded(name)
                 arguments = params.get("arguments")
-                for key, header in self._mirrored.get(name, {}).items() if isinstance(arguments, dict) else ():
-                    if (value := eras.written(arguments.get(key))) is not None:
+                given = arguments if isinstance(arguments, dict) else {}
+                for key, header in self._mirrored.get(name, {}).items():
+                    if (value := eras.written(given.get(key))) is not None:
                         headers[f"Mcp-Param-{header}"] = eras.encoded(value)
             return headers
         if line is None:
@@ -417,4 +420,7 @@ class RemotePeer(Peer):
 
 
 def _bytes_of(known: Iterable[str]) -> tuple[bytes, ...]:
-    return tuple(each.encode() for each in sorted(secrets.forms(known), key=len, reverse=True))
+    forms = secrets.forms(known)
+    # Results of tools are often JSON inside of JSON.
+    nested = {json.dumps(each)[1:-1] for each in forms}
+    return tuple(each.encode() for each in sorted(forms | nested, key=len, reverse=True))

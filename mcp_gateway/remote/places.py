@@ -152,6 +152,8 @@ class CheckedResolver(AbstractResolver):
                 found = await self._lookup(name, port)
         except (OSError, UnicodeError) as problem:
             raise OSError(f"{host} could not be looked up.") from problem
+        if not found:
+            raise OSError(f"{host} has no address.")
         if wrong := next((each for each in found if not permitted(each, self._allows_private)), ""):
             raise Forbidden(f"{host} leads to {wrong}, where this server may not be.")
         return [

@@ -18,9 +18,10 @@ import aiohttp
 from mcp_gateway import eras
 from mcp_gateway.book import Book, Served, Token, digest
 from mcp_gateway.calls import Record
-from mcp_gateway.children import Child, Launch
+from mcp_gateway.children import Launch
 from mcp_gateway.door import Door
 from mcp_gateway.hub_door import Hub
+from mcp_gateway.peers import Launchable, Peer
 from mcp_gateway.relay import Relay
 from mcp_gateway.supervisor import Supervisor, Times
 from sandboxes.inference.serve import PassedListeners
@@ -49,19 +50,25 @@ class Gate:
         return [{"name": each.name} for each in self.book.reached(args[0])]
 
     def add(
-        self, name: str, *args: str, times: Times | None = None, command: str = sys.executable, **rules: Any
+        self,
+        name: str,
+        *args: str,
+        times: Times | None = None,
+        command: str = sys.executable,
+        start: Launchable | None = None,
+        **rules: Any,
     ) -> Supervisor:
-        """One more server, started; with ``args`` for ``everything.py`` or another ``command``."""
+        """One more server, started; with ``args`` for ``everything.py``, another ``command``, or as ``start`` says."""
         served = Served(f"id-{name}", name, **{"timeout_s": 30.0, **rules})
         words = (str(EVERYTHING), *args) if command == sys.executable else args
 
-        async def launch() -> Launch:
-            return Launch(command, words, {"PYTHONUNBUFFERED": "1"}, Path("/tmp"))
+        async def launch() -> Launchable:
+            return start or Launch(command, words, {"PYTHONUNBUFFERED": "1"}, Path("/tmp"))
 
         def said(supervisor: Supervisor, message: Any) -> None:
             self.relay.listening.said(supervisor, message, served.id)
 
-        def asked(supervisor: Supervisor, child: Child, message: Any) -> bool:
+        def asked(supervisor: Supervisor, child: Peer, message: Any) -> bool:
             return self.relay.listening.asked(supervisor, child, message, self.book.servers.get(name))
 
         supervisor = Supervisor(name, launch, times or Times(30, PATIENCE_S, 0.05), said=said, asked=asked)

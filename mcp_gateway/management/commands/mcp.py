@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from argparse import BooleanOptionalAction
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from agents.errors import Invalid, NotFound
 from agents.models import Agent, User, Visibility
 from mcp_gateway import access, calling, pinning, pins, servers
 from mcp_gateway.api.servers import McpServerOut
-from mcp_gateway.models import AccessTier, McpAccess, McpCall, McpServer
+from mcp_gateway.models import AccessTier, McpAccess, McpCall, McpServer, ServerKind
 
 
 class Command(LogosCommand):
@@ -37,7 +38,7 @@ class Command(LogosCommand):
         add_person(listing, "list what this person sees")
         add = verbs.add_parser("add", help="add a server; prints its id. Its command runs on this host")
         add.add_argument("name", metavar="NAME")
-        add.add_argument("command", metavar="COMMAND", help="one program, by name or whole path")
+        add.add_argument("command", metavar="COMMAND", nargs="?", default="", help="one program, by name or whole path")
         add.add_argument(
             "--arg", action="append", default=[], dest="arguments", metavar="ARG", help="one argument; repeat"
         )
@@ -109,7 +110,7 @@ class Command(LogosCommand):
         self.print_table(
             ("NAME", "STATE", "TOOLS", "COMMAND", "OWNER", "REASON"),
             (
-                (s.name, s.health.state, len(s.health.tools), s.command, s.owner, plain(s.health.reason[:80]))
+                (s.name, s.health.state, len(s.health.tools), s.command or s.url, s.owner, plain(s.health.reason[:80]))
                 for s in seen
             ),
         )
@@ -121,6 +122,7 @@ class Command(LogosCommand):
             options["command"],
             visibility=Visibility.SHARED if options["shared"] else Visibility.PRIVATE,
             enabled=not options["disabled"],
+            kind=ServerKind.HTTP if options["url"] else ServerKind.STDIO,
             args=options["arguments"],
             **_fields(options),
         )
@@ -239,6 +241,11 @@ def _agent(user: User, name_or_id: str, action: str = "access.give") -> Agent:
 def _add_fields(parser: CommandParser) -> None:
     parser.add_argument("--env", action="append", metavar="NAME=VALUE", help="a variable; ${SECRET} in it; repeat")
     parser.add_argument("--cwd", metavar="DIRECTORY", help="where it runs; default: a directory of its own")
+    parser.add_argument("--url", metavar="URL", help="of a server elsewhere, in place of a command")
+    parser.add_argument("--header", action="append", metavar="NAME=VALUE", help="sent to it; ${SECRET} in it; repeat")
+    parser.add_argument(
+        "--private", action=BooleanOptionalAction, help="it may be in our own network, and without https; for admins"
+    )
     parser.add_argument("--limits", metavar="JSON", help='for instance {"memory_mb": 512, "open_files": 256}')
     parser.add_argument("--description", metavar="TEXT")
     parser.add_argument("--category", metavar="WORD")
@@ -250,19 +257,26 @@ def _add_fields(parser: CommandParser) -> None:
 
 
 def _fields(options: dict[str, Any]) -> dict[str, Any]:
-    names = ("cwd", "description", "category", "tier", "timeout_s", "connect_timeout_s", "include", "exclude")
+    names = ("cwd", "url", "description", "category", "tier", "timeout_s", "connect_timeout_s", "include", "exclude")
     fields = {name: options[name] for name in names if options[name] is not None}
-    if options["env"] is not None:
-        pairs = [each.partition("=") for each in options["env"]]
-        if wrong := next((name for name, equals, _ in pairs if not equals), None):
-            raise Invalid(f"Write {wrong[:60]} as NAME=VALUE.", field="env")
-        fields["env"] = {name: value for name, _, value in pairs}
+    for option, name in (("env", "env"), ("header", "headers")):
+        if options[option] is not None:
+            fields[name] = _pairs(options[option], name)
+    if options["private"] is not None:
+        fields["allows_private"] = options["private"]
     if options["limits"] is not None:
         try:
             fields["limits"] = json.loads(options["limits"])
         except ValueError as error:
             raise Invalid("The limits are not JSON.", field="limits") from error
     return fields
+
+
+def _pairs(given: list[str], field: str) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    if wrong := next((name for name, equals, _ in pairs if not equals), None):
+        raise Invalid(f"Write {wrong[:60]} as NAME=VALUE.", field=field)
+    return {name: value for name, _, value in pairs}
 
 
 def _named(user: User, name_or_id: str, action: str) -> McpServer:
