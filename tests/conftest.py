@@ -43,8 +43,10 @@ from pytest_django.fixtures import _set_suffix_to_test_databases
 from agents import composition, permissions, routes, souls
 from agents.models import Agent, ModelRoute, Role, Soul, User
 
-# What starts real sandboxes, browsers or servers, or measures, does so alone and after everything else.
-ALONE = ("sandbox", "runtime", "browser", "services")
+# What starts real sandboxes or browsers, or measures, does so one after another and after everything else; beside it,
+# and one after another too, what asks other services, which mostly wait for these.
+ALONE = ("sandbox", "runtime", "browser")
+BESIDE = "services"
 
 
 class FailuresAtOnce:
@@ -67,15 +69,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the demanding tests last and into one group, which ``./logos test`` runs on one worker."""
+    """Put the demanding tests last and into two groups, each of which ``./logos test`` runs on one worker."""
 
-    def is_alone(item: pytest.Item) -> bool:
-        return any(item.get_closest_marker(name) for name in ALONE) or "benchmarks" in item.path.parts
+    def group(item: pytest.Item) -> str:
+        if any(item.get_closest_marker(name) for name in ALONE) or "benchmarks" in item.path.parts:
+            return "alone"
+        return BESIDE if item.get_closest_marker(BESIDE) else ""
 
     for item in items:
-        if is_alone(item):
-            item.add_marker(pytest.mark.xdist_group("alone"))
-    items.sort(key=is_alone)
+        if name := group(item):
+            item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: bool(group(item)))
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
-"""What must be alone runs alone: the demanding tests form one group, which one worker runs."""
+"""The demanding tests form two groups, each of which one worker runs: what must be alone, and what asks services."""
 
 from __future__ import annotations
 
 import pytest
 
 
-@pytest.mark.sandbox
-def test_demanding_tests_are_one_group(request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(
+    "group", [pytest.param("alone", marks=pytest.mark.sandbox), pytest.param("services", marks=pytest.mark.services)]
+)
+def test_demanding_tests_are_of_one_group(request: pytest.FixtureRequest, group: str) -> None:
     is_worker = hasattr(request.config, "workerinput")
 
-    assert request.node.nodeid.endswith("@alone") or not is_worker
+    assert request.node.nodeid.endswith(f"@{group}") or not is_worker

@@ -66,7 +66,8 @@ def test_who_decides_is_pushed_to_and_reads_nothing_of_it(alice: User, atlas: Ag
     said = told(keys, sent)
     assert said["title"] == "An agent waits for you"
     assert said["url"] == f"/approvals/{asked.pk}/"
-    assert not any(word in json.dumps(said) for word in ("rm", "secret", "atlas"))
+    words = json.dumps(said).replace(asked.pk, "")  # an identifier may hold any letters
+    assert not any(word in words for word in ("rm", "secret", "atlas"))
     assert b"secret-place" not in sent.body
     # What cannot be decided any more need not be told.
     assert 0 < int(sent.headers["ttl"]) <= 300

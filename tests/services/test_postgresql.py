@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]  # hundreds of tests in one, on slow machines too
 
 # What leans on the database itself: constraints, races between threads, JSON, unions, claims and leases.
 SUBJECTS = (
@@ -37,6 +37,7 @@ SUBJECTS = (
     "tests/runs/test_settling.py",
     "tests/runs/test_work.py",
     "tests/runs/test_history.py",
+    "tests/runs/budgets/test_ledger.py",
     "tests/channels_app",
     "tests/logos_site/test_account_lockout.py",
     "tests/logos_site/test_account_sessions.py",
@@ -87,7 +88,7 @@ def test_what_leans_on_the_database_holds_on_postgresql(postgresql: str) -> None
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1400,
     )
 
     assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
