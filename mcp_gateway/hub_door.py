@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from agents.errors import LogosError
-from mcp_gateway import eras, hub, jsonrpc, requesting
+from mcp_gateway import ask_person, eras, hub, jsonrpc, requesting
+from mcp_gateway.ask_person import AskPerson
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Served
 from mcp_gateway.eras import Refusal
@@ -59,6 +60,7 @@ OWN_TOOLS: list[dict[str, Any]] = [
         "inputSchema": _OBJECT,
         "annotations": {"readOnlyHint": True},
     },
+    *ask_person.TOOLS,
 ]
 
 Db = Callable[..., Awaitable[Any]]
@@ -79,6 +81,8 @@ class Hub:
             "mcp_access_status": self._status,
             "current_time": self._time,
         }
+        people = AskPerson(db, run_of)
+        self._own |= {"ask_person": people.ask, "person_answer": people.look}
 
     async def answer(self, asked: Asked) -> Answer:
         """One request of an agent to its hub."""

@@ -265,7 +265,18 @@ class ApprovalAdmin(RecordAdmin):
             "severity",
             "findings_shown",
         ),
-        *("subject_hash", "state", "choice", "rule", "note", "decided_by", "decided_at", "decided_via", "decided_from"),
+        *(
+            "subject_hash",
+            "state",
+            "choice",
+            "rule",
+            "answer",
+            "note",
+            "decided_by",
+            "decided_at",
+            "decided_via",
+            "decided_from",
+        ),
         *("decided_alone", "needed", "expires_at", "frozen_at", "answered_at", "created_at"),
     )
     list_display = ("what", "kind", "state", "agent", "run", "decided_by", "asked", "until")

@@ -43,7 +43,19 @@ def _events(person: User) -> Iterator[dict[str, Any]]:
 
 
 def _approvals(person: User) -> Rows:
-    names = ("id", "kind", "run_id", "title", "subject", "state", "choice", "note", "decided_at", "created_at")
+    names = (
+        "id",
+        "kind",
+        "run_id",
+        "title",
+        "subject",
+        "state",
+        "choice",
+        "answer",
+        "note",
+        "decided_at",
+        "created_at",
+    )
     return values(Approval.objects.filter(asked_for=person).order_by("pk"), *names)
 
 

@@ -22,7 +22,7 @@ from agents.models import Agent, User
 from runs import approvals
 from runs.approvals import rules
 from runs.approvals.kinds import KINDS
-from runs.models import Approval, ApprovalRule, ApprovalState, Choice, Run, Scope, Tier
+from runs.models import Approval, ApprovalKind, ApprovalRule, ApprovalState, Choice, Run, Scope, Tier
 
 # What a list shows of a request; the rest is one key away, and is looked at before it is allowed.
 SHOWN_CHARS = 600
@@ -45,6 +45,14 @@ OUTCOMES = {
     ApprovalState.EXPIRED: ("unknown", "nobody decided in time"),
     ApprovalState.WITHDRAWN: ("unknown", "the run ended first"),
     ApprovalState.PENDING: ("waiting", "waiting"),
+}
+# What became of a question, which nobody allows or refuses.
+ANSWERED = {
+    ApprovalState.ALLOWED: "answered",
+    ApprovalState.DENIED: "not answered",
+    ApprovalState.EXPIRED: "nobody answered",
+    ApprovalState.WITHDRAWN: "the run ended first",
+    ApprovalState.PENDING: "waiting",
 }
 HOW_FAR = {Choice.ONCE: "once", Choice.RUN: "for the run", Choice.RULE: "by a rule"}
 # By which door, where that is worth a word.
@@ -86,6 +94,11 @@ class Card:
     may_rule_agent: bool = False
 
     @property
+    def is_question(self) -> bool:
+        """Is it answered in words rather than allowed?"""
+        return self.row.kind == ApprovalKind.QUESTION
+
+    @property
     def icon(self) -> str:
         return ICONS.get(self.row.kind, "info")
 
@@ -96,6 +109,9 @@ class Card:
     @property
     def outcome(self) -> str:
         """What became of it, in words."""
+        if self.is_question:
+            is_over = self.row.state == ApprovalState.PENDING and not self.waits
+            return ANSWERED[ApprovalState.EXPIRED if is_over else ApprovalState(self.row.state)]
         words = OUTCOMES[ApprovalState(self.row.state)][1]
         if self.row.state == ApprovalState.ALLOWED and self.row.choice:
             return f"{words} {HOW_FAR.get(Choice(self.row.choice), '')}".strip()

@@ -38,8 +38,8 @@ def erase(person: User) -> None:
     mine = Run.objects.filter(conversation__owner=person)
     mine.update(error_message="", error_action="")
     questions = Approval.objects.filter(Q(asked_for=person) | Q(run__conversation__owner=person))
-    questions.update(subject={}, title=ERASED, purpose="", findings=[], note="", votes=[])
-    Approval.objects.filter(decided_by=person).update(note="")
+    questions.update(subject={}, title=ERASED, purpose="", findings=[], note="", answer="", votes=[])
+    Approval.objects.filter(decided_by=person).update(note="", answer="")
     named = Q(approval__in=questions) | Q(made_by=person) | Q(agent__owner=person)
     ApprovalRule.objects.filter(named).update(words=ERASED)
     for run in Run.objects.filter(agent__owner=person).exclude(stamp={}).only("pk", "stamp").iterator(chunk_size=BATCH):

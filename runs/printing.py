@@ -65,12 +65,15 @@ class Teller:
                 words = ["ok" if data["ok"] else "failed", duration(data.get("duration_ms"))]
                 return f"  {self._tools.get(data['call_id'], 'tool')}: {', '.join(word for word in words if word)}"
             case "approval.requested":
+                if data.get("kind") == "question":
+                    return f"? {plain(data.get('description', ''))}: {plain(data['command'])}"
                 why = f" ({plain(data['description'])})" if data.get("description") else ""
                 return f"? Waiting for you to allow{why}: {plain(data['command'])}"
             case "approval.decided":
                 by = " by a rule" if data.get("via") == "rule" else ""
                 note = f": {plain(data['note'])}" if data.get("note") else ""
-                return f"  {plain(data['choice'])}{by}{note}"
+                answer = f": {plain(data['answer'])}" if data.get("answer") else ""
+                return f"  {plain(data['choice'])}{by}{answer}{note}"
         return ""
 
     def _end(self, event: Event) -> tuple[str, list[str]]:

@@ -118,6 +118,8 @@ class Question(Item):
     via: str = ""
     rule: str = ""
     note: str = ""
+    answer: str = ""
+    options: tuple[str, ...] = ()  # the answers an agent offers to its question
 
     @property
     def is_allowed(self) -> bool:
@@ -306,6 +308,7 @@ class Timeline:
             description=data.get("description", ""),
             subject_hash=data.get("subject_hash", ""),
             expires_at=data.get("expires_at", ""),
+            options=tuple(data.get("options", ())),
         )
         return [*changed, self._add(item)]
 
@@ -315,6 +318,7 @@ class Timeline:
             return []
         item.choice, item.by = event.data["choice"], event.data.get("by", "")
         item.via, item.rule, item.note = (event.data.get(name, "") for name in ("via", "rule", "note"))
+        item.answer = event.data.get("answer", "")
         return [item]
 
     def _on_model_call(self, event: Event) -> list[Item]:

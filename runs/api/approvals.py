@@ -53,6 +53,7 @@ class ApprovalOut(Schema):
     decided_at: datetime | None = None
     decided_via: str
     note: str
+    answer: str = Field(description="What was said to a question.")
     needed: int = Field(description="How many people must allow it.")
     allowed_by: int = Field(description="How many have, while more must.")
     escalated_at: datetime | None = Field(None, description="Since when operators may decide it too.")
@@ -87,6 +88,7 @@ class ApprovalOut(Schema):
                 "decided_at": None,
                 "decided_via": "",
                 "note": "",
+                "answer": "",
                 "needed": 1,
                 "allowed_by": 0,
                 "escalated_at": None,
@@ -149,11 +151,12 @@ class RuleWishIn(Schema):
 
 
 class ApprovalDecision(Schema):
-    """Allow it once, for this run, or by a rule; or deny it, with a note that the agent reads."""
+    """Allow it once, for this run, or by a rule; answer a question in words; or deny it, with a note the agent reads."""
 
     choice: Choice
     subject_hash: Text = Field("", description="Refused with 409 if the question is not the one you read.")
     note: Text = Field("", max_length=500)
+    answer: Text = Field("", max_length=4_000, description="With the choice `answer`, for a question.")
     rule: RuleWishIn | None = Field(None, description="With the choice `rule`.")
 
     model_config = {
@@ -274,6 +277,7 @@ def decide(request: HttpRequest, approval_id: Text, body: ApprovalDecision) -> A
         body.choice,
         subject_hash=body.subject_hash,
         note=body.note,
+        answer=body.answer,
         rule=wish,
         via="api",
     )

@@ -84,7 +84,9 @@ def ask(
         purpose=events.plain(purpose, known)[:TITLE_CHARS],
         findings=[_finding(finding, known) for finding in findings],
         severity=severity[:10],
-        needed=max(1, needed, settings.LOGOS_APPROVERS if tier == Tier.ADMIN else 1),
+        needed=1
+        if spec.kind == ApprovalKind.QUESTION
+        else max(1, needed, settings.LOGOS_APPROVERS if tier == Tier.ADMIN else 1),
         is_canary=is_canary,
         by_runtime=by_runtime,
         expires_at=timezone.now() + timedelta(seconds=spec.lifetime_s() if lifetime_s is None else lifetime_s),
@@ -139,6 +141,7 @@ def shown(asked: Approval) -> dict[str, Any]:
         "severity": asked.severity,
         "subject_hash": asked.subject_hash,
         "expires_at": asked.expires_at.isoformat(),
+        **({"question": asked.subject.get("question", ""), "options": asked.options} if asked.options else {}),
     }
 
 
@@ -146,6 +149,7 @@ def outcome(asked: Approval) -> dict[str, Any]:
     """The data of an ``approval.decided`` event: the choice, or "expired" and "withdrawn" when nobody made one."""
     told = {"id": asked.pk, "choice": asked.choice or asked.state, "by": _name(asked.decided_by)}
     more = {"via": asked.decided_via, "note": asked.note, "rule": asked.rule.words if asked.rule else ""}
+    more["answer"] = asked.answer
     return {**told, **{name: value for name, value in more.items() if value}}
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from agents import acting, audit, halting
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.models import Role, User
+from runs import events
 from runs.approvals import rules, signals, votes
 from runs.approvals.kinds import KINDS
 from runs.approvals.lists import addressed, other_admin
@@ -18,11 +19,13 @@ from runs.approvals.rules import RuleWish
 from runs.models import Approval, ApprovalState, Choice, Scope, Tier
 
 NOTE_CHARS = 500
+ANSWER_CHARS = 4_000
 
 STATES = {
     Choice.ONCE: ApprovalState.ALLOWED,
     Choice.RUN: ApprovalState.ALLOWED,
     Choice.RULE: ApprovalState.ALLOWED,
+    Choice.ANSWER: ApprovalState.ALLOWED,
     Choice.DENY: ApprovalState.DENIED,
 }
 
@@ -34,11 +37,13 @@ def decide(
     *,
     subject_hash: str = "",
     note: str = "",
+    answer: str = "",
     rule: RuleWish | None = None,
     via: str = "",
     source: str = "",
 ) -> Approval:
-    """Answer one request. ``rule`` goes with the choice "rule"; ``via`` and ``source`` default to the door they came by.
+    """Answer one request. ``rule`` goes with the choice "rule", ``answer`` with "answer"; ``via`` and ``source`` default to
+    the door they came by.
 
     When several must allow it, it waits on until the last of them does, for the narrowest of their choices.
 
@@ -50,6 +55,7 @@ def decide(
     if choice not in choices or (choice == Choice.RUN and approval.run_id is None):
         raise Invalid(f"Choose {', '.join(choices[:-1])} or {choices[-1]}.", field="choice")
     note = _clean(note)
+    answer = _said(choice, answer)
     if subject_hash and subject_hash != approval.subject_hash:
         raise Conflict("The question has changed; look at it again.", reason="changed")
     with transaction.atomic():
@@ -78,6 +84,7 @@ def decide(
             decided_from=(source or acting.address())[:45],
             decided_alone=is_alone,
             note=note,
+            answer=answer,
         )
         if not decided:
             raise too_late(approval)
@@ -148,6 +155,28 @@ def _clean(note: str) -> str:
     if "\x00" in note:
         raise Invalid("The note holds a NUL byte.", field="note")
     return note
+
+
+def _said(choice: str, answer: str) -> str:
+    """What a person answers to a question. Never a secret: it would stand in the chat, the record and the model's context."""
+    answer = answer.strip()
+    if choice != Choice.ANSWER:
+        if answer:
+            raise Invalid("Only a question is answered with words.", field="answer")
+        return ""
+    if not answer:
+        raise Invalid("Write an answer, or choose one.", field="answer", action="Or refuse to answer.")
+    if len(answer) > ANSWER_CHARS:
+        raise Invalid(f"An answer may have {ANSWER_CHARS:,} characters.", field="answer")
+    if events.unbroken(answer) != answer:
+        raise Invalid("The answer holds characters that cannot be stored.", field="answer")
+    if events.plain(answer) != answer:
+        raise Invalid(
+            "A part of this looks like a secret, and an answer stands in the record.",
+            field="answer",
+            action="Set it as a secret of the agent instead.",
+        )
+    return answer
 
 
 def _clock(at: datetime) -> str:

@@ -28,6 +28,7 @@ Subject = dict[str, Any]
 DAY_S = 86_400
 EVERY = (Choice.ONCE, Choice.RUN, Choice.RULE, Choice.DENY)
 YES_OR_NO = (Choice.ONCE, Choice.DENY)
+WORDS = (Choice.ANSWER, Choice.DENY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ KINDS: dict[str, KindSpec] = {
         # An application waits until somebody decides: a year is for ever.
         replace(_spec(ApprovalKind.REGISTRATION, _days(365)), permission="user.manage"),
         _spec(ApprovalKind.POLICY_PROPOSAL, _days(14)),
-        _spec(ApprovalKind.QUESTION, _command),
+        _spec(ApprovalKind.QUESTION, _command, WORDS),
     )
 }
 

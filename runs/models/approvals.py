@@ -49,6 +49,7 @@ class Choice(models.TextChoices):
     ONCE = "once", "Allow once"
     RUN = "run", "Allow for this run"
     RULE = "rule", "Allow by a rule"
+    ANSWER = "answer", "Answer"
     DENY = "deny", "Deny"
 
 
@@ -88,6 +89,7 @@ class Approval(models.Model):
     decided_from = models.CharField(max_length=45, blank=True)
     decided_alone = models.BooleanField(default=False, help_text="By who asked, because there was no other admin.")
     note = models.CharField(max_length=500, blank=True)
+    answer = models.TextField(blank=True, help_text="What a person said to a question.")
     needed = models.PositiveSmallIntegerField(default=1, help_text="How many people must allow it.")
     votes = models.JSONField(default=list, help_text="Who has allowed it so far, when several must.")
     escalated_at = models.DateTimeField(null=True, help_text="Since when operators may decide it too.")
@@ -114,8 +116,16 @@ class Approval(models.Model):
         """The subject as text: the command alone, or a line for each part, in an order that no database changes."""
         if set(self.subject) == {"command"}:
             return str(self.subject["command"])
+        if self.kind == ApprovalKind.QUESTION and "question" in self.subject:
+            return "\n".join((str(self.subject["question"]), *(f"- {each}" for each in self.options)))
         parts = sorted(self.subject.items(), key=lambda part: (part[0] != "tool", part[0]))
         return "\n".join(f"{name.replace('_', ' ')}: {_shown(value)}" for name, value in parts if value != "")
+
+    @property
+    def options(self) -> list[str]:
+        """The answers an agent offers to its question."""
+        given = self.subject.get("choices") if self.kind == ApprovalKind.QUESTION else None
+        return [str(each) for each in given] if isinstance(given, list) else []
 
 
 def _shown(value: Any) -> str:

@@ -35,6 +35,7 @@ DONE = {
     Choice.ONCE: "Allowed once.",
     Choice.RUN: "Allowed for this run.",
     Choice.RULE: "Allowed, and a rule made.",
+    Choice.ANSWER: "Answered.",
     Choice.DENY: "Refused.",
 }
 
@@ -118,7 +119,14 @@ def decide(request: HttpRequest, approval_id: str) -> HttpResponse:
     choice, view = given.get("choice", ""), given.get("view", "")
     wish = _wish(given.get("scope", ""), given.get("hours", "")) if choice == Choice.RULE else None
     row = approvals.decide(
-        user, row, choice, subject_hash=given.get("subject", ""), note=given.get("note", ""), rule=wish, via="page"
+        user,
+        row,
+        choice,
+        subject_hash=given.get("subject", ""),
+        note=given.get("note", ""),
+        answer=given.get("option", "") or given.get("answer", ""),
+        rule=wish,
+        via="page",
     )
     if is_htmx(request) and view in rendering.VIEWS and row.run_id:
         return HttpResponse(_item(user, row, view, get_token(request)))
@@ -232,6 +240,8 @@ def _item(user: User, row: Approval, view: str, token: str) -> str:
         choice="" if row.state == ApprovalState.PENDING else row.choice or row.state,
         by=parts.name_of(user),
         note=row.note,
+        answer=row.answer,
+        options=tuple(row.options),
     )
     run = Run.objects.select_related("agent").get(pk=row.run_id)
     return rendering.item_html(RunRef.of(run), item, view, token)

@@ -32,11 +32,21 @@
     return true;
   }
 
+  // A question is answered in words: "a" goes to the field, digits choose what the agent offers.
+  function write(request) {
+    const field = request.querySelector("[data-own]");
+    field?.focus();
+    return Boolean(field);
+  }
+
   const ACTS = {
-    1: (request) => answer(request, "once"),
-    a: (request) => answer(request, "once"),
-    2: (request) => answer(request, "run"),
-    3: (request) => more(request, "rule") || answer(request, "rule"),
+    1: (request) => answer(request, "once") || answer(request, "option-1"),
+    a: (request) => answer(request, "once") || write(request),
+    2: (request) => answer(request, "run") || answer(request, "option-2"),
+    3: (request) => more(request, "rule") || answer(request, "rule") || answer(request, "option-3"),
+    4: (request) => answer(request, "option-4"),
+    5: (request) => answer(request, "option-5"),
+    6: (request) => answer(request, "option-6"),
     r: (request) => more(request, "deny"),
     d: (request) => more(request, "deny"),
   };
@@ -128,7 +138,8 @@
   }
 
   // A card in which somebody writes is left alone until they are done; what they send is refused with the reason.
-  const isInUse = (card) => card.querySelector("textarea")?.value || card.querySelector(".htmx-request");
+  const isInUse = (card) =>
+    [...card.querySelectorAll("textarea")].some((field) => field.value) || card.querySelector(".htmx-request");
 
   async function settle(card) {
     const now = await part(`${inbox.dataset.inbox}${card.dataset.approval}/card/`);

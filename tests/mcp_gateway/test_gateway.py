@@ -271,6 +271,29 @@ async def test_an_agent_asks_a_person_allows_and_it_is_used_in_the_same_breath(h
     assert given.expires_at is not None
 
 
+async def test_an_agent_asks_a_person_in_words_and_reads_the_answer(
+    house: House, started: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = asyncio.ensure_future(hub(house.secret, "ask_person", question="Which colour?", choices=["Red", "Blue"]))
+    asked = await rows(lambda: Approval.objects.filter(kind="question", state="pending").first())
+    assert not asking.done()
+    await sync_to_async(approvals.decide)(house.alice, asked, "answer", answer="Green")
+    said = await asyncio.wait_for(asking, PATIENCE_S)
+    assert (said["status"], said["answer"]) == ("answered", "Green")
+
+    monkeypatch.setattr("mcp_gateway.ask_person.HOLD_S", 0.1)
+    later = await hub(house.secret, "ask_person", question="And the door?")
+    assert (later["status"], later["answer"]) == ("pending", "")
+    waits = await sync_to_async(Approval.objects.get)(pk=later["request_id"])
+    await sync_to_async(approvals.decide)(house.alice, waits, "deny", note="Not now.")
+    assert (await hub(house.secret, "person_answer", request_id=waits.pk))["status"] == "declined"
+    assert (await hub(house.secret, "person_answer", request_id="appr_none"))["status"] == "refused"
+    assert (await hub(house.secret, "ask_person", question=""))["status"] == "refused"
+    for wrong in ({"question": 3}, {"question": "What?", "choices": "ab"}, {}):
+        message = request("tools/call", name="ask_person", arguments=wrong)
+        assert (await ask(house.secret, "/mcp", message))[1]["result"]["isError"] is True
+
+
 async def test_a_request_waits_once_and_a_refusal_stands(
     house: House, started: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

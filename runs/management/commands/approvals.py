@@ -42,8 +42,11 @@ class Command(LogosCommand):
         show.add_argument("approval", metavar="ID")
         decide = verbs.add_parser("decide", help="allow or deny one request")
         decide.add_argument("approval", metavar="ID")
-        decide.add_argument("choice", choices=[str(choice) for choice in Choice], metavar="once|run|rule|deny")
+        decide.add_argument("choice", choices=[str(choice) for choice in Choice], metavar="once|run|rule|answer|deny")
         decide.add_argument("--note", default="", metavar="TEXT", help="kept with the decision; the agent reads it")
+        decide.add_argument(
+            "--answer", default="", metavar="TEXT", help="what to say to a question, with the choice answer"
+        )
         decide.add_argument(
             "--subject", default="", metavar="HASH", help="refuse if the request is not the one with this hash"
         )
@@ -115,6 +118,8 @@ class Command(LogosCommand):
         if row.state != ApprovalState.PENDING:
             by = row.decided_by.username if row.decided_by else "nobody"
             self.stdout.write(f"decided: {row.choice or row.state} by {by}, {row.decided_at:%Y-%m-%d %H:%M:%S} UTC")
+        if row.answer:
+            self.stdout.write(f"answer: {plain(row.answer)}")
         if row.note:
             self.stdout.write(f"note: {plain(row.note)}")
         if shown["caution"] and row.state == ApprovalState.PENDING:
@@ -136,6 +141,7 @@ class Command(LogosCommand):
             options["choice"],
             subject_hash=options["subject"],
             note=options["note"],
+            answer=options["answer"],
             rule=wish if options["choice"] == Choice.RULE else None,
             via="command",
         )
