@@ -30,6 +30,7 @@ urlpatterns = [
     path("", include("agents.urls")),
     path("", include("sandboxes.urls")),
     path("", include("runs.urls")),
+    path("", include("mcp_gateway.urls")),
 ]
 
 handler404 = "logos_site.views.not_found"

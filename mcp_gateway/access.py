@@ -64,6 +64,11 @@ def revoke(user: User, access_id: str, *, agent_id: str = "") -> McpAccess:
     return row
 
 
+def tokens_of(agent: Agent) -> QuerySet[McpToken]:
+    """Those of this agent that are not revoked, the newest first."""
+    return McpToken.objects.filter(agent=agent, revoked_at=None).select_related("made_by").order_by("-pk")
+
+
 @transaction.atomic
 def make_token(user: User, agent_id: str, name: str, days: int | None = None) -> tuple[McpToken, str]:
     """A token by which a client outside speaks as this agent, and its secret, which cannot be read again."""

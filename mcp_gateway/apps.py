@@ -7,7 +7,7 @@ class McpGatewayConfig(AppConfig):
     name = "mcp_gateway"
 
     def ready(self) -> None:
-        from agents import rotation
+        from agents import agent_pages, rotation
         from mcp_gateway import requesting
         from mcp_gateway.models import McpSecret
         from runs import approvals
@@ -15,3 +15,4 @@ class McpGatewayConfig(AppConfig):
 
         approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided)
         rotation.SEALED.append(rotation.Sealed(McpSecret, "sealed"))
+        agent_pages.TABS.append(agent_pages.Tab("outside", "Outside", "mcp:agent-outside", "access.give"))

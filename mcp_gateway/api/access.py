@@ -1,4 +1,4 @@
-"""/api/agents/{id}/mcp-access, /mcp-tokens and /mcp-calls: what an agent may use, who speaks as it, what it called."""
+"""/api/agents/{id}/mcp-access, /mcp-tokens, /mcp-clients and /mcp-calls: what an agent may use, who speaks as it, what it called."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, page
 from agents.models import Agent
-from mcp_gateway import access
-from mcp_gateway.models import McpAccess, McpCall, McpToken
+from mcp_gateway import access, clients
+from mcp_gateway.models import McpAccess, McpCall
 
 router = Router(tags=["MCP access"])
 
@@ -104,6 +104,24 @@ class McpTokenMade(McpTokenOut):
     secret: str
 
 
+class McpClientOut(Schema):
+    """What one client needs to work as the agent."""
+
+    client: str
+    label: str
+    place: str = Field(description="The file it goes into, or where it is typed.")
+    language: str
+    text: str
+    note: str
+
+
+class McpClientList(Schema):
+    """One for each client Logos knows, and one for all others."""
+
+    url: str = Field(description="Where they find the hub.")
+    items: list[McpClientOut]
+
+
 class McpCallOut(Schema):
     """One call, without its arguments and its result."""
 
@@ -166,7 +184,7 @@ def revoke_access(request: HttpRequest, agent_id: Text, access_id: Text) -> None
 def list_tokens(request: HttpRequest, agent_id: Text) -> dict:
     """The tokens of clients outside its sandbox."""
     agent = _agent(request, agent_id, "access.give")
-    return {"items": McpToken.objects.filter(agent=agent, revoked_at=None).select_related("made_by")}
+    return {"items": access.tokens_of(agent)}
 
 
 @router.post(
@@ -190,6 +208,19 @@ def make_token(request: HttpRequest, agent_id: Text, body: McpTokenIn) -> dict:
 def revoke_token(request: HttpRequest, agent_id: Text, token_id: int) -> None:
     """It opens nothing any more, within a second."""
     access.revoke_token(asker(request), agent_id, token_id)
+
+
+@router.get(
+    "/{agent_id}/mcp-clients",
+    response=McpClientList,
+    operation_id="list_mcp_clients",
+    summary="Configuration of clients",
+)
+def list_clients(request: HttpRequest, agent_id: Text) -> dict:
+    """Ready configuration for common MCP clients, with a word where the token goes."""
+    agent = _agent(request, agent_id, "access.give")
+    url = request.build_absolute_uri("/mcp")
+    return {"url": url, "items": clients.configurations(url, agent.name)}
 
 
 @router.get("/{agent_id}/mcp-calls", response=McpCallPage, operation_id="list_mcp_calls", summary="What it called")

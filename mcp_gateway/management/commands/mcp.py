@@ -17,13 +17,13 @@ from agents import permissions
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.errors import Invalid, NotFound
 from agents.models import Agent, User, Visibility
-from mcp_gateway import access, calling, pinning, pins, servers
+from mcp_gateway import access, calling, clients, pinning, pins, servers
 from mcp_gateway.api.servers import McpServerOut
 from mcp_gateway.models import AccessTier, McpAccess, McpCall, McpServer, ServerKind
 
 
 class Command(LogosCommand):
-    """``mcp list|add|edit|restart|tools|call|secret|delete|pins|accept|give|take|token|calls``."""
+    """``mcp list|add|edit|restart|tools|call|secret|delete|pins|accept|give|take|token|tokens|revoke|clients|calls``."""
 
     help = "Add, list, change, restart and delete MCP servers: where agents' tools come from."
 
@@ -31,7 +31,7 @@ class Command(LogosCommand):
         verbs = parser.add_subparsers(
             dest="verb",
             required=True,
-            metavar="list|add|edit|restart|tools|call|secret|delete|pins|accept|give|take|token|calls",
+            metavar="list|add|edit|restart|tools|call|secret|delete|pins|accept|give|take|token|tokens|revoke|clients|calls",
         )
         listing = verbs.add_parser("list", help="list servers and how they are")
         listing.add_argument("--json", action="store_true", help="print them as the API shows them")
@@ -93,6 +93,21 @@ class Command(LogosCommand):
         token.add_argument("name", metavar="NAME", help="what it is for")
         token.add_argument("--days", type=int, metavar="N", help="how long it works; default 90")
         add_person(token)
+        tokens = verbs.add_parser("tokens", help="list an agent's tokens")
+        tokens.add_argument("agent", metavar="AGENT", help="name or id")
+        add_person(tokens)
+        revoke = verbs.add_parser("revoke", help="revoke a token of an agent")
+        revoke.add_argument("agent", metavar="AGENT", help="name or id")
+        revoke.add_argument("token", type=int, metavar="ID", help="its number in `mcp tokens`")
+        add_person(revoke)
+        known = verbs.add_parser("clients", help="print what MCP clients need to work as an agent")
+        known.add_argument("agent", metavar="AGENT", help="name or id")
+        known.add_argument(
+            "client", metavar="CLIENT", nargs="?", default="", choices=["", *(each.name for each in clients.CLIENTS)],
+            help=f"only this one, without its heading: {', '.join(each.name for each in clients.CLIENTS)}",
+        )  # fmt: skip
+        known.add_argument("--url", default="", metavar="URL", help="where Logos answers; default: this machine")
+        add_person(known)
         calls = verbs.add_parser("calls", help="list the newest calls of an agent")
         calls.add_argument("agent", metavar="AGENT", help="name or id")
         add_person(calls)
@@ -194,6 +209,30 @@ class Command(LogosCommand):
         user = actor(options["user"])
         _, secret = access.make_token(user, _agent(user, options["agent"]).pk, options["name"], options["days"])
         self.stdout.write(secret)
+
+    def do_tokens(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        self.print_table(
+            ("ID", "NAME", "BEGINS", "MADE BY", "EXPIRES"),
+            (
+                (t.pk, plain(t.name), t.hint, t.made_by, f"{t.expires_at:%F %R}" if t.expires_at else "never")
+                for t in access.tokens_of(_agent(user, options["agent"]))
+            ),
+        )
+
+    def do_revoke(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        access.revoke_token(user, _agent(user, options["agent"]).pk, options["token"])
+        self.say("The token is revoked.")
+
+    def do_clients(self, options: dict[str, Any]) -> None:
+        agent = _agent(actor(options["user"]), options["agent"])
+        url = (options["url"] or f"http://127.0.0.1:{settings.LOGOS_PORT}").rstrip("/")
+        for each in clients.configurations(f"{url.removesuffix('/mcp')}/mcp", agent.name):
+            if options["client"] in ("", each.client):
+                if not options["client"]:
+                    self.stdout.write(f"# {each.label}: {each.place}\n{f'# {each.note}' if each.note else '#'}")
+                self.stdout.write(each.text + ("" if options["client"] else "\n"))
 
     def do_calls(self, options: dict[str, Any]) -> None:
         user = reader(options["user"])
