@@ -39,7 +39,7 @@ class Ending:
         """The runtime takes for whole what the last model call left, also when that broke off and stayed so."""
         error = self.sink.last_error
         if error is not None and error.error_code != Code.CANCELLED:
-            return self.failed(error.error_code, error.error_message)
+            return self.failed(error.error_code, error.error_message, error.error_action)
         return Outcome(Status.COMPLETED, output or self.text, figures=self.figures)
 
     def cancelled(self) -> Outcome:
@@ -65,7 +65,7 @@ class Ending:
         if disk_is_full:
             return self.failed(Code.DISK_FULL)
         if error := self.sink.last_error:
-            return self.failed(error.error_code, error.error_message)
+            return self.failed(error.error_code, error.error_message, error.error_action)
         return self.failed(Code.RUNTIME_ERROR, f"The agent runtime reported: {sentence}"[:500])
 
     async def commit(self, outcome: Outcome) -> None:

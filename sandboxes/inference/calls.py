@@ -54,6 +54,7 @@ class CallRecord:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     cost: Decimal | None = None
+    error_action: str = ""  # the way forward, where it is known better than from the code
     is_estimate: bool = False  # the cost was counted as the answer passed; the provider did not say
 
 

@@ -323,6 +323,7 @@ def record_of(call: Call) -> CallRecord:
         cached_tokens=usage.cached_tokens,
         reasoning_tokens=usage.reasoning_tokens,
         cost=cost,
+        error_action=_way_forward(failure),
         is_estimate=is_estimate,
     )
 
@@ -340,4 +341,10 @@ def not_made(call_id: str, lease: Lease, target: RouteTarget, streaming: bool, f
         error_message=failure.message,
         streamed=streaming,
         cost=Decimal(0),
+        error_action=_way_forward(failure),
     )
+
+
+def _way_forward(failure: Failure | None) -> str:
+    """A budget's refusal says when there is room again; of all others the code says what can be done."""
+    return failure.action if failure is not None and failure.code == Code.BUDGET_EXCEEDED else ""

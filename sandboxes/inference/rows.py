@@ -30,7 +30,7 @@ def store(records: list[CallRecord]) -> None:
 
 def _row(record: CallRecord, known_sandboxes: set[str]) -> InferenceCall:
     values: dict[str, Any] = asdict(record)
-    del values["is_estimate"]
+    del values["is_estimate"], values["error_action"]
     if record.sandbox_id not in known_sandboxes:
         values["sandbox_id"] = None
     for name, longest in _LONGEST.items():
