@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
@@ -19,7 +20,7 @@ from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
@@ -42,8 +43,13 @@ from agents.permissions import GRANTS
 logger = logging.getLogger(__name__)
 
 KEPT_FOR = timedelta(days=3)
-# A job that is older died with its process.
+# A job that is older is not wanted any more.
 GIVEN_UP = timedelta(hours=2)
+# A job says that it lives between rows; one that was not heard of for so long died with its process.
+BEAT_S = 10.0
+SILENCE = timedelta(minutes=2)
+MOST_ATTEMPTS = 3
+UNFINISHED = ".part"
 
 Rows = Iterable[dict[str, Any]]
 Part = tuple[str, str, bool, Callable[[User], Rows]]
@@ -100,23 +106,47 @@ def opened(actor: User, export_id: str) -> tuple[DataExport, Any]:
 
 def make(export_id: str) -> None:
     """Write the archive. May be called twice: the second call finds it taken and returns."""
-    taken = DataExport.objects.filter(pk=export_id, state=ExportState.QUEUED).update(state=ExportState.RUNNING)
+    taken = DataExport.objects.filter(pk=export_id, state=ExportState.QUEUED).update(
+        state=ExportState.RUNNING, attempts=F("attempts") + 1, beat_at=timezone.now()
+    )
     if not taken:
         return
     row = DataExport.objects.select_related("person").get(pk=export_id)
-    path = path_of(row.pk)
+    # Of this attempt alone: one that was taken for dead and goes on writes elsewhere.
+    unfinished = _folder() / f"{row.pk}.{row.attempts}{UNFINISHED}"
     try:
         with acting.through("task", None):
-            _write(row, path)
+            _write(row, unfinished)
+        size = unfinished.stat().st_size
+        unfinished.replace(path_of(row.pk))
     except Exception:
         logger.exception("The archive %s was not made", row.pk)
-        path.unlink(missing_ok=True)
-        row.state, row.problem = ExportState.FAILED, "It could not be made; the server log has the details."
+        unfinished.unlink(missing_ok=True)
+        _end(row, state=ExportState.FAILED, problem="It could not be made; the server log has the details.")
     else:
         now = timezone.now()
-        row.state, row.size = ExportState.READY, path.stat().st_size
-        row.ready_at, row.expires_at = now, now + KEPT_FOR
-    row.save()
+        _end(row, state=ExportState.READY, size=size, ready_at=now, expires_at=now + KEPT_FOR)
+
+
+def _end(row: DataExport, **fields: Any) -> None:
+    DataExport.objects.filter(pk=row.pk, state=ExportState.RUNNING, attempts=row.attempts).update(**fields)
+
+
+def revive() -> int:
+    """Begin archives anew whose process was killed; those it kills each time have failed. How many were found. Called
+    every minute."""
+    now = timezone.now()
+    silent = Q(beat_at__lt=now - SILENCE) | Q(beat_at=None, created_at__lt=now - SILENCE)
+    dead = list(DataExport.objects.filter(silent, state=ExportState.RUNNING))
+    for row in dead:
+        (_folder() / f"{row.pk}.{row.attempts}{UNFINISHED}").unlink(missing_ok=True)
+        if row.attempts >= MOST_ATTEMPTS:
+            _end(row, state=ExportState.FAILED, problem="The process that made it was ended each time; ask again.")
+            continue
+        mine = DataExport.objects.filter(pk=row.pk, state=ExportState.RUNNING, attempts=row.attempts)
+        if mine.update(state=ExportState.QUEUED):
+            async_task("agents.exporting.make", row.pk, group=row.pk)
+    return len(dead)
 
 
 def write_to(actor: User, person: User, path: Path) -> None:
@@ -140,9 +170,9 @@ def sweep() -> int:
     )
     names = list(old.values_list("pk", flat=True))
     count = old.delete()[0] if names else 0
-    known = {path_of(pk) for pk in DataExport.objects.values_list("pk", flat=True)}
+    known = set(DataExport.objects.values_list("pk", flat=True))
     for file in _folder().iterdir():
-        if file not in known:
+        if file.name.partition(".")[0] not in known:
             file.unlink(missing_ok=True)
     return count
 
@@ -168,12 +198,16 @@ def _folder() -> Path:
 def _write(row: DataExport, path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     parts = [part for part in (*OWN, *PARTS) if row.with_contents or not part[2]]
+    beat_at = time.monotonic()
     with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("README.md", _readme(row, parts))
         for name, _, _, rows in parts:
             with archive.open(name, "w", force_zip64=True) as entry:
                 for piece in _json(rows(row.person)):
                     entry.write(piece.encode(errors="replace"))
+                    if time.monotonic() - beat_at > BEAT_S:
+                        beat_at = time.monotonic()
+                        DataExport.objects.filter(pk=row.pk).update(beat_at=timezone.now())
 
 
 def _json(rows: Rows) -> Iterator[str]:

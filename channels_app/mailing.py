@@ -46,6 +46,19 @@ def send_noticed(person: User) -> bool:
     return _sent(person, what, lines)
 
 
+def send_budget(person: User, percent: int, where: str) -> bool:
+    """Tell ``person`` how much of a budget that concerns them is used; ``where`` they can see which."""
+    what = "A budget is used up" if percent >= 100 else f"{percent} % of a budget is used"
+    link = f"{settings.LOGOS_URL.rstrip('/')}{where}" if settings.LOGOS_URL else ""
+    lines = [
+        f"{what} in Logos.",
+        f"Sign in to see which, and what is left: {link}" if link else "Sign in to Logos to see which.",
+        "Each threshold (50, 80 and 100 %) is told once in the time a budget counts. Your account, Notifications, turns"
+        " such mails off.",
+    ]
+    return _sent(person, what, lines)
+
+
 def send_code(person: User, code: str) -> bool:
     """Let ``person`` show that they read this address. Whether the mail server took it."""
     lines = [

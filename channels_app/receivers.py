@@ -1,4 +1,4 @@
-"""What happens in runs and has to be told to people: a question that waits."""
+"""What happens in runs and has to be told to people: a question that waits, a budget that is nearly used up."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django_q.tasks import async_task
 
 from channels_app import schedules
 from runs import approvals
+from runs.budgets.concerned import threshold_reached
 from runs.models import Approval
 from sandboxes.tool_server.models import ToolCall
 from sandboxes.tool_server.telling import tool_noticed
@@ -21,6 +22,7 @@ def connect(sender: Any) -> None:
     """Listen; ``sender`` is the app whose migrations make the schedules."""
     approvals.approval_asked.connect(_when_asked)
     tool_noticed.connect(_when_noticed)
+    threshold_reached.connect(_when_reached)
     post_migrate.connect(schedules.make, sender=sender)
 
 
@@ -32,3 +34,8 @@ def _when_noticed(call: ToolCall, **rest: Any) -> None:
 
 def _when_asked(approval: Approval, **rest: Any) -> None:
     async_task("channels_app.tasks.tell", approval.pk, group="notices")
+
+
+def _when_reached(warnings: list[int], **rest: Any) -> None:
+    for warning in warnings:
+        async_task("channels_app.tasks.tell_budget", warning, group="notices")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from channels_app import notices
+from channels_app import budget_notices, notices
 
 
 def tell(approval_id: str) -> str:
@@ -13,6 +13,11 @@ def tell(approval_id: str) -> str:
 def tell_noticed(agent_id: str, run_id: str) -> str:
     """Tell whom it concerns that an agent did something under "allow and tell"."""
     return f"told {notices.noticed(agent_id, run_id)}"
+
+
+def tell_budget(warning_id: int) -> str:
+    """Tell whom it concerns how much of a budget is used."""
+    return f"told {budget_notices.reached(warning_id)}"
 
 
 def settle_mails() -> str:

@@ -7,7 +7,7 @@ class RunsConfig(AppConfig):
     name = "runs"
 
     def ready(self) -> None:
-        from agents import agent_pages, badges, erasing, exporting
+        from agents import agent_pages, badges, erasing, exporting, person_pages
         from runs import (
             applications,
             approvals,
@@ -19,12 +19,14 @@ class RunsConfig(AppConfig):
             proposed_rules,
             tool_calls,
         )
+        from runs.budgets import on_people
         from runs.budgets.on_agents import section
         from runs.erasing import erase
         from sandboxes import foresight
 
         badges.register("/approvals/", "waiting for you", approvals.open_for)
         agent_pages.SECTIONS.append(agent_pages.Section("budgets/_section.html", section, is_aside=True))
+        person_pages.SECTIONS.append(person_pages.Section("budgets/_person.html", on_people.section))
         agent_pages.TABS.append(agent_pages.Tab("reach", "Reach", "runs:agent-reach"))
         on_agents.connect()
         held.connect()

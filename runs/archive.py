@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from django.db.models import Q
+
+from agents.composed import HIDDEN_MODEL
 from agents.exporting import Part, Rows, values
 from agents.models import User
-from runs.models import Approval, ApprovalRule, Conversation, Message, Run, RunEvent
+from runs.budgets.nano import usd
+from runs.models import Approval, ApprovalRule, Budget, Charge, Conversation, Message, Run, RunEvent
 from runs.withheld import Reader
+from sandboxes.models import ToolCall
 
 
 def _conversations(person: User) -> Rows:
@@ -64,6 +69,28 @@ def _rules(person: User) -> Rows:
     return values(ApprovalRule.objects.filter(made_by=person).order_by("pk"), *names)
 
 
+def _charges(person: User) -> Iterator[dict[str, Any]]:
+    names = ("id", "run_id", "conversation_id", "agent_id", "route_id", "model", "state", "amount", "is_priced")
+    more = ("basis", "input_tokens", "output_tokens", "cached_tokens", "opened_at", "settled_at")
+    reader = Reader(person)
+    for row in values(Charge.objects.filter(person=person).order_by("opened_at", "pk"), *names, *more):
+        amount, route_id = row.pop("amount"), row.pop("route_id")
+        named = row["model"] if reader.sight(row["agent_id"] or "").names(route_id) else HIDDEN_MODEL
+        # An unknown price is not nothing.
+        yield {**row, "model": named, "cost": str(usd(amount)) if row.pop("is_priced") else None}
+
+
+def _budgets(person: User) -> Rows:
+    names = ("id", "name", "scope", "window", "zone", "amount", "on_limit", "is_active", "created_at", "updated_at")
+    return values(Budget.objects.filter(person=person).order_by("pk"), *names)
+
+
+def _tool_calls(person: User) -> Rows:
+    names = ("id", "run_id", "agent_id", "door", "tool", "arguments", "tier", "reason", "state", "is_error", "error")
+    mine = Q(caller=person) | Q(run_id__in=Run.objects.filter(conversation__owner=person).values("pk"))
+    return values(ToolCall.objects.filter(mine).order_by("at", "pk"), *names, "duration_ms", "at", "ended_at")
+
+
 PARTS: list[Part] = [
     ("conversations.json", "Your chats.", True, _conversations),
     ("messages.json", "What you and the agents said.", True, _messages),
@@ -75,6 +102,9 @@ PARTS: list[Part] = [
         True,
         _events,
     ),
+    ("charges.json", "What each model call of yours cost, or is reserved for it.", False, _charges),
+    ("budgets.json", "What you may spend.", False, _budgets),
+    ("tool_calls.json", "Calls of tools that you or your runs made, with what was asked.", True, _tool_calls),
     ("approvals.json", "What runs asked you for, and what you decided.", True, _approvals),
     ("approval-rules.json", "The rules you made by which agents do things unasked.", True, _rules),
 ]

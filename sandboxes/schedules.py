@@ -10,6 +10,7 @@ from django.db import connections
 EVERY_MINUTE = {
     "reconcile sandboxes": "sandboxes.tasks.reconcile",
     "look at sandboxes": "sandboxes.tasks.probe",
+    "look after archives of people's data": "agents.exporting.revive",
     "look after calls of tools": "sandboxes.tool_server.sweeping.sweep",
 }
 

@@ -27,6 +27,9 @@ class DataExport(models.Model):
     with_contents = models.BooleanField(default=True)
     state = models.CharField(max_length=10, choices=ExportState.choices, default=ExportState.QUEUED)
     problem = models.CharField(max_length=300, blank=True)
+    # Raised before the work; who holds an older number has been given up and finishes nothing.
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    beat_at = models.DateTimeField(null=True, editable=False)
     size = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     ready_at = models.DateTimeField(null=True)

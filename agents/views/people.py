@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agents import audit, erasing, groups, invitations, limits, people, registration
+from agents import audit, erasing, groups, invitations, limits, people, person_pages, registration
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, Role, SecurityEvent, User
 from agents.numbers import whole
@@ -153,6 +153,7 @@ def _page(admin: User, found: Any) -> dict[str, Any]:
         "agents": Agent.objects.alive().filter(owner=found).order_by("name")[:20],
         "member_of": member_of,
         "other_groups": Group.objects.exclude(pk__in=[group.pk for group in member_of]).order_by("name")[:100],
+        "sections": person_pages.sections(admin, found),
         "sessions": found.usersession_set.count(),
         "tokens": found.tokens.filter(revoked_at=None).count(),
         "events": [

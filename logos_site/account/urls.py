@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 from agents.views import data
-from logos_site.account import activity, notifications, profile, sessions, tokens
+from logos_site.account import activity, notifications, profile, sessions, spending, tokens
 from logos_site.oidc import views as oidc
 
 urlpatterns = [
@@ -22,6 +22,7 @@ urlpatterns = [
     path("notifications/address/", notifications.confirm, name="account-notifications-confirm"),
     path("notifications/devices/", notifications.device_add, name="account-device-add"),
     path("notifications/devices/<int:device_id>/remove/", notifications.device_remove, name="account-device-remove"),
+    path("spending/", spending.spending, name="account-spending"),
     path("data/", data.own_data, name="account-data"),
     path("data/<str:export_id>/", data.archive, name="account-archive"),
     path("erase/", data.erase_self, name="account-erase"),

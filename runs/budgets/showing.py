@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
+from agents import permissions
 from agents.models import User
-from runs.budgets.limits import Limit, Spender, limit_of
+from runs.budgets import setting
+from runs.budgets.limits import Limit, Spender, limit_of, limits_of, rows_for
 from runs.budgets.nano import usd
 from runs.budgets.using import Use, room_again_at, uses_of
 from runs.budgets.windows import WORDS
 from runs.budgets.words import dollars
-from runs.models import Budget, BudgetScope
+from runs.models import Budget, BudgetScope, Charge
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,41 @@ def shown(user: User, budgets: Iterable[Budget]) -> list[Shown]:
         for row in rows
         for limit in (limits.get(row.pk),)
     ]
+
+
+# A page shows so many of those that concern a chat or a run.
+MOST_APPLYING = 6
+
+
+def applying(viewer: User, spender: Spender) -> list[Shown]:
+    """The budgets a call of this spender draws from, as far as ``viewer`` may see them, the fullest first: what others
+    spend in all is theirs and the admins'. Three queries."""
+    rows = list(rows_for({spender}).select_related("person", "agent"))
+    limits = limits_of(spender, rows) if rows else []
+    if not limits:
+        return []
+    seen = set(setting.seen_by(viewer).filter(pk__in=[each.budget_id for each in limits]).values_list("pk", flat=True))
+    is_all = permissions.may(viewer, "budget.set")
+    known = [
+        each
+        for each in limits
+        if each.budget_id in seen and (is_all or each.scope != BudgetScope.PERSON or each.value == viewer.pk)
+    ]
+    uses, by_id = uses_of(known, timezone.now()), {row.pk: row for row in rows}
+    found = [Shown(by_id[each.budget_id], each, uses[each.key]) for each in known]
+    return sorted(found, key=lambda one: -(one.percent or 0))[:MOST_APPLYING]
+
+
+def spent_by(person: User) -> tuple[Decimal, Decimal, bool]:
+    """What somebody's calls cost in the last 24 hours and the last 30 days, and whether more than that: something has
+    no price. One query."""
+    now = timezone.now()
+    lately = Q(opened_at__gt=now - timedelta(days=1))
+    rows = Charge.objects.filter(person=person, opened_at__gt=now - timedelta(days=30))
+    found = rows.aggregate(
+        day=Sum("amount", filter=lately), all=Sum("amount"), odd=Count("pk", filter=Q(is_priced=False))
+    )
+    return usd(int(found["day"] or 0)), usd(int(found["all"] or 0)), bool(found["odd"])
 
 
 def _limit(user: User, row: Budget) -> Limit | None:

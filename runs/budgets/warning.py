@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
 
 from runs.budgets import words
+from runs.budgets.concerned import threshold_reached
 from runs.budgets.limits import Limit
 from runs.budgets.using import Use
 from runs.budgets.windows import WORDS
@@ -66,8 +68,12 @@ def warnings_for(uses: list[tuple[Limit, Use]], now: datetime) -> dict[Key, Told
         key, since = (limit.budget_id, limit.bucket), limit.since(now)
         if not any(threshold >= level and (since is None or at >= since) for at, threshold in known.get(key, ())):
             told[key] = Told(limit, level, use.amount, words.whose(limit))
-    BudgetWarning.objects.bulk_create(
+    rows = [
         BudgetWarning(budget_id=key[0], bucket=key[1], threshold=each.threshold, used=each.used, at=now)
         for key, each in told.items()
-    )
+    ]
+    written = BudgetWarning.objects.bulk_create(rows)
+    if written:
+        ids = [row.pk for row in written]
+        transaction.on_commit(lambda: [*threshold_reached.send_robust(BudgetWarning, warnings=ids)] and None)
     return told

@@ -20,6 +20,8 @@ from agents import halting, permissions
 from agents.models import Agent, User
 from agents.views.access import person, signed_in
 from runs import events, rendering, withheld, words
+from runs.budgets import showing
+from runs.budgets.limits import Spender
 from runs.models import Run, Status
 from runs.rendering import RunFigures, RunRef
 from runs.timeline import Timeline, Tool
@@ -188,6 +190,7 @@ def frame_of(request: HttpRequest, run: Run, tab: str, reader: withheld.Reader |
         "is_scripted": RunRef.of(run).is_scripted,
         "active_run": run if may_cancel else None,
         "may_approve": may_cancel,
+        "budgets": showing.applying(user, Spender(run.pk, run.conversation_id, run.agent_id, run.actor_id)),
         "may_see_files": bool(permissions.allows(user, "workspace.view", run.agent)),
         "may_clone": run.agent.is_in_use and permissions.may(user, "run.clone"),
     }

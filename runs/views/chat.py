@@ -18,6 +18,8 @@ from agents.errors import Conflict, LogosError
 from agents.models import Agent, User
 from agents.views.access import is_htmx, leave_to, person, signed_in
 from runs import composing, dispatch, withheld
+from runs.budgets import showing
+from runs.budgets.limits import Spender
 from runs.models import ACTIVE, Conversation, Run
 from runs.views import parts
 from sandboxes.models import Sandbox
@@ -145,6 +147,9 @@ def _page(request: HttpRequest, agent: Agent, talk: Conversation | None) -> dict
         "run_count": talk.runs.count() if talk else 0,
         "may_write": may_write and agent.is_in_use,
         "why_not": _why_not(agent),
+        "budgets": showing.applying(
+            user, Spender("", talk.pk if talk else "", agent.pk, talk.owner_id if talk else user.pk)
+        ),
         "may_share": not agent.is_deleted and bool(permissions.allows(user, "agent.manage", agent)),
         "send_url": reverse(target[0], args=target[1:]),
         **_lacking(user, agent, may_write),

@@ -93,7 +93,7 @@ def test_an_answer_that_is_cut_ends_the_run_when_the_budget_says_so(logos: House
     story = assert_sound(run)
     assert (run.status, run.error_code) == ("failed", "budget_exceeded"), run.error_message
     assert "budget of atlas" in run.error_message
-    assert "raise it" in run.error_action
+    assert "There is room again from" in run.error_action
     assert "budget.cut" in kinds_of(story)
     assert "budget.fallback" not in kinds_of(story)
     assert len(scripted.requests) == before + 1, "the runtime asked again, and nobody was asked for money"
@@ -128,10 +128,11 @@ def test_a_run_that_is_cut_goes_on_with_the_local_model_and_says_so(
         assert "here is the rest" in text_of(story)
     assert not [event for event in story if event.kind == "tool.started" and event.data["tool"] == "terminal"]
 
-    # The next message is the local model's from its beginning, and the own one is back once there is room.
+    # The next message is the local model's from its beginning where the money is gone, and the own one is back once
+    # there is room.
     second = logos.ask("hello again", talk=run.conversation_id)
     assert second.status == "completed"
-    assert second.stamp["model"]["model"] == "rehearsal-1"
+    assert second.stamp["model"]["model"] == (model if model == "giant" else "rehearsal-1")
     Budget.objects.filter(pk=budget.pk).update(amount=100)
     Agent.objects.filter(pk=logos.agent_id).update(route=own)
     assert logos.ask("and again", talk=run.conversation_id).stamp["model"]["model"] == model

@@ -16,8 +16,10 @@ from django.utils import timezone
 
 from agents import acting, audit, exporting, people, privacy
 from agents.errors import Conflict, NotFound
-from agents.models import Agent, DataExport, ExportState, Role, SecurityEvent, User
+from agents.models import Agent, DataExport, ExportState, ModelRoute, Provider, Role, SecurityEvent, User
 from runs import dispatch
+from runs.models import Budget, Charge, Run
+from sandboxes.models import ToolCall
 from tests import shell
 from tests.api_client import Program, end, record
 from tests.conftest import PASSWORD, person
@@ -169,6 +171,90 @@ def test_it_goes_after_some_days_and_what_broke_leaves_nothing(alice: User, monk
 
     again.refresh_from_db()
     assert (again.state, exporting.path_of(again.pk).exists()) == (ExportState.FAILED, False)
+
+
+def killed(alice: User, attempts: int = 1) -> DataExport:
+    """An archive whose process was killed in the middle: a row that says it runs, and half a file."""
+    row = exporting.ask(alice, alice)
+    DataExport.objects.filter(pk=row.pk).update(
+        state=ExportState.RUNNING, attempts=attempts, beat_at=timezone.now() - exporting.SILENCE * 2
+    )
+    exporting.path_of(row.pk).with_name(f"{row.pk}.{attempts}.part").write_bytes(b"half")
+    return row
+
+
+def test_one_whose_process_was_killed_is_begun_anew(alice: User, monkeypatch: Any) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(exporting, "async_task", lambda name, pk, **more: begun.append(pk))
+    row = killed(alice)
+
+    exporting.make(row.pk)  # what a queue does that tells of it again
+    assert DataExport.objects.get(pk=row.pk).state == ExportState.RUNNING
+    assert exporting.revive() == 1
+    assert begun == [row.pk]
+    assert exporting.revive() == 0
+
+    exporting.make(row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == (ExportState.READY, 2)
+    assert [file.name for file in exporting.path_of(row.pk).parent.iterdir()] == [f"{row.pk}.zip"]
+
+
+def test_one_that_lives_is_left_alone(alice: User) -> None:
+    row = killed(alice)
+    DataExport.objects.filter(pk=row.pk).update(beat_at=timezone.now())
+
+    assert exporting.revive() == 0
+
+
+def test_one_that_kills_its_process_each_time_has_failed(alice: User) -> None:
+    row = killed(alice, exporting.MOST_ATTEMPTS)
+
+    assert exporting.revive() == 1
+    row.refresh_from_db()
+    assert (row.state, row.problem) == (ExportState.FAILED, "The process that made it was ended each time; ask again.")
+    assert exporting.ask(alice, alice).pk != row.pk
+
+
+def test_one_that_was_taken_for_dead_finishes_nothing(alice: User, monkeypatch: Any) -> None:
+    row = exporting.ask(alice, alice)
+
+    def slow(person: User) -> Any:
+        DataExport.objects.filter(pk=row.pk).update(attempts=2)  # another process has begun it anew
+        yield {"a": 1}
+
+    monkeypatch.setattr(exporting, "PARTS", [("x.json", "x", False, slow)])
+    exporting.make(row.pk)
+
+    row.refresh_from_db()
+    assert (row.state, row.ready_at) == (ExportState.RUNNING, None)
+
+
+def test_it_holds_what_was_spent_and_what_tools_were_called(talked: None, alice: User, bob: User, atlas: Agent) -> None:
+    run, other = (Run.objects.get(actor=who) for who in (alice, bob))
+    hidden = ModelRoute.objects.create(
+        provider=Provider.objects.create(name="Lab", kind="openai-compatible"), model="secret-model"
+    )
+    for number, (each, who) in enumerate(((run, alice), (other, bob))):
+        for is_priced in (True, False):
+            Charge.objects.create(
+                id=f"charge_{number}{is_priced}", run_id=each.pk, conversation_id=each.conversation_id, agent=atlas,
+                person=who, route_id=hidden.pk, model=hidden.model, amount=1_500_000 if is_priced else 0,
+                is_priced=is_priced, input_tokens=10, output_tokens=20, opened_at=timezone.now(),
+            )  # fmt: skip
+        ToolCall.objects.create(
+            agent=atlas, run_id=each.pk, door="api", tool="git.log", arguments={"path": f"{who.username}.md"},
+            digest="0" * 64, key="0" * 64, tier="allow", state="done", at=timezone.now(),
+        )  # fmt: skip
+    Budget.objects.create(scope="person", person=alice, window="day", amount=2)
+
+    found = made(alice, alice)
+
+    assert [each["cost"] for each in found["charges.json"]] == ["0.0015", None]
+    assert {each["run_id"] for each in found["charges.json"]} == {run.pk}
+    assert "secret-model" not in json.dumps(found)
+    assert [each["arguments"] for each in found["tool_calls.json"]] == [{"path": "alice.md"}]
+    assert [each["amount"] for each in found["budgets.json"]] == ["2.000000"]
 
 
 def test_the_command_writes_one_where_it_is_told(talked: None, ada: User, alice: User, tmp_path: Any) -> None:
