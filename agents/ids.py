@@ -118,5 +118,9 @@ def tool_rule_id() -> str:
     return f"toolrule_{ulid()}"
 
 
+def gate_rule_id() -> str:
+    return f"gaterule_{ulid()}"
+
+
 def tool_call_id() -> str:
     return f"tool_{ulid()}"

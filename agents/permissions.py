@@ -26,6 +26,7 @@ from agents.models import (
     AgentGroupGrant,
     AgentSecret,
     AgentUserGrant,
+    GateRule,
     ModelRoute,
     ModelRouteGroupGrant,
     ModelRouteUserGrant,
@@ -96,6 +97,9 @@ ACTIONS: dict[str, Action] = {
         Action("policy.edit", "Change what a policy allows", "edit", OPERATORS),
         Action("policy.manage", "Share or delete a policy", "manage", OPERATORS),
         Action("policy.create", "Add policies", "", OPERATORS),
+        Action("gate.view", "See the gate rules of a policy", "view", EVERYONE),
+        Action("gate.edit", "Write gate rules for agents with a policy", "edit", OPERATORS),
+        Action("gate.site", "Write gate rules for every agent", "", ADMINS),
         Action("preset.view", "See the presets that policies can include", "view", EVERYONE),
         Action("preset.edit", "Write, change and delete presets", "edit", ADMINS),
         Action("server.view", "See an MCP server, its tools and its state", "view", EVERYONE),
@@ -170,6 +174,7 @@ class Verdict:
 # The parts of an agent that are rows of this room; those above say it in their own models.
 for _part in (AgentCapability, AgentSecret, AgentDocument):
     setattr(_part, "permission", Rows(root="agent"))  # noqa: B010 (the models cannot name what is defined here)
+setattr(GateRule, "permission", Rows(root="policy", root_model=Policy))  # noqa: B010
 
 # The rows that hold the grants on a root: those to people, those to groups.
 GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
@@ -192,6 +197,7 @@ _FAMILIES = {
     "budgetwarning": "budget",
     "tool-call": "tool",
     "tool-rule": "tool",
+    "gate-rule": "gate",
 }
 
 _NOUNS = {
@@ -204,6 +210,7 @@ _NOUNS = {
     "approvalrule": "rule",
     "toolcall": "tool-call",
     "toolrule": "tool-rule",
+    "gaterule": "gate-rule",
 }
 
 # What "shared" gives to everyone who may sign in.

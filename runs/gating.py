@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agents.gate import Finding, Judgement, judge
 from agents.gate.judging import key_of
-from agents.gate.rules import rank
+from agents.gate.rules import Rules, rank
 from agents.gate.tirith import NO_OPINION, Opinion
 
 REFUSED = "Nobody may approve this. {why} Do it another way."
@@ -25,11 +25,12 @@ class Gated:
     key: str
     refused: str
     by_rules: bool  # may a rule of a person allow it unasked?
+    is_for_operators: bool = False
 
 
-def gated(command: str, opinion: Opinion = NO_OPINION) -> Gated:
-    """The judgement about ``command`` and the second opinion, as one."""
-    judgement = judge(command)
+def gated(command: str, opinion: Opinion = NO_OPINION, rules: Rules | None = None) -> Gated:
+    """The judgement about ``command`` under these rules (None: the shipped ones) and the second opinion, as one."""
+    judgement = judge(command, rules)
     findings = (*judgement.findings, *opinion.findings)
     return Gated(
         findings=findings,
@@ -37,6 +38,7 @@ def gated(command: str, opinion: Opinion = NO_OPINION) -> Gated:
         key=key_of(judgement.normalised, [finding.rule for finding in findings]) if opinion.findings else judgement.key,
         refused=_refusal(judgement, opinion),
         by_rules=opinion.verdict != "failed",
+        is_for_operators=judgement.is_for_operators,
     )
 
 

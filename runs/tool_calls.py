@@ -38,7 +38,7 @@ class ApprovalDesk:
             agent=agent,
             run_id=run_id,
             asked_for=None if run_id else caller or agent.owner,
-            tier=Tier.USER,
+            tier=Tier.ADMIN if question.is_for_operators else Tier.USER,
             purpose=question.purpose,
             findings=[{"rule": "tool rules", "severity": question.severity, "sentence": question.reason},
                       *question.findings],

@@ -8,7 +8,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from agents import agent_secrets, audit, composition, documents, routes, souls
-from agents.models import AgentCapability, ApiToken, ModelRoute, Policy, Preset, Provider, User
+from agents.models import AgentCapability, ApiToken, GateRule, ModelRoute, Policy, Preset, Provider, User
 from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken
 from runs import approvals, dispatch
 from runs.models import Budget, BudgetWarning, Charge, EngineBeat
@@ -76,8 +76,13 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     warning = BudgetWarning.objects.create(
         budget=budget, bucket=f"agent_id:{agent.pk}", threshold=50, used=1, run_id=run.pk, at=timezone.now()
     )
+    gate_rule = GateRule.objects.create(
+        name=f"gate-{number}", policy=policy, severity="low", answer="person", sentence=f"sentence-{number}",
+        when={"program": [f"program-{number}"]},
+    )  # fmt: skip
     rows = [
         preset,
+        gate_rule,
         agent,
         soul,
         soul.revisions.get(),

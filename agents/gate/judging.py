@@ -47,6 +47,7 @@ class Judgement:
     normalised: str
     key: str
     is_hardline: bool = False
+    is_for_operators: bool = False  # whoever the agent works for may not allow it alone
 
     @property
     def severity(self) -> str:
@@ -83,7 +84,8 @@ def _judge(command: str, rules: Rules) -> Judgement:
     text = normalised(command)
     verdict: Verdict = "block" if hardline else "ask" if found else "allow"
     findings = tuple(finding for _, finding in ordered[:MOST])
-    return Judgement(verdict, findings, text, key_of(text, list(found)), hardline)
+    operators = any(rule.operators for rule, _ in found.values())
+    return Judgement(verdict, findings, text, key_of(text, list(found)), hardline, operators)
 
 
 def _read(command: str) -> list[Act]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import yaml
 
@@ -18,15 +18,21 @@ Severity = Literal["low", "medium", "high", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 _NOT_RULES = ("programs", "patterns")
 # What a condition may say; each must hold. A list means: one of them.
-_LISTS = frozenset({"program", "flags", "first", "second", "under", "trait"})
-_EXPRESSIONS = frozenset(
+LISTS = frozenset({"program", "flags", "first", "second", "under", "trait"})
+TEXTS = frozenset(
     {
         "path", "first_path", "last_path", "last", "word", "operand", "line", "sql", "sql_without",
         "writes", "code", "trait_like", "assigned",
     }
 )  # fmt: skip
-_SWITCHES = frozenset({"unknown", "argument", "fed"})
+SWITCHES = frozenset({"unknown", "argument", "fed"})
 Switch = Callable[[Act], bool]
+
+
+class Searching(Protocol):
+    """What looks at a text: a regular expression, or patterns of an operator."""
+
+    def search(self, text: str, /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,13 @@ class Condition:
     under: frozenset[str]
     traits: frozenset[str]
     switches: tuple[Switch, ...]
-    expressions: tuple[tuple[str, re.Pattern[str]], ...]
+    expressions: tuple[tuple[str, Searching], ...]
 
     def holds(self, act: Act) -> bool:
-        """Does the command fall under it? Its program and first word have been looked at already."""
+        """Does the command fall under it? Its program has been looked at already."""
         if self.flags and not (self.flags & act.flags or (self.long_flags and self._is_cut_short(act))):
+            return False
+        if self.first and not (act.operands and act.operands[0].text in self.first):
             return False
         if self.second and (len(act.operands) < 2 or act.operands[1].text not in self.second):
             return False
@@ -73,10 +81,11 @@ class Rule:
     severity: Severity
     sentence: str
     conditions: tuple[Condition, ...]
-    hardline: bool = False
+    hardline: bool = False  # nobody may approve it
     group: str = ""
     fires: tuple[str, ...] = ()
     spares: tuple[str, ...] = ()
+    operators: bool = False  # only operators and admins may
 
 
 def rank(severity: str) -> int:
@@ -97,6 +106,7 @@ class Rules:
             for condition in rule.conditions:
                 self._file(rule, condition)
         self._first = frozenset(pattern[0] for pattern, _, _ in self._globs)
+        self._is_any = "*" in self._first
         # Of the conditions about any program, those that can hold for a command with these of ``_HAS``.
         self._any_with = {
             have: [each for each in self._any if not _needs(each[1]) & ~have] for have in range(1 << len(_HAS))
@@ -121,7 +131,7 @@ class Rules:
                 for rule, condition in self._named.get((act.name, act.operands[0].text), ()):
                     if condition.holds(act):
                         yield rule
-            if act.name[0] in self._first:
+            if self._is_any or act.name[0] in self._first:
                 for pattern, rule, condition in self._globs:
                     if fnmatchcase(act.name, pattern) and condition.holds(act):
                         yield rule
@@ -142,7 +152,7 @@ def _needs(condition: Condition) -> int:
     return sum(1 << number for number, name in enumerate(_HAS) if name in asked)
 
 
-def _found(name: str, expression: re.Pattern[str], act: Act) -> bool:
+def _found(name: str, expression: Searching, act: Act) -> bool:
     if name == "sql_without":
         return not expression.search(_sql(act))
     search = expression.search
@@ -199,7 +209,7 @@ def compiled(entry: Mapping[str, Any], patterns: Mapping[str, str], group: str =
         severity=entry["severity"],
         sentence=entry["sentence"],
         conditions=tuple(
-            _condition(entry["id"], each, patterns) for each in ([when] if isinstance(when, dict) else when)
+            condition(entry["id"], each, patterns) for each in ([when] if isinstance(when, dict) else when)
         ),
         hardline=bool(entry.get("hardline", False)),
         group=group,
@@ -208,11 +218,12 @@ def compiled(entry: Mapping[str, Any], patterns: Mapping[str, str], group: str =
     )
 
 
-def _condition(rule: str, entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Condition:
-    unknown = entry.keys() - _LISTS - _EXPRESSIONS - _SWITCHES
+def condition(rule: str, entry: Mapping[str, Any], patterns: Mapping[str, str]) -> Condition:
+    """One condition as it is written in a file."""
+    unknown = entry.keys() - LISTS - TEXTS - SWITCHES
     if unknown:
         raise ValueError(f"{rule}: no condition is called {', '.join(sorted(unknown))}.")
-    lists = {key: frozenset(map(str, value)) for key, value in entry.items() if key in _LISTS}
+    lists = {key: frozenset(map(str, value)) for key, value in entry.items() if key in LISTS}
     flags = lists.get("flags", frozenset())
     return Condition(
         programs=lists.get("program", frozenset()),
@@ -222,10 +233,8 @@ def _condition(rule: str, entry: Mapping[str, Any], patterns: Mapping[str, str])
         long_flags=tuple(flag for flag in flags if len(flag) > 2),
         under=lists.get("under", frozenset()),
         traits=lists.get("trait", frozenset()),
-        switches=tuple(_SWITCH[key] for key in entry if key in _SWITCHES),
-        expressions=tuple(
-            (key, _expression(key, text, patterns)) for key, text in entry.items() if key in _EXPRESSIONS
-        ),
+        switches=tuple(_SWITCH[key] for key in entry if key in SWITCHES),
+        expressions=tuple((key, _expression(key, text, patterns)) for key, text in entry.items() if key in TEXTS),
     )
 
 

@@ -6,6 +6,7 @@ from agents.models.audit import SecurityEvent
 from agents.models.capabilities import AgentCapability
 from agents.models.documents import AgentDocument
 from agents.models.exports import DataExport, ExportState
+from agents.models.gate_rules import GateAnswer, GateRule, GateSeverity
 from agents.models.grants import (
     AgentGroupGrant,
     AgentUserGrant,
@@ -39,6 +40,9 @@ __all__ = [
     "ApiToken",
     "DataExport",
     "ExportState",
+    "GateAnswer",
+    "GateRule",
+    "GateSeverity",
     "Halt",
     "HaltScope",
     "HaltStop",

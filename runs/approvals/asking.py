@@ -11,6 +11,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from agents import gate_rules
+from agents.gate.own import extended
 from agents.gate.tirith import NO_OPINION, Opinion
 from agents.models import Agent, User
 from runs import events
@@ -109,7 +111,8 @@ def request(
     opinion: Opinion = NO_OPINION,
 ) -> Approval:
     """Write down the command for which the agent runtime waits; what nobody may approve is denied at once."""
-    said = gated(command, opinion)
+    own = gate_rules.of(Run.objects.values_list("agent_id", flat=True).get(pk=run_id))
+    said = gated(command, opinion, extended(own))
     return ask(
         ApprovalKind.COMMAND,
         subject={"command": command},
@@ -120,6 +123,8 @@ def request(
         findings=[{"rule": each.rule, "severity": each.severity, "sentence": each.sentence} for each in said.findings],
         severity=said.severity,
         key=said.key,
+        tier=Tier.ADMIN if said.is_for_operators else Tier.USER,
+        policy_version=gate_rules.version_of(own),
         refused=said.refused,
         by_rules=said.by_rules,
     )

@@ -24,6 +24,7 @@ class Question:
     severity: str = ""
     policy_version: str = ""
     purpose: str = ""
+    is_for_operators: bool = False
 
 
 @dataclass(frozen=True, slots=True)

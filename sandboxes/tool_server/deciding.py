@@ -135,9 +135,10 @@ def with_rates(verdict: Verdict, rates: Rates, in_minute: int, in_hour: int) -> 
     return verdict
 
 
-def version_of(rules: Iterable[Rule]) -> str:
+def version_of(rules: Iterable[Rule], gate: str = "") -> str:
     """What stands for these rules in a record: another one when any of them has changed."""
-    told = sorted((rule.id, rule.version) for rule in rules)
+    told = [[rule_id, version] for rule_id, version in sorted((rule.id, rule.version) for rule in rules)]
+    told += [[gate, 0]] if gate else []
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 

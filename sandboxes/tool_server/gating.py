@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.gate import Judgement, judge
+from agents.gate.rules import Rules
 from sandboxes.tool_server import deciding
 from sandboxes.tool_server.catalogue import Tool
 from sandboxes.tool_server.deciding import Rule, Thing, Verdict
@@ -13,14 +14,14 @@ from sandboxes.tool_server.tiers import Tier
 _TIERS = {"allow": Tier.ALLOW, "ask": Tier.ASK, "block": Tier.BLOCK}
 
 
-def decide(tool: Tool, about: Sequence[Thing], rules: Iterable[Rule]) -> Verdict:
+def decide(tool: Tool, about: Sequence[Thing], rules: Iterable[Rule], gate: Rules | None = None) -> Verdict:
     """The verdict of the rules and of the gate on one call: what decides a call, and a draft of rules tried on it."""
-    return gated(deciding.decide(tool, about, rules), judged(about))
+    return gated(deciding.decide(tool, about, rules), judged(about, gate))
 
 
-def judged(about: Iterable[Thing]) -> Judgement | None:
-    """The gate's judgement; None for a call that runs no command."""
-    return next((judge(thing.value) for thing in about if thing.kind == "command"), None)
+def judged(about: Iterable[Thing], gate: Rules | None = None) -> Judgement | None:
+    """The gate's judgement under its rules for the agent (None: the shipped ones); None for a call that runs no command."""
+    return next((judge(thing.value, gate) for thing in about if thing.kind == "command"), None)
 
 
 def gated(verdict: Verdict, said: Judgement | None) -> Verdict:

@@ -12,10 +12,11 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils import timezone
 
-from agents import halting, secrets
+from agents import gate_rules, halting, secrets
 from agents.agent_secrets import known_values
 from agents.errors import LogosError, NotFound
 from agents.gate import Judgement
+from agents.gate.own import extended
 from agents.models import Agent
 from sandboxes.claimants import is_dead, process_name
 from sandboxes.models import Sandbox
@@ -67,17 +68,18 @@ def begin(agent_id: str, tool: Tool, given: dict[str, Any], about: list[Thing], 
         halting.require_running(agent_id=agent_id, person_id=caller.person_id)
         key = _key(agent_id, tool, given, caller)
         sandbox = Sandbox.objects.filter(agent=agent, files_removed_at=None).first()
-        held = rules.of(agent_id)
+        held, own = rules.of(agent_id), gate_rules.of(agent_id)
+        version = deciding.version_of(held, gate_rules.version_of(own))
         if (waiting := _waiting(key)) is not None:
             verdict = Verdict(Tier.ASK, waiting.reason, waiting.rule)
-            if waiting.policy_version == deciding.version_of(held):
+            if waiting.policy_version == version:
                 return Begun(waiting, verdict, agent.name, sandbox, known)
             end(waiting.pk, CallState.EXPIRED, "The rules have changed since it was asked for.")
         row = _row(agent, tool, given, key, caller, known)
-        said = gating.judged(about)
+        said = gating.judged(about, extended(own))
         verdict = _judged(row, tool, about, held, said)
         row.tier, row.rule, row.reason = verdict.tier, verdict.rule[:40], verdict.reason[:400]
-        row.policy_version = deciding.version_of(held)
+        row.policy_version = version
         row.state = _STATES[verdict.tier]
         if row.state == CallState.REFUSED:
             row.ended_at, row.is_error, row.error = row.at, True, verdict.reason[:400]
@@ -109,6 +111,7 @@ def _put(
         severity=str(said.severity) if said is not None else "",
         policy_version=row.policy_version,
         purpose=caller.purpose,
+        is_for_operators=said is not None and said.is_for_operators,
     )
     try:
         with transaction.atomic():
@@ -160,7 +163,7 @@ def is_halted(row: ToolCall) -> bool:
 def judged(agent_id: str, tool: Tool, about: list[Thing]) -> tuple[Verdict, Rates]:
     """What the rules say of a call now, and how often it may be made; nothing is written or counted."""
     held = rules.of(agent_id)
-    return gating.decide(tool, about, held), deciding.rates_of(tool, held)
+    return gating.decide(tool, about, held, gate_rules.rules_for(agent_id)), deciding.rates_of(tool, held)
 
 
 def end(call_id: str, state: str, error: str = "") -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Count, Max, QuerySet
 from django.utils import timezone
 
-from agents import permissions
+from agents import gate_rules, permissions
 from agents.errors import Invalid, LogosError
 from agents.models import Agent, User
 from sandboxes import foresight
@@ -140,7 +140,7 @@ def _arguments(ids: list[str]) -> Iterator[tuple[str, Any]]:
 
 def _evaluators(about: About, agent: Agent | None, draft: list[Rule]) -> tuple[foresight.Decide, foresight.Decide]:
     """What judges live, over the rules as they are and with the draft."""
-    now = cache(rules.of)
+    now, gate = cache(rules.of), cache(gate_rules.rules_for)
 
     @cache
     def then(agent_id: str) -> list[Rule]:
@@ -150,7 +150,7 @@ def _evaluators(about: About, agent: Agent | None, draft: list[Rule]) -> tuple[f
     def by(held: Any) -> foresight.Decide:
         def decide(case: Case) -> Ruling:
             tool, things = about[case.about]
-            verdict = gating.decide(tool, things, held(case.agent_id))
+            verdict = gating.decide(tool, things, held(case.agent_id), gate(case.agent_id))
             return Ruling(_VERDICTS[verdict.tier], verdict.rule, verdict.reason)
 
         return decide

@@ -66,6 +66,8 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "policy.view": ("view", ALL),
         "policy.edit": ("edit", KEEPERS),
         "policy.manage": ("manage", KEEPERS),
+        "gate.view": ("view", ALL),
+        "gate.edit": ("edit", KEEPERS),
     },
     AgentCapability: {
         "capability.view": ("view", ALL),

@@ -17,6 +17,7 @@ from agents import (
     capabilities,
     composition,
     documents,
+    gate_rules,
     groups,
     invitations,
     permissions,
@@ -31,6 +32,7 @@ from agents.models import (
     Agent,
     AgentDocument,
     ApiToken,
+    GateRule,
     ModelRoute,
     Policy,
     Preset,
@@ -116,8 +118,13 @@ def _composed(people: dict[str, User]) -> dict[type[Model], Any]:
     permissions.grant(team, "edit", atlas)
     permissions.grant(people["olga"], "manage", policy)
     preset = Preset.objects.get(pk="github")  # of the house
+    gate_rule = gate_rules.create(
+        ada, policy, name="nothing-of-the-northern-offices-is-published-unasked-by-anybody", severity="high",
+        answer="operators", sentence="Changes what the readers of the northern offices see, for all of them at once.",
+        when={"program": ["terraform", "kubectl", "helm"], "first": ["apply", "destroy", "upgrade"]},
+    )  # fmt: skip
     found = {User: alice, Agent: atlas, Soul: soul, ModelRoute: default, Policy: policy, Provider: lab, Group: team}
-    return {**found, Preset: preset}
+    return {**found, Preset: preset, GateRule: gate_rule}
 
 
 def _worked(alice: User, atlas: Agent) -> dict[type[Model], Any]:

@@ -1,0 +1,152 @@
+"""The operators' own rules of the command gate as rows: read for a judgement, made, changed and removed by who may."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
+
+from agents import acting, permissions
+from agents.editing import editing
+from agents.errors import Conflict, Invalid, NotFound
+from agents.gate import Judgement, judge, own
+from agents.gate.own import ANSWERS, Own
+from agents.gate.rules import SEVERITIES, Rules, rank
+from agents.models import Agent, GateRule, Policy, User
+
+MOST_RULES = 100
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}\Z")
+
+
+def of(agent_id: str) -> tuple[Own, ...]:
+    """The rules that are about commands of this agent: those for every agent, and those of its policies. One query."""
+    about = Q(policy=None) | Q(policy__in=Policy.objects.filter(agents=agent_id).order_by().values("pk"))
+    return tuple(as_own(row) for row in GateRule.objects.filter(about).order_by("name"))
+
+
+def rules_for(agent_id: str) -> Rules:
+    """Every rule of the gate for this agent, the shipped ones too."""
+    return own.extended(of(agent_id))
+
+
+def judge_for(agent_id: str, command: str) -> Judgement:
+    """What the gate says when this agent wants to run it."""
+    return judge(command, rules_for(agent_id))
+
+
+def tried(user: User, command: str, agent_id: str = "") -> Judgement:
+    """What it says of a command of an agent the person sees, or under the rules for every agent. Nothing is asked."""
+    if agent_id:
+        agent_id = permissions.fetch(user, "agent.view", Agent.objects.alive(), pk=agent_id).pk
+    return judge_for(agent_id, command)
+
+
+def as_own(row: GateRule) -> Own:
+    """The row as what judges."""
+    when = json.dumps(row.when, ensure_ascii=False, sort_keys=True)
+    return Own(row.name, row.severity, row.answer, row.sentence, when, row.version)  # type: ignore[arg-type]
+
+
+def version_of(rules: Iterable[Own]) -> str:
+    """What stands for these rules in a record; "" for none, another one when any of them has changed."""
+    told = sorted((rule.name, rule.severity, rule.answer, rule.when) for rule in rules)
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16] if told else ""
+
+
+def seen_by(user: User) -> QuerySet[GateRule]:
+    """The rules this person may read: those for every agent, and of policies they see."""
+    if not permissions.role_of(user):
+        return GateRule.objects.none()
+    of_policies = permissions.visible(user, GateRule.objects.order_by()).values("pk")
+    return GateRule.objects.filter(Q(policy=None) | Q(pk__in=of_policies)).select_related("policy", "made_by")
+
+
+def may_change(user: User, rules: Iterable[GateRule]) -> set[str]:
+    """Which of these the person may change, by id."""
+    ids = [rule.pk for rule in rules]
+    return set(permissions.visible(user, GateRule.objects.filter(pk__in=ids), "gate.edit").values_list("pk", flat=True))
+
+
+def create(user: User, policy: Policy | None = None, **fields: Any) -> GateRule:
+    """A new rule, for every agent or for those with ``policy``. Raises Invalid with the field, NotFound, Conflict."""
+    if policy is None:
+        permissions.require(user, "gate.site")
+    else:
+        permissions.require(user, "gate.edit", policy)
+    said = checked(**fields)
+    if GateRule.objects.filter(policy=policy).count() >= MOST_RULES:
+        raise Invalid(f"There are {MOST_RULES} rules already.", action="Remove one first.")
+    return _saved(GateRule(policy=policy, made_by=user), said, {})
+
+
+def change(user: User, rule_id: str, version: int | None, **fields: Any) -> GateRule:
+    """Set these of name, severity, answer, sentence and when. Raises NotFound, Stale, Invalid, Conflict."""
+    with editing(user, "gate.edit", GateRule.objects.all(), rule_id, version) as row:
+        held = {name: getattr(row, name) for name in ("name", "severity", "answer", "sentence", "when")}
+        said = checked(**{**held, **fields})
+        return row if as_own(row) == _numbered(said, row.version) else _saved(row, said, held)
+
+
+def remove(user: User, rule_id: str, version: int | None = None) -> None:
+    """Take a rule away: it stops to hold at once. Raises NotFound, Stale."""
+    with editing(user, "gate.edit", GateRule.objects.all(), rule_id, version) as row:
+        row.delete()
+
+
+def find(user: User, name_or_id: str, action: str = "gate.view") -> GateRule:
+    """The rule of this id or name that the person may act on; NotFound otherwise."""
+    rows = seen_by(user) if action == "gate.view" else permissions.visible(user, GateRule.objects.all(), action)
+    row = rows.filter(Q(pk=name_or_id) | Q(name=name_or_id)).first()
+    if row is None:
+        acting.remember_refusal(action, GateRule, name_or_id[:40])
+        raise NotFound("Rule")
+    return row
+
+
+def checked(
+    *, name: str, severity: str, answer: str = "person", sentence: str = "", when: Any = None
+) -> Own:  # fmt: skip
+    """The rule these words make, without storing it. Invalid with the field."""
+    if not _NAME.match(name):
+        raise Invalid("A rule's name has up to 60 small letters, digits and dashes, as in no-terraform.", field="name")
+    if severity not in SEVERITIES:
+        raise Invalid(f"Choose one of {', '.join(SEVERITIES)}.", field="severity")
+    if answer not in ANSWERS:
+        raise Invalid(f"Choose one of {', '.join(ANSWERS)}.", field="answer")
+    sentence = sentence.strip()
+    if len(sentence) > 200 or not sentence.isprintable():
+        raise Invalid("The sentence is one line of up to 200 characters.", field="sentence")
+    rule = Own(name, severity, answer, sentence, own.checked(when))
+    if not own.raises(rule):
+        if not sentence:
+            raise Invalid("Say in a sentence what it is about: whoever decides reads it.", field="sentence")
+    elif not any(
+        rank(each.severity) < rank(severity) or (answer != "person" and not each.hardline)
+        for each in own.raised_by(rule)
+    ):
+        raise Invalid(
+            "This raises nothing: what it is about is that bad already.",
+            field="severity",
+            action="Choose a higher severity, or who may still allow it.",
+        )
+    return rule
+
+
+def _numbered(said: Own, version: int) -> Own:
+    return Own(said.name, said.severity, said.answer, said.sentence, said.when, version)
+
+
+def _saved(row: GateRule, said: Own, before: dict[str, Any]) -> GateRule:
+    row.name, row.severity, row.answer, row.sentence = said.name, said.severity, said.answer, said.sentence
+    row.when = json.loads(said.when)
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError as error:
+        raise Conflict("This name is taken.", reason="name_taken", action="Choose another one.") from error
+    return row
