@@ -119,6 +119,13 @@ EVENTS: dict[str, str] = {
     "approval_canary": "put a request that was none to somebody",
     "approval_rule_made": "made a rule by which an agent does something unasked",
     "approval_rule_ended": "ended a rule by which an agent did something unasked",
+    "reviewer_set": "changed what the reviewer does",
+    "reviewer_agent_on": "put the requests of an agent to the reviewer",
+    "reviewer_agent_off": "keeps the requests of an agent from the reviewer",
+    "reviewer_allowed": "let the reviewer allow a request once",
+    "reviewer_denied": "let the reviewer deny a request",
+    "reviewer_reversed": "said that the reviewer was wrong",
+    "reviewer_reversal_undone": "let the reviewer be asked again about the like",
     "refused": "was refused",
 }
 

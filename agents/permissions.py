@@ -119,6 +119,10 @@ ACTIONS: dict[str, Action] = {
         Action("run.approve", "Allow or deny what a run asks for", "chat", MEMBERS, True),
         Action("approval.decide_admin", "Decide what agents ask operators and admins for", "manage", OPERATORS),
         Action("approval.rules", "See and end the rules that let an agent do things unasked", "manage", MEMBERS),
+        Action(
+            "reviewer.switch", "Let a model answer what an agent asks, and say where it was wrong", "manage", OPERATORS
+        ),
+        Action("reviewer.edit", "Say which model reviews requests, and up to which severity", "", ADMINS),
         Action("run.clone", "Send a run's message again in a new chat", "view", MEMBERS, True),
         Action("sandbox.view", "See an agent's sandbox and its state", "view", EVERYONE),
         Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),

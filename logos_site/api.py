@@ -55,6 +55,7 @@ from runs.api import (
     learning,
     ledger,
     permitted,
+    reviewer,
     runs,
 )
 from runs.api import noticed as noticed_calls
@@ -261,6 +262,8 @@ api.add_router("/runs", approvals.of_runs)
 api.add_router("/approvals", approval_figures.router)
 api.add_router("/approvals", noticed_calls.router)
 api.add_router("/approvals", approvals.router)
+api.add_router("/reviewer", reviewer.router)
+api.add_router("/agents", reviewer.of_agents)
 api.add_router("/budgets", budgets.router)
 api.add_router("/costs", costs.router)
 api.add_router("/gate", gate.router)

@@ -18,6 +18,7 @@ from agents.admin_panels import SHOWN, Panel, row_link, rows_link
 from runs import approvals, dispatch, exporting, withheld
 from runs.budgets import admin as budgets_admin  # noqa: F401 (registers)
 from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Message, Run, RunEvent
+from runs.reviewing import admin as reviewing_admin  # noqa: F401 (registers)
 from runs.templatetags.run_format import ago, duration, money, pill
 from sandboxes.admin import CALLS_OF_RUN
 

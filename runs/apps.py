@@ -22,11 +22,15 @@ class RunsConfig(AppConfig):
         from runs.budgets import on_people
         from runs.budgets.on_agents import section
         from runs.erasing import erase
+        from runs.reviewing.on_agents import section as reviewer_section
         from sandboxes import foresight
 
         badges.register("/approvals/", "waiting for you", approvals.open_for)
         agent_pages.SECTIONS.append(agent_pages.Section("budgets/_section.html", section, is_aside=True))
         person_pages.SECTIONS.append(person_pages.Section("budgets/_person.html", on_people.section))
+        agent_pages.SECTIONS.append(
+            agent_pages.Section("approvals/_reviewer_section.html", reviewer_section, is_aside=True)
+        )
         agent_pages.TABS.append(agent_pages.Tab("reach", "Reach", "runs:agent-reach"))
         on_agents.connect()
         held.connect()

@@ -11,7 +11,18 @@ from agents.composed import HIDDEN_MODEL
 from agents.exporting import Part, Rows, values
 from agents.models import User
 from runs.budgets.nano import usd
-from runs.models import Approval, ApprovalRule, Budget, Charge, Conversation, Message, Run, RunEvent
+from runs.models import (
+    Approval,
+    ApprovalRule,
+    Budget,
+    Charge,
+    Conversation,
+    Message,
+    ReviewerOpinion,
+    ReviewerReversal,
+    Run,
+    RunEvent,
+)
 from runs.withheld import Reader
 from sandboxes.models import ToolCall
 
@@ -64,6 +75,26 @@ def _approvals(person: User) -> Rows:
     return values(Approval.objects.filter(asked_for=person).order_by("pk"), *names)
 
 
+def _opinions(person: User) -> Rows:
+    names = (
+        "approval_id",
+        "outcome",
+        "why",
+        "verdict",
+        "confidence",
+        "reason",
+        "asked_at",
+        "answered_at",
+        "reversed_at",
+    )
+    return values(ReviewerOpinion.objects.filter(approval__asked_for=person).order_by("pk"), *names)
+
+
+def _reversals(person: User) -> Rows:
+    names = ("agent_id", "kind", "words", "note", "created_at", "undone_at")
+    return values(ReviewerReversal.objects.filter(made_by=person).order_by("pk"), *names)
+
+
 def _rules(person: User) -> Rows:
     names = ("id", "kind", "agent_id", "scope", "words", "created_at", "expires_at", "revoked_at", "used")
     return values(ApprovalRule.objects.filter(made_by=person).order_by("pk"), *names)
@@ -106,5 +137,7 @@ PARTS: list[Part] = [
     ("budgets.json", "What you may spend.", False, _budgets),
     ("tool_calls.json", "Calls of tools that you or your runs made, with what was asked.", True, _tool_calls),
     ("approvals.json", "What runs asked you for, and what you decided.", True, _approvals),
+    ("reviewer-opinions.json", "What the reviewer, a model, said of what runs asked you for.", True, _opinions),
+    ("reviewer-reversals.json", "Where you said that the reviewer was wrong.", True, _reversals),
     ("approval-rules.json", "The rules you made by which agents do things unasked.", True, _rules),
 ]

@@ -20,6 +20,8 @@ from runs import approvals, unheard, work
 from runs.events import Event
 from runs.models import Approval, ApprovalKind, ApprovalState, Status
 from runs.recorder import Recorder
+from runs.reviewing import closing, opening
+from runs.reviewing.asking import RunReviewer
 from sandboxes.hermes.client import HermesClient
 
 logger = logging.getLogger(__name__)
@@ -47,19 +49,31 @@ def reason_of(asked: Approval) -> str:
 class Asking:
     """Used on the engine's event loop by one run."""
 
-    def __init__(self, run_id: str, recorder: Recorder, db: Db, known: Iterable[Event]) -> None:
-        self._run_id, self._recorder, self._db = run_id, recorder, db
+    def __init__(
+        self, run_id: str, recorder: Recorder, db: Db, known: Iterable[Event], reviewer: RunReviewer | None = None
+    ) -> None:
+        self._run_id, self._recorder, self._db, self._reviewer = run_id, recorder, db, reviewer
+        known = list(known)
         self._shown = {event.data["id"] for event in known if event.kind == "approval.requested"}
+        self._reviewed = {event.data["id"] for event in known if event.kind == "approval.reviewed"}
         # Held while the runtime is told something or asked what it waits for: its status is then not in between.
         self._turn = asyncio.Lock()
 
     async def ask(self, command: str, description: str) -> bool:
         """Put a question of the runtime to the person; True when a rule or the gate has, and it is to be told."""
         opinion = await second_opinion(command, settings.LOGOS_TIRITH)
-        asked = await self._db(approvals.request, self._run_id, command, description, self._recorder.known, opinion)
+        holder = self._reviewer.owner if self._reviewer else ""
+        begun = await self._db(
+            opening.request, self._run_id, command, description, self._recorder.known, opinion, holder
+        )
+        asked: Approval = begun.asked
         if asked.state == ApprovalState.PENDING:
             await self._db(work.enter, self._run_id, Status.WAITING)
-        self._show(asked)
+        self._show(asked, begun.brief.until.isoformat() if begun.brief else "")
+        if begun.why:
+            self._recorder.emit("approval.reviewed", {"id": asked.pk, "why": begun.why})
+        if begun.brief and self._reviewer:
+            self._reviewer.start(begun.brief)
         return bool(asked.state != ApprovalState.PENDING)
 
     async def take_over(self) -> None:
@@ -67,6 +81,9 @@ class Asking:
         waiting = await self._db(approvals.open_of, self._run_id)
         for asked in waiting:
             self._show(asked)
+        for data in await self._db(closing.told_of, self._run_id):
+            if data["id"] not in self._reviewed:
+                self._recorder.emit("approval.reviewed", data)
         await self._db(work.enter, self._run_id, Status.WAITING if waiting else Status.RUNNING)
 
     async def ask_unheard(self, client: HermesClient, runtime_run_id: str, session_id: str) -> None:
@@ -110,13 +127,16 @@ class Asking:
                 if holds:
                     await self._db(work.enter, self._run_id, Status.RUNNING)
 
-    def _show(self, asked: Approval) -> None:
+    def _show(self, asked: Approval, reviewed_until: str = "") -> None:
         if asked.pk not in self._shown:
             self._shown.add(asked.pk)
-            self._recorder.emit("approval.requested", approvals.shown(asked))
+            more = {"reviewed_until": reviewed_until} if reviewed_until else {}
+            self._recorder.emit("approval.requested", {**approvals.shown(asked), **more})
 
     async def _tell(self, client: HermesClient, runtime_run_id: str, asked: Approval) -> None:
         self._show(asked)  # it may have been asked by an engine that died before that was stored
+        if self._reviewer:
+            self._reviewer.drop(asked.pk)
         self._recorder.emit("approval.decided", approvals.outcome(asked))
         await self._db(work.enter, self._run_id, Status.RUNNING)
         try:

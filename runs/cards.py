@@ -22,7 +22,19 @@ from agents.models import Agent, User
 from runs import approvals
 from runs.approvals import rules
 from runs.approvals.kinds import KINDS
-from runs.models import Approval, ApprovalKind, ApprovalRule, ApprovalState, Choice, Run, Scope, Tier
+from runs.models import (
+    Approval,
+    ApprovalKind,
+    ApprovalRule,
+    ApprovalState,
+    Choice,
+    ReviewerOpinion,
+    ReviewOutcome,
+    Run,
+    Scope,
+    Tier,
+)
+from runs.reviewing import limits
 
 # What a list shows of a request; the rest is one key away, and is looked at before it is allowed.
 SHOWN_CHARS = 600
@@ -122,6 +134,24 @@ class Card:
         return VIA.get(self.row.decided_via, "")
 
     @property
+    def review(self) -> ReviewerOpinion | None:
+        """What the reviewer said, where it belongs to the agent."""
+        return getattr(self.row, "opinion", None)
+
+    @property
+    def is_reviewed_now(self) -> bool:
+        """The reviewer looks at it too, and may be first."""
+        row = self.review
+        if row is None or row.outcome != ReviewOutcome.ASKING or row.deadline_at is None:
+            return False
+        return self.waits and row.deadline_at > timezone.now()
+
+    @property
+    def review_sentence(self) -> str:
+        """Why the reviewer left it to a person."""
+        return limits.sentence(self.review.why) if self.review is not None else ""
+
+    @property
     def text(self) -> str:
         return self.row.exact if self.is_whole else cut(self.row.exact)
 
@@ -203,7 +233,7 @@ def rows(found: QuerySet[Approval]) -> QuerySet[Approval]:
     """``found`` with what a card needs besides."""
     asked = Substr("run__message__text", 1, 200)
     chat = {"asked_text": asked, "chat_id": F("run__conversation_id"), "chat_title": F("run__conversation__title")}
-    return found.select_related("agent", "asked_for", "decided_by", "rule").annotate(**chat)
+    return found.select_related("agent", "asked_for", "decided_by", "rule", "opinion").annotate(**chat)
 
 
 def made(user: User, found: Iterable[Approval], *, is_whole: bool = False) -> list[Card]:

@@ -10,6 +10,7 @@ from django.conf import settings
 from agents import agent_secrets, reach, reaching
 from agents.models import Agent, ModelRoute
 from agents.routes import route_of
+from runs.reviewing import setting as reviewing
 from runs.stamp import ModelPart, PermissionsPart, RuntimePart, SoulPart, Stamp, ToolsPart, fingerprint
 from sandboxes.hermes import runtime
 
@@ -38,7 +39,7 @@ def compose(agent: Agent, route: ModelRoute | None = None) -> dict[str, Any]:
         permissions=PermissionsPart(
             settings.LOGOS_SANDBOX_DRIVER,
             reach.summary(rules),
-            "manual",
+            reviewing.stamped(agent),
             agent_secrets.granted_names(agent, agreed),
             tuple({"in": rule.policy, **rule.as_json()} for rule in rules),
         ),

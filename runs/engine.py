@@ -25,6 +25,8 @@ from runs.halt_keeper import HaltKeeper
 from runs.hub import Hub, hub
 from runs.recorder import Writer
 from runs.recovery import Resumed, execution_for
+from runs.reviewing import closing
+from runs.reviewing.limits import AT_ONCE
 from runs.shared import Tools
 from runs.threads import DatabaseThreads
 from sandboxes import lifecycle, reconciling, records, tasks
@@ -80,7 +82,10 @@ class Engine:
             self._limit_noticed,
         )
         self.purser = Purser(self._pen.run, self.owner)
-        self.tools = Tools(self.residents, self.lanes, self.writer, shared_hub, self._threads.run, self.purser)
+        self.tools = Tools(
+            self.residents, self.lanes, self.writer, shared_hub, self._threads.run, self.purser, self.router, self.owner,
+            asyncio.Semaphore(AT_ONCE),
+        )  # fmt: skip
         self.keeper = HaltKeeper(self.owner, self.halts, self.lanes, self.residents, self._threads.run, self._heard)
         self._runs: dict[str, Execution] = {}
         self._sweep_at = 0.0
@@ -195,6 +200,7 @@ class Engine:
 
     async def _take_over(self) -> None:
         await self._pen.run(ledger.settle_left_by_others, self.owner)
+        await self._pen.run(closing.settle, self.owner)
         taken = await self._threads.run(work.claim_abandoned, self.owner)
         executions = [execution for run_id in taken if (execution := await self._loaded(run_id))]
         # Every lane first, then the listeners: a call that waits must find its run.
@@ -307,6 +313,7 @@ class Engine:
                 await self._forget_old()
                 await self._pen.run(learning.settle)
                 await self._pen.run(approvals.settle)
+                await self._pen.run(closing.settle, self.owner)
                 await self._pen.run(applications.settle)
             except Exception:
                 logger.exception("The engine's leases could not be renewed")

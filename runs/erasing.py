@@ -17,14 +17,27 @@ from agents.erasing import ERASED
 from agents.errors import Conflict
 from agents.models import User
 from runs import dispatch, events, settling
-from runs.models import ACTIVE, Approval, ApprovalRule, Conversation, Message, Run, RunEvent, Status
+from runs.models import (
+    ACTIVE,
+    Approval,
+    ApprovalRule,
+    Conversation,
+    Message,
+    ReviewerOpinion,
+    ReviewerReversal,
+    Run,
+    RunEvent,
+    Status,
+)
 
 BATCH = 500
 # How long runs may take to stop before one asks again.
 STOP_S = 30.0
 
 # Words of ours that a timeline needs to be drawn; everything else may have been written by somebody.
-STRUCTURE = frozenset({"call_id", "id", "tool", "model", "choice", "code", "parent", "kind", "tier", "via", "severity"})
+STRUCTURE = frozenset(
+    {"call_id", "id", "tool", "model", "choice", "code", "parent", "kind", "tier", "via", "severity", "why", "verdict"}
+)
 
 
 def erase(person: User) -> None:
@@ -40,6 +53,9 @@ def erase(person: User) -> None:
     questions = Approval.objects.filter(Q(asked_for=person) | Q(run__conversation__owner=person))
     questions.update(subject={}, title=ERASED, purpose="", findings=[], note="", answer="", votes=[])
     Approval.objects.filter(decided_by=person).update(note="", answer="")
+    ReviewerOpinion.objects.filter(approval__in=questions).update(reason="")
+    wrong = Q(approval__in=questions) | Q(made_by=person) | Q(agent__owner=person)
+    ReviewerReversal.objects.filter(wrong).update(words=ERASED, note="")
     named = Q(approval__in=questions) | Q(made_by=person) | Q(agent__owner=person)
     ApprovalRule.objects.filter(named).update(words=ERASED)
     for run in Run.objects.filter(agent__owner=person).exclude(stamp={}).only("pk", "stamp").iterator(chunk_size=BATCH):

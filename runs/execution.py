@@ -29,6 +29,7 @@ from runs.merge import Merger
 from runs.models import Status
 from runs.reached import Reached
 from runs.recorder import Recorder
+from runs.reviewing.asking import RunReviewer
 from runs.settling import Outcome
 from runs.shared import Tools
 from runs.sink import RunSink
@@ -83,7 +84,8 @@ class Execution:
         )
         self.reached = Reached(self.recorder)
         self.ending = Ending(job.run_id, self.recorder, self.sink, tools)
-        self.asking = Asking(job.run_id, self.recorder, tools.db, known)
+        self.review = RunReviewer(tools, job, self.purse, self.recorder, self.sink)
+        self.asking = Asking(job.run_id, self.recorder, tools.db, known, self.review)
         self.news = asyncio.Event()
         self.stop = asyncio.Event()
         self.patience: asyncio.Timeout | None = None
@@ -103,10 +105,14 @@ class Execution:
             watcher = asyncio.create_task(self._watch_wishes())
             try:
                 outcome = await self._outcome()
+            except asyncio.CancelledError:
+                self.review.abandon()
+                raise
             finally:
                 watcher.cancel()
                 if self.lease:
                     self.tools.lanes.release(self.lease)
+            await self.review.close()
             self.reached.flush()
             await self.ending.commit(outcome)
             if self.resident is not None:
@@ -141,6 +147,7 @@ class Execution:
         await self.tools.db(work.enter, self.job.run_id, Status.PROVISIONING)
         self.resident = await self._or_stopped(self.tools.residents.get(self.job.agent_id, self._progress))
         self.recorder.keep_out(self.resident.running.known_values)
+        self.review.sandbox_id = self.resident.running.sandbox_id
         self.lease = self.tools.lanes.lease(
             self.resident.running.sandbox_id,
             self.job.run_id,

@@ -53,6 +53,7 @@ class Resumed(Execution):
         self.resident = await self.tools.residents.reattach(self.job.agent_id)
         if self.resident is None:
             return self.ending.lost("The sandbox ended while Logos was away.")
+        self.review.sandbox_id = self.resident.running.sandbox_id
         self.recorder.emit("note", {"text": "Logos was restarted; the run went on in its sandbox."})
         await self.asking.take_over()
         if self.stop.is_set():  # asked before there was anybody to tell

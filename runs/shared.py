@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from runs.budgets.purser import Purser
 from runs.hub import Hub
 from runs.recorder import Writer
 from sandboxes.inference.lanes import Lanes
+from sandboxes.inference.router import Router
 from sandboxes.residents import Residents
 
 # Runs a function of the database in a thread.
@@ -26,3 +28,6 @@ class Tools:
     hub: Hub
     db: Db
     purser: Purser
+    router: Router
+    owner: str  # the engine's name
+    reviews: asyncio.Semaphore  # how many requests the reviewer is asked about at the same time

@@ -17,6 +17,7 @@ from agents.reach import LEARNING
 from runs import purposes, tool_words
 from runs.events import ENDS, Event
 from runs.results import summary
+from runs.reviewing import limits
 
 
 @dataclass(slots=True)
@@ -113,6 +114,8 @@ class Question(Item):
     description: str = ""
     subject_hash: str = ""  # sent back with a decision, so that it holds for what was shown and nothing else
     expires_at: str = ""
+    reviewed_until: str = ""  # until when the reviewer may answer too; "" once it has left it to a person
+    reviewed: dict[str, Any] = field(default_factory=dict)  # what it said when it did
     choice: str = ""
     by: str = ""
     via: str = ""
@@ -120,6 +123,11 @@ class Question(Item):
     note: str = ""
     answer: str = ""
     options: tuple[str, ...] = ()  # the answers an agent offers to its question
+
+    @property
+    def review(self) -> str:
+        """Why the reviewer left it to a person, in a sentence; "" where it was not asked or decided."""
+        return limits.sentence(self.reviewed.get("why", ""))
 
     @property
     def is_allowed(self) -> bool:
@@ -139,6 +147,7 @@ class Call(Item):
     cost: str | None = None
     error_code: str = ""
     error_message: str = ""
+    by: str = ""  # who asked, where that is not the agent
 
 
 @dataclass(slots=True)
@@ -309,8 +318,16 @@ class Timeline:
             subject_hash=data.get("subject_hash", ""),
             expires_at=data.get("expires_at", ""),
             options=tuple(data.get("options", ())),
+            reviewed_until=data.get("reviewed_until", ""),
         )
         return [*changed, self._add(item)]
+
+    def _on_approval_reviewed(self, event: Event) -> list[Item]:
+        item = self._by_id.get(f"question-{event.data['id']}")
+        if not isinstance(item, Question):
+            return []
+        item.reviewed, item.reviewed_until = dict(event.data), ""
+        return [item]
 
     def _on_approval_decided(self, event: Event) -> list[Item]:
         item = self._by_id.get(f"question-{event.data['id']}")
@@ -332,6 +349,7 @@ class Timeline:
             "cost",
             "error_code",
             "error_message",
+            "by",
         )
         known = {name: data[name] for name in names if data.get(name) is not None}
         # It is reported when it has ended; what a person reads is when it began.

@@ -22,7 +22,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 
 from agents.models import Agent, ApiToken, ModelRoute, Policy, Role, Soul, User
 from logos_site.api import api
-from runs.models import Approval, ApprovalRule, Conversation, Run
+from runs.models import Approval, ApprovalRule, Conversation, ReviewerReversal, Run
 from sandboxes.models import Sandbox
 from tests.conftest import person
 from tests.test_every_door import rows as rows
@@ -70,6 +70,7 @@ def existing(rows: dict[Any, Any]) -> dict[str, Any]:
         "run_id": rows[Run].pk,
         "approval_id": rows[Approval].pk,
         "rule_id": rows[ApprovalRule].pk,
+        "reversal_id": rows[ReviewerReversal].pk,
         "sandbox_id": rows[Sandbox].pk,
         "token_id": rows[ApiToken].pk,
         "person_id": rows[User].pk,

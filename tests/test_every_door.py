@@ -45,7 +45,7 @@ from agents.models import (
 from channels_app.models import PushDevice
 from logos_site.asgi import application
 from mcp_gateway.models import McpAccess, McpServer
-from runs.models import Approval, ApprovalRule, Budget, Conversation, EngineBeat, Run
+from runs.models import Approval, ApprovalRule, Budget, Conversation, EngineBeat, ReviewerReversal, Run
 from sandboxes.models import Sandbox, ToolCall
 from tests import tables
 from tests.conftest import person
@@ -85,6 +85,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "budget_id": rows[Budget].pk,
         "call_id": rows[ToolCall].pk,
         "rule_id": rows[ApprovalRule].pk,
+        "reversal_id": rows[ReviewerReversal].pk,
         "device_id": rows[PushDevice].pk,
         "sandbox_id": rows[Sandbox].pk,
         "document_id": rows[AgentDocument].pk,
@@ -154,6 +155,7 @@ def body(rows: dict[type[Model], Any], path: str = "") -> dict[str, Any]:
         "scope": "agent",
         "subject": rows[Agent].pk,
         "stage": "lifted",
+        "is_on": True,
         "typed": "STOP",
         "number": 1,
         "choice": "once",

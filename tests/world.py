@@ -11,7 +11,16 @@ from agents import agent_secrets, audit, composition, documents, routes, souls
 from agents.models import AgentCapability, ApiToken, GateRule, ModelRoute, Policy, Preset, Provider, User
 from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken
 from runs import approvals, dispatch
-from runs.models import Budget, BudgetWarning, Charge, EngineBeat
+from runs.models import (
+    Budget,
+    BudgetWarning,
+    Charge,
+    EngineBeat,
+    ReviewedAgent,
+    ReviewerOpinion,
+    ReviewerReversal,
+    ReviewerSettings,
+)
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
 from tests.api_client import end
 
@@ -101,6 +110,14 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
             digest="0" * 64, key="0" * 64, tier="allow", state="done", at=timezone.now(),
         ),
     ]  # fmt: skip
+    ReviewerSettings.objects.get_or_create(pk=1)
+    rows += [
+        ReviewedAgent.objects.create(agent=agent),
+        ReviewerOpinion.objects.create(approval=question, outcome="left", why="unsure", reason=f"reason-{number}"),
+        ReviewerReversal.objects.create(
+            agent=agent, kind="command", key=question.key, words=f"rm {number}", approval=question, made_by=owner
+        ),
+    ]
     rows += [run.message, question, rule, box, sample, call, reached, beat, token, event, owner]
     return {type(row): row for row in rows}
 

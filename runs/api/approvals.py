@@ -13,7 +13,8 @@ from agents.api.asking import asker
 from agents.api.shapes import NEXT, AgentRef, PageQuery, Text, page
 from agents.models import User
 from runs import approvals, asked_hosts
-from runs.models import Approval, ApprovalKind, ApprovalRule, ApprovalState, Choice, Scope, Tier
+from runs.api.reviewer import ReviewOut
+from runs.models import Approval, ApprovalKind, ApprovalRule, ApprovalState, Choice, ReviewerOpinion, Scope, Tier
 
 router = Router(tags=["Approvals"])
 of_runs = Router(tags=["Approvals"])
@@ -61,6 +62,7 @@ class ApprovalOut(Schema):
         False, description="It did nothing: it was put to see whether people read. Told afterwards."
     )
     frozen_at: datetime | None = Field(None, description="Since when its time stands still, because work is halted.")
+    reviewer: ReviewOut | None = Field(None, description="Where a model looked at it, or would have.")
     expires_at: datetime
     created_at: datetime
 
@@ -94,6 +96,7 @@ class ApprovalOut(Schema):
                 "escalated_at": None,
                 "was_canary": False,
                 "frozen_at": None,
+                "reviewer": None,
                 "expires_at": "2026-11-20T09:20:03.120Z",
                 "created_at": "2026-11-20T09:15:03.120Z",
             }
@@ -115,6 +118,10 @@ class ApprovalOut(Schema):
     @staticmethod
     def resolve_caution(row: Approval) -> str:
         return approvals.KINDS[row.kind].caution
+
+    @staticmethod
+    def resolve_reviewer(row: Approval) -> ReviewerOpinion | None:
+        return getattr(row, "opinion", None)
 
     @staticmethod
     def resolve_rule_covers(row: Approval) -> str:
@@ -237,7 +244,7 @@ def _listed(user: User, query: ApprovalQuery) -> QuerySet[Approval]:
     chosen = {"kind": query.kind, "run_id": query.run_id, "agent_id": query.agent_id}
     chosen |= {"decided_by__username": query.decided_by, "decided_via": query.via}
     rows = rows.filter(**{name: value for name, value in chosen.items() if value})
-    return rows.select_related("agent", "decided_by")
+    return rows.select_related("agent", "decided_by", "opinion")
 
 
 @router.get(

@@ -6,7 +6,7 @@ have kinds of their own tell ``register`` what a decision does.
 
 from runs.approvals.asking import HIDDEN, ask, outcome, request, shown
 from runs.approvals.canaries import canaries, canary, result
-from runs.approvals.deciding import decide
+from runs.approvals.deciding import decide, decide_for_reviewer
 from runs.approvals.ending import expire, freeze, settle, thaw, withdraw
 from runs.approvals.kinds import KINDS, KindSpec, register
 from runs.approvals.lists import (
@@ -42,6 +42,7 @@ __all__ = [
     "canary",
     "count_for",
     "decide",
+    "decide_for_reviewer",
     "deciders",
     "expire",
     "figures",

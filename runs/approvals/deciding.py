@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from agents import acting, audit, halting
@@ -20,6 +21,7 @@ from runs.models import Approval, ApprovalState, Choice, Scope, Tier
 
 NOTE_CHARS = 500
 ANSWER_CHARS = 4_000
+VIA_REVIEWER = "reviewer"
 
 STATES = {
     Choice.ONCE: ApprovalState.ALLOWED,
@@ -60,13 +62,7 @@ def decide(
         raise Conflict("The question has changed; look at it again.", reason="changed")
     with transaction.atomic():
         now = timezone.now()
-        waits = Approval.objects.filter(
-            pk=approval.pk,
-            state=ApprovalState.PENDING,
-            expires_at__gt=now,
-            frozen_at=None,
-            subject_hash=approval.subject_hash,
-        )
+        waits = _waits(approval, now)
         if approval.needed > 1 and choice != Choice.DENY:
             counted = votes.add(actor, waits, choice, via or acting.door() or "page")
             if counted is None:
@@ -94,6 +90,41 @@ def decide(
     return approval
 
 
+def decide_for_reviewer(approval: Approval, choice: str, reason: str) -> bool:
+    """The reviewer's answer ("once" or "deny") to what one person alone would decide; False when it does not wait any
+    more. Whether it may answer was judged before; a person who is first is first. Raises Halted."""
+    halting.require_decisions(agent_id=approval.agent_id or "", person_id=approval.asked_for_id)
+    if choice not in (Choice.ONCE, Choice.DENY):
+        raise Invalid("The reviewer allows once or denies.", field="choice")
+    with transaction.atomic():
+        now = timezone.now()
+        alone = _waits(approval, now).filter(tier=Tier.USER, needed=1, is_canary=False)
+        if not alone.update(
+            state=STATES[Choice(choice)],
+            choice=choice,
+            decided_at=now,
+            decided_via=VIA_REVIEWER,
+            note=reason[:NOTE_CHARS],
+        ):
+            return False
+        approval.refresh_from_db()
+        if then := KINDS[approval.kind].on_decided:
+            then(approval)
+        signals.tell(approval)
+    return True
+
+
+def _waits(approval: Approval, now: datetime) -> QuerySet[Approval]:
+    """This request while it can be decided, as it was shown."""
+    return Approval.objects.filter(
+        pk=approval.pk,
+        state=ApprovalState.PENDING,
+        expires_at__gt=now,
+        frozen_at=None,
+        subject_hash=approval.subject_hash,
+    )
+
+
 def too_late(approval: Approval) -> LogosError:
     """Why this request cannot be decided any more, or not now."""
     now = Approval.objects.select_related("decided_by").filter(pk=approval.pk).first()
@@ -109,7 +140,8 @@ def too_late(approval: Approval) -> LogosError:
         )
     if now.state == ApprovalState.PENDING:
         return Conflict("This is frozen while work is halted.", reason="halted", action="Decide when it goes on.")
-    who = now.decided_by.display_name if now.decided_by else "Logos"
+    nobody = "the reviewer" if now.decided_via == VIA_REVIEWER else "Logos"
+    who = now.decided_by.display_name if now.decided_by else nobody
     at = f" at {_clock(now.decided_at)}" if now.decided_at else ""
     return Conflict(
         f"This was already decided by {who}{at}: {now.get_state_display().lower()}.", reason="already_decided"

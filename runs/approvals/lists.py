@@ -72,7 +72,7 @@ def deciders(user: User) -> QuerySet[User]:
 
 def find(user: User, approval_id: str) -> Approval:
     """One request that ``user`` may read; NotFound otherwise, and the attempt is remembered."""
-    rows = seen_by(user).select_related("agent", "run__agent", "decided_by", "rule")
+    rows = seen_by(user).select_related("agent", "run__agent", "decided_by", "rule", "opinion")
     row = rows.filter(pk=approval_id).first()
     if row is None:
         acting.remember_refusal("run.approve", Approval, approval_id)

@@ -1,5 +1,6 @@
 """The rows of what happened."""
 
+from agents import permissions
 from runs.models.approvals import Approval, ApprovalKind, ApprovalRule, ApprovalState, Choice, Scope, Tier
 from runs.models.budgets import (
     Basis,
@@ -14,7 +15,20 @@ from runs.models.budgets import (
 )
 from runs.models.conversations import Conversation, Message, Speaker
 from runs.models.engines import EngineBeat
+from runs.models.reviewing import (
+    Most,
+    ReviewedAgent,
+    ReviewerOpinion,
+    ReviewerReversal,
+    ReviewerSettings,
+    ReviewOutcome,
+    Verdict,
+)
 from runs.models.runs import ACTIVE, Run, RunEvent, Status
+
+permissions.call_it(ReviewedAgent, "reviewed-agent", family="agent")
+permissions.call_it(ReviewerOpinion, "opinion", family="run")
+permissions.call_it(ReviewerReversal, "reversal", family="run")
 
 __all__ = [
     "ACTIVE",
@@ -32,7 +46,13 @@ __all__ = [
     "Conversation",
     "EngineBeat",
     "Message",
+    "Most",
     "OnLimit",
+    "ReviewOutcome",
+    "ReviewedAgent",
+    "ReviewerOpinion",
+    "ReviewerReversal",
+    "ReviewerSettings",
     "Run",
     "RunEvent",
     "Scope",
@@ -40,5 +60,6 @@ __all__ = [
     "Status",
     "Tier",
     "UnknownPrice",
+    "Verdict",
     "Window",
 ]

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from typing import Any
 
 from django import template
@@ -115,6 +115,19 @@ def duration(milliseconds: float | None) -> str:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+@register.filter
+def to_the_second(moment: datetime | str | None) -> str:
+    """The time of day, to the second: for what is over within the minute."""
+    at = parse_datetime(moment) if isinstance(moment, str) and len(moment) < 60 else moment
+    return f"{at:%H:%M:%S} UTC" if isinstance(at, datetime) else ""
+
+
+@register.filter
+def confident(confidence: Decimal | None) -> str:
+    """0.92: never rounded up, so that nobody reads enough where it was not."""
+    return "" if confidence is None else f"{Decimal(str(confidence)).quantize(Decimal('0.01'), ROUND_DOWN)}"
 
 
 @register.filter

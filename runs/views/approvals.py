@@ -24,6 +24,7 @@ from agents.views.listing import Filters
 from runs import approvals, cards, noticed, rendering, untrusted
 from runs.models import Approval, ApprovalKind, ApprovalState, Choice, Run
 from runs.rendering import RunRef
+from runs.reviewing import reversing
 from runs.timeline import Question
 from runs.views import parts
 
@@ -88,6 +89,7 @@ def detail(request: HttpRequest, approval_id: str) -> HttpResponse:
         "is_marked": any(span.seq for span in spans),
         "similar": similar,
         "view": "page",
+        "may_reverse": card.review is not None and reversing.may_reverse(user, card.review),
         "may_manage": row.agent is not None and bool(permissions.allows(user, "agent.view", row.agent)),
     }
     return render(request, "approvals/detail.html", context)

@@ -81,6 +81,8 @@ class Lanes:
         self._per_sandbox = per_sandbox
         self._now = now
         self._sandboxes: dict[str, _Sandbox] = {}
+        # Of calls that Logos makes itself for a run: no lane leads to them, a halt cuts them like any other.
+        self.own: set[Lease] = set()
 
     def lease(
         self,
@@ -147,7 +149,7 @@ class Lanes:
 
     def leases(self) -> list[Lease]:
         """Every lease there is, those that drain included."""
-        return [lease for box in self._sandboxes.values() for lease in box.leases.values()]
+        return [*self.own, *(lease for box in self._sandboxes.values() for lease in box.leases.values())]
 
     def persons_of(self, sandbox_id: str) -> list[int | None]:
         """Who asked for the runs that go on in the sandbox, or that have just ended there."""

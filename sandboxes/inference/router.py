@@ -40,6 +40,18 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _JSON = (b"content-type", b"application/json")
 
 
+class Told:
+    """The answer to a call that Logos made itself: a status, and the whole body."""
+
+    def __init__(self) -> None:
+        self.status, self.body = 0, b""
+
+    async def take(self, message: Any) -> None:
+        """Be sent a part of it."""
+        self.status = message.get("status", self.status)
+        self.body += message.get("body", b"")
+
+
 class Router:
     """Takes model calls of all sandboxes of this process, one application per sandbox (``for_sandbox``)."""
 
@@ -74,6 +86,28 @@ class Router:
                 await self._answer(sandbox_id, scope, receive, send)
 
         return app
+
+    async def ask(self, lease: Lease, body: bytes) -> Told:
+        """A call of Logos itself for the lease's run, which no sandbox can make: metered, paid for and recorded like
+        any other. ``lease`` is nobody else's. Cancel it to hang up."""
+        wire, told = of_kind(lease.target.kind), Told()
+        scope = {"type": "http", "method": "POST", "path": "", "headers": [(b"content-length", b"%d" % len(body))]}
+        left = asyncio.get_running_loop().create_future()
+        sent = False
+
+        async def receive() -> dict[str, Any]:
+            nonlocal sent
+            if sent:
+                await left
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        self._lanes.own.add(lease)
+        try:
+            await self._complete(wire, lease, scope, receive, told.take)
+        finally:
+            self._lanes.own.discard(lease)
+        return told
 
     async def close(self) -> None:
         """Close the connections to providers; the meter is its owner's to close."""

@@ -30,7 +30,19 @@ from agents.models import (
     Visibility,
 )
 from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpPin, McpSecret, McpServer, McpToken
-from runs.models import Approval, ApprovalRule, Budget, BudgetWarning, Charge, Conversation, Message, Run
+from runs.models import (
+    Approval,
+    ApprovalRule,
+    Budget,
+    BudgetWarning,
+    Charge,
+    Conversation,
+    Message,
+    ReviewedAgent,
+    ReviewerOpinion,
+    ReviewerReversal,
+    Run,
+)
 from runs.models.conversations import Speaker
 from sandboxes.models import EgressDecision, HealthSample, InferenceCall, Sandbox, ToolCall, ToolRule
 from tests.conftest import person
@@ -118,6 +130,11 @@ class RandomWorld:
         )  # fmt: skip
         warning = BudgetWarning.objects.create(budget=budget, bucket="b", threshold=50, used=1, at=now)
         self.rows += [budget, charge, warning]
+        self.rows += [
+            ReviewedAgent.objects.create(agent=agent),
+            ReviewerOpinion.objects.create(approval=approval),
+            ReviewerReversal.objects.create(agent=agent, kind="command", key="k", words="rm", made_by=owner),
+        ]
         self.rows += [soul, agent, route, policy, box, sample, call, reached, talk, message, run, approval, rule]
 
     def _kept(self) -> dict[str, Any]:

@@ -20,6 +20,8 @@ OF_AGENTS = (
     "capability_on", "capability_off", "learning_on", "learning_off", "learning_over", "secret_set", "secret_removed", "secret_grant", "key_replaced", "key_removed",
     "halted_agent", "resumed_agent",
     "approval_decided", "approval_rule_made", "approval_rule_ended",
+    "reviewer_agent_on", "reviewer_agent_off", "reviewer_allowed", "reviewer_denied", "reviewer_reversed",
+    "reviewer_reversal_undone",
     "mcp_access_given", "mcp_access_revoked", "mcp_token_made", "mcp_token_revoked", "mcp_restarted", "mcp_tool_accepted", "mcp_secret_set", "mcp_secret_removed",
     "shell_opened", "shell_closed", "file_put", "file_directory", "file_moved", "file_removed",
 )  # fmt: skip
@@ -27,6 +29,7 @@ OF_GROUPS = ("group_made", "group_renamed", "group_deleted", "member_added", "me
 OF_NOBODY = (
     "four_eyes_on",
     "four_eyes_off",
+    "reviewer_set",
     "halted",
     "halted_server",
     "resumed",

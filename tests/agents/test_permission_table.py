@@ -41,6 +41,7 @@ TABLE: dict[type[Model], dict[str, tuple[str, str]]] = {
         "sandbox.shell": ("manage", WORKERS),
         "approval.decide_admin": ("manage", KEEPERS),
         "approval.rules": ("manage", WORKERS),
+        "reviewer.switch": ("manage", KEEPERS),
         "workspace.view": ("chat", WORKERS),
         "workspace.write": ("edit", WORKERS),
         "agent.limit": ("manage", KEEPERS),

@@ -46,7 +46,16 @@ from agents.models.halts import Halt
 from channels_app.models import PushDevice
 from mcp_gateway.models import McpAccess, McpServer
 from runs import approvals
-from runs.models import Approval, ApprovalRule, Budget, Conversation, Run, Status
+from runs.models import (
+    Approval,
+    ApprovalRule,
+    Budget,
+    Conversation,
+    ReviewerOpinion,
+    ReviewerReversal,
+    Run,
+    Status,
+)
 from sandboxes.models import InferenceCall, Sandbox, ToolCall, ToolRule
 from tests.conftest import PASSWORD, person
 from tests.rules import rules
@@ -154,6 +163,14 @@ def _worked(alice: User, atlas: Agent) -> dict[type[Model], Any]:
         unknown_price="at_least",
     )  # fmt: skip
     rule = approvals.make(alice, asked, approvals.RuleWish())
+    ReviewerOpinion.objects.create(
+        approval=asked, outcome="left", why="confidence", verdict="deny", confidence="0.5", reason=STRANDS[:480],
+        asked_at=timezone.now(), answered_at=timezone.now(),
+    )  # fmt: skip
+    ReviewerReversal.objects.create(
+        agent=atlas, kind="command", key=asked.key, words="exactly this command: " + "y" * 300, note=STRANDS[:480],
+        approval=asked, made_by=alice,
+    )  # fmt: skip
     halt = Halt.objects.create(
         scope="agent", subject=atlas.pk, agent=atlas, name=atlas.name, reason=STRANDS, at=timezone.now(),
         lifted_at=timezone.now(),

@@ -45,6 +45,10 @@ from runs.models import (
     Conversation,
     EngineBeat,
     Message,
+    ReviewedAgent,
+    ReviewerOpinion,
+    ReviewerReversal,
+    ReviewerSettings,
     Run,
     RunEvent,
 )
@@ -65,6 +69,9 @@ RECORDS = [
     Budget,
     Charge,
     BudgetWarning,
+    ReviewedAgent,
+    ReviewerOpinion,
+    ReviewerReversal,
     ToolCall,
     ToolRule,
     SoulRevision,
@@ -83,7 +90,8 @@ PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
 FOR_ADMINS = [
-    DataExport, Halt, HaltStop, HostGrant, Learning, McpLease, Notices, OneTimeLink, PriceList, PushDevice, SecurityEvent, SiteSettings,
+    DataExport, Halt, HaltStop, HostGrant, Learning, McpLease, Notices, OneTimeLink, PriceList, PushDevice,
+    ReviewerSettings, SecurityEvent, SiteSettings,
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from django.test import Client
 
 from agents.models import Agent, ApiToken, Role, Soul, User
 from logos_site.api import api
-from runs.models import Approval, ApprovalRule, Conversation, Run
+from runs.models import Approval, ApprovalRule, Conversation, ReviewerReversal, Run
 from sandboxes.models import Sandbox
 from tests.conftest import person
 from tests.test_every_door import SIGN_IN, filled
@@ -117,6 +117,7 @@ def _api(rows: dict[Any, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
         "run_id": rows[Run].pk,
         "approval_id": rows[Approval].pk,
         "rule_id": rows[ApprovalRule].pk,
+        "reversal_id": rows[ReviewerReversal].pk,
         "sandbox_id": rows[Sandbox].pk,
     }
     for method, address, example in operations():

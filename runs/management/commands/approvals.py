@@ -77,7 +77,7 @@ class Command(LogosCommand):
     def do_list(self, options: dict[str, Any]) -> None:
         if not 1 <= options["limit"] <= MOST:
             raise Invalid(f"Ask for 1 to {MOST:,} requests.", field="n")
-        rows = approvals.seen_by(reader(options["user"])).select_related("agent", "decided_by")
+        rows = approvals.seen_by(reader(options["user"])).select_related("agent", "decided_by", "opinion")
         chosen = {"decided_by__username": options["by"], "decided_via": options["via"]}
         rows = rows.filter(**{name: value for name, value in chosen.items() if value})
         if options["all"]:
@@ -116,10 +116,13 @@ class Command(LogosCommand):
         for finding in row.findings:
             self.stdout.write(f"because: {plain(finding.get('sentence', ''))}")
         if row.state != ApprovalState.PENDING:
-            by = row.decided_by.username if row.decided_by else "nobody"
+            nobody = "the reviewer" if row.decided_via == "reviewer" else "nobody"
+            by = row.decided_by.username if row.decided_by else nobody
             self.stdout.write(f"decided: {row.choice or row.state} by {by}, {row.decided_at:%Y-%m-%d %H:%M:%S} UTC")
         if row.answer:
             self.stdout.write(f"answer: {plain(row.answer)}")
+        if shown["reviewer"] is not None:
+            self.stdout.write(f"reviewer: {plain(review_line(shown['reviewer']))}")
         if row.note:
             self.stdout.write(f"note: {plain(row.note)}")
         if shown["caution"] and row.state == ApprovalState.PENDING:
@@ -235,6 +238,14 @@ class Command(LogosCommand):
     def do_revoke(self, options: dict[str, Any]) -> None:
         rule = approvals.revoke(actor(options["user"]), options["rule"])
         self.say(f"Ended: {_line(rule.words)}.")
+
+
+def review_line(said: dict[str, Any]) -> str:
+    """What the reviewer said of a request, on one line."""
+    words = said["outcome"] if said["outcome"] != "left" else said["sentence"] or "left to a person"
+    confidence = "" if said["confidence"] is None else f" ({said['verdict']}, {said['confidence']:g})"
+    reason = f': "{said["reason"]}"' if said["reason"] else ""
+    return f"{words}{confidence}{reason}"
 
 
 def _agent(text: str) -> Agent:
