@@ -29,6 +29,8 @@ STATUS = {
     "busy": 503,
     "sandbox_unavailable": 503,
     "sandbox_disconnected": 503,
+    "runtime_missing": 503,
+    "runtime_install_failed": 503,
     "no_route": 409,
     "provider_auth": 502,
     "provider_billing": 502,
