@@ -126,7 +126,7 @@ def _check_version(row: ToolRule | None, version: int | None) -> None:
 
 def _tell(kind: str, user: User, row: ToolRule, **more: Any) -> None:
     whose = "every agent" if row.agent is None else f"the {row.layer}"
-    audit.note(kind, actor=user, about=row.agent, rule=str(row), of=whose, **more)
+    audit.note(kind, actor=user, about=row.agent, rule=str(row), whose=whose, **more)
 
 
 def _require(user: User, agent: Agent | None, layer: str) -> None:

@@ -108,8 +108,8 @@ def test_every_change_is_in_the_audit(alice: User, ada: User, atlas: Agent) -> N
         ("tool_rule_removed", alice),
         ("tool_rule_made", ada),
     ]
-    assert events[1].detail == {"rule": "Block: git.push", "before": "Ask first: git.push", "of": "the agent"}
-    assert (events[0].object_id, events[3].detail["of"]) == (atlas.pk, "every agent")
+    assert events[1].detail == {"rule": "Block: git.push", "before": "Ask first: git.push", "whose": "the agent"}
+    assert (events[0].object_id, events[3].detail["whose"]) == (atlas.pk, "every agent")
 
 
 @pytest.mark.django_db(transaction=True)
