@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -18,6 +18,7 @@ from agents.gate import Judgement, judge, own
 from agents.gate.own import ANSWERS, Own
 from agents.gate.rules import SEVERITIES, Rules, rank
 from agents.models import Agent, GateRule, Policy, User
+from agents.models.history import REASON_LENGTH
 
 MOST_RULES = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}\Z")
@@ -25,8 +26,29 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}\Z")
 
 def of(agent_id: str) -> tuple[Own, ...]:
     """The rules that are about commands of this agent: those for every agent, and those of its policies. One query."""
+    return tuple(rule for _, rule in scoped(agent_id))
+
+
+def scoped(agent_id: str) -> list[tuple[str | None, Own]]:
+    """The same, each with the id of its policy, or None. One query."""
     about = Q(policy=None) | Q(policy__in=Policy.objects.filter(agents=agent_id).order_by().values("pk"))
-    return tuple(as_own(row) for row in GateRule.objects.filter(about).order_by("name"))
+    return [(row.policy_id, as_own(row)) for row in GateRule.objects.filter(about).order_by("name")]
+
+
+def with_policy(policy: Policy | None) -> tuple[Own, ...]:
+    """The rules of a policy, or for every agent."""
+    return tuple(as_own(row) for row in GateRule.objects.filter(policy=policy).order_by("name"))
+
+
+# Rooms above say in a sentence what a change would have done, for its history: (who changes, the policy or None for every
+# agent, the rules there would be).
+FORESEEN: list[Callable[[User, Policy | None, tuple[Own, ...]], str]] = []
+
+
+def _foreseen(user: User, row: GateRule, said: Own | None) -> str:
+    rules = [as_own(each) for each in GateRule.objects.filter(policy=row.policy).exclude(pk=row.pk)]
+    draft = tuple([*rules, said] if said else rules)
+    return " ".join(filter(None, (each(user, row.policy, draft) for each in FORESEEN)))[:REASON_LENGTH]
 
 
 def rules_for(agent_id: str) -> Rules:
@@ -81,7 +103,7 @@ def create(user: User, policy: Policy | None = None, **fields: Any) -> GateRule:
     said = checked(**fields)
     if GateRule.objects.filter(policy=policy).count() >= MOST_RULES:
         raise Invalid(f"There are {MOST_RULES} rules already.", action="Remove one first.")
-    return _saved(GateRule(policy=policy, made_by=user), said, {})
+    return _saved(user, GateRule(policy=policy, made_by=user), said)
 
 
 def change(user: User, rule_id: str, version: int | None, **fields: Any) -> GateRule:
@@ -89,12 +111,15 @@ def change(user: User, rule_id: str, version: int | None, **fields: Any) -> Gate
     with editing(user, "gate.edit", GateRule.objects.all(), rule_id, version) as row:
         held = {name: getattr(row, name) for name in ("name", "severity", "answer", "sentence", "when")}
         said = checked(**{**held, **fields})
-        return row if as_own(row) == _numbered(said, row.version) else _saved(row, said, held)
+        return row if as_own(row) == _numbered(said, row.version) else _saved(user, row, said)
 
 
 def remove(user: User, rule_id: str, version: int | None = None) -> None:
     """Take a rule away: it stops to hold at once. Raises NotFound, Stale."""
-    with editing(user, "gate.edit", GateRule.objects.all(), rule_id, version) as row:
+    with (
+        editing(user, "gate.edit", GateRule.objects.all(), rule_id, version) as row,
+        acting.because(acting.reason() or _foreseen(user, row, None)),
+    ):
         row.delete()
 
 
@@ -141,12 +166,19 @@ def _numbered(said: Own, version: int) -> Own:
     return Own(said.name, said.severity, said.answer, said.sentence, said.when, version)
 
 
-def _saved(row: GateRule, said: Own, before: dict[str, Any]) -> GateRule:
+def _saved(user: User, row: GateRule, said: Own) -> GateRule:
+    if GateRule.objects.filter(name=said.name).exclude(pk=row.pk).exists():
+        raise _taken()
+    figures = _foreseen(user, row, said)
     row.name, row.severity, row.answer, row.sentence = said.name, said.severity, said.answer, said.sentence
     row.when = json.loads(said.when)
     try:
-        with transaction.atomic():
+        with transaction.atomic(), acting.because(acting.reason() or figures):
             row.save()
     except IntegrityError as error:
-        raise Conflict("This name is taken.", reason="name_taken", action="Choose another one.") from error
+        raise _taken() from error
     return row
+
+
+def _taken() -> Conflict:
+    return Conflict("This name is taken.", reason="name_taken", action="Choose another one.")

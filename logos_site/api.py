@@ -52,6 +52,7 @@ from runs.api import (
     conversations,
     costs,
     egress,
+    gate_what_if,
     learning,
     ledger,
     permitted,
@@ -267,6 +268,7 @@ api.add_router("/agents", reviewer.of_agents)
 api.add_router("/budgets", budgets.router)
 api.add_router("/costs", costs.router)
 api.add_router("/gate", gate.router)
+api.add_router("/gate", gate_what_if.router)
 api.add_router("/sandboxes", sandboxes.router)
 api.add_router("/sandboxes", shells_api.router)
 api.add_router("/agents", files_api.router)

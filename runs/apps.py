@@ -23,6 +23,7 @@ class RunsConfig(AppConfig):
         from runs.budgets.on_agents import section
         from runs.erasing import erase
         from runs.reviewing.on_agents import section as reviewer_section
+        from runs.time_machine import doors
         from sandboxes import foresight
 
         badges.register("/approvals/", "waiting for you", approvals.open_for)
@@ -40,6 +41,7 @@ class RunsConfig(AppConfig):
         asked_hosts.register()
         applications.connect()
         proposed_rules.connect()
+        doors.connect()
         # What runs must end before its sandbox is removed.
         erasing.PARTS.insert(0, erase)
         exporting.PARTS.extend(archive.PARTS)

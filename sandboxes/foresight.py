@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-ALLOW, ASK, BLOCK = "allow", "ask", "block"
-STRICTNESS = {ALLOW: 0, ASK: 1, BLOCK: 2}
+# ``OPERATORS``: asked, and not of the person whose run it is.
+ALLOW, ASK, OPERATORS, BLOCK = "allow", "ask", "operators", "block"
+STRICTNESS = {ALLOW: 0, ASK: 1, OPERATORS: 2, BLOCK: 3}
 MOST_SHARES = 20
 
 
@@ -65,10 +66,11 @@ class Share:
     newly_blocked: int = 0
     newly_asked: int = 0
     newly_allowed: int = 0
+    newly_admin: int = 0
 
     @property
     def total(self) -> int:
-        return self.newly_blocked + self.newly_asked + self.newly_allowed
+        return self.newly_blocked + self.newly_asked + self.newly_allowed + self.newly_admin
 
 
 @dataclass(slots=True)
@@ -88,6 +90,10 @@ class Totals:
         """Decisions that become ``verdict`` and were another."""
         return sum(count for (before, after), count in self.by_change.items() if after == verdict != before)
 
+    def no_longer(self, verdict: str) -> int:
+        """Decisions that were ``verdict`` and become another."""
+        return sum(count for (before, after), count in self.by_change.items() if before == verdict != after)
+
     def still(self, verdict: str) -> int:
         return self.by_change.get((verdict, verdict), 0)
 
@@ -106,10 +112,10 @@ def totals(turned: Iterable[Turned]) -> Totals:
 
 def shares(counted: Iterable[tuple[str, str, int]]) -> tuple[Share, ...]:
     """(name, what it becomes, how often) summed by name, the largest first."""
-    sums: dict[str, dict[str, int]] = defaultdict(lambda: {ALLOW: 0, ASK: 0, BLOCK: 0})
+    sums: dict[str, dict[str, int]] = defaultdict(lambda: {ALLOW: 0, ASK: 0, OPERATORS: 0, BLOCK: 0})
     for name, verdict, count in counted:
         sums[name][verdict] += count
-    found = [Share(name, each[BLOCK], each[ASK], each[ALLOW]) for name, each in sums.items()]
+    found = [Share(name, each[BLOCK], each[ASK], each[ALLOW], each[OPERATORS]) for name, each in sums.items()]
     return tuple(sorted(found, key=lambda share: (-share.total, share.name))[:MOST_SHARES])
 
 
@@ -120,6 +126,22 @@ def by_rule(turned: Iterable[Turned]) -> tuple[Share, ...]:
 def by_agent(turned: Iterable[Turned], names: Mapping[str, str]) -> tuple[Share, ...]:
     return shares((names[each.case.agent_id], each.after.verdict, each.case.count) for each in turned if each.differs)
 
+
+class Figures(Protocol):
+    """What a room above tells of a draft of its own kind: rows for a table, a sentence, and whether it is stricter."""
+
+    @property
+    def head(self) -> tuple[str, ...]: ...
+    @property
+    def rows(self) -> list[tuple[Any, ...]]: ...
+    @property
+    def sentence(self) -> str: ...
+    @property
+    def is_stricter(self) -> bool: ...
+
+
+# Rooms above try drafts of their own for ``what-if``: by the option, (who asks, the name, the draft, days) -> figures.
+DRAFTS: dict[str, Callable[[Any, str, str, int], Figures]] = {}
 
 # Rooms above tell who asked for runs: (reader, run ids) -> the name of each run's person, where the reader sees the run.
 ASKED_BY: list[Callable[[object, Iterable[str]], Mapping[str, str]]] = []

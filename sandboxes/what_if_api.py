@@ -64,6 +64,7 @@ class ShareOut(Schema):
     newly_blocked: int
     newly_asked: int
     newly_allowed: int
+    newly_admin: int = Field(0, description="Taken to operators; of commands alone.")
 
 
 class OutcomeOut(Schema):

@@ -93,7 +93,9 @@ def gate_check(request: HttpRequest) -> HttpResponse:
         "rules": shipped().all,
         "own": rows,
         "mine": gate_rules.may_change(user, rows),
-        "may_add": permissions.may(user, "gate.site") or bool(_policies(user)),
+        "may_site": permissions.may(user, "gate.site"),
+        "first": (editable := _policies(user)) and editable[0].pk,
+        "may_add": permissions.may(user, "gate.site") or bool(editable),
         "agents": permissions.visible(user, Agent.objects.alive()).order_by("name")[:MOST_CHOICES],
         "tab": "gate",
     }

@@ -45,18 +45,22 @@ def rules_seen_by(user: User) -> QuerySet[ApprovalRule]:
 
 def apply(asked: Approval) -> None:
     """If a rule that holds covers ``asked``, which is not stored yet, it is allowed by it."""
+    if (rule := covering(asked)) is not None:
+        ApprovalRule.objects.filter(pk=rule.pk).update(used=F("used") + 1, used_at=timezone.now())
+        asked.state, asked.choice, asked.rule = ApprovalState.ALLOWED, Choice.RULE, rule
+        asked.decided_by, asked.decided_at, asked.decided_via = rule.made_by, timezone.now(), VIA_RULE
+
+
+def covering(asked: Approval) -> ApprovalRule | None:
+    """The rule that holds and covers ``asked``, the oldest of them; nothing is noted."""
     if asked.agent_id is None:
-        return
+        return None
     reach = Q(scope=Scope.AGENT) | Q(scope=Scope.RUN, run=asked.run_id) if asked.run_id else Q(scope=Scope.AGENT)
     same = living().filter(reach, agent=asked.agent_id, kind=asked.kind, key=asked.key)
     if asked.tier == Tier.ADMIN:
         same = same.filter(tier=Tier.ADMIN)
-    for rule in same.select_related("made_by", "agent").order_by("created_at"):
-        if _still_may(rule):
-            ApprovalRule.objects.filter(pk=rule.pk).update(used=F("used") + 1, used_at=timezone.now())
-            asked.state, asked.choice, asked.rule = ApprovalState.ALLOWED, Choice.RULE, rule
-            asked.decided_by, asked.decided_at, asked.decided_via = rule.made_by, timezone.now(), VIA_RULE
-            return
+    held = same.select_related("made_by", "agent").order_by("created_at")
+    return next((rule for rule in held if _still_may(rule)), None)
 
 
 def longest_s(user: User, agent: Agent) -> int:

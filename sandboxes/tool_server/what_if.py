@@ -89,11 +89,11 @@ def replay(user: User, agent: Agent | None, draft: list[Rule], days: int = DEFAU
     rows = ToolCall.objects.filter(agent__in=seen.order_by().values("pk"), at__gte=since)
     rows = rows if agent is None else rows.filter(agent=agent)
     recorded = permissions.visible(user, rows).order_by()
-    cases, about, unclear = _cases(recorded)
-    turned = foresight.turn(cases, *_evaluators(about, agent, draft))
+    kinds, about, unclear = cases(recorded)
+    turned = foresight.turn(kinds, *_evaluators(about, agent, draft))
     counted, changed = foresight.totals(turned), [each for each in turned if each.differs]
     changed.sort(key=lambda each: (-each.case.count, str(each.case.about)))
-    traced = foresight.trace(user, changed, _runs_of(recorded, changed))
+    traced = foresight.trace(user, changed, runs_of(recorded, (each.case.about[1] for each in changed)))
     return ToolOutcome(
         days,
         len(agents),
@@ -113,7 +113,7 @@ def replay(user: User, agent: Agent | None, draft: list[Rule], days: int = DEFAU
 About = dict[tuple[str, str], tuple[catalogue.Tool, list[deciding.Thing]]]
 
 
-def _cases(recorded: QuerySet[ToolCall]) -> tuple[list[Case], About, int]:
+def cases(recorded: QuerySet[ToolCall]) -> tuple[list[Case], About, int]:
     """Equal calls as one case; what each is about; and how many cannot be read any more."""
     kinds = list(
         recorded.values_list("agent_id", "tool", "digest").annotate(count=Count("pk"), last=Max("at"), sample=Max("pk"))
@@ -121,7 +121,7 @@ def _cases(recorded: QuerySet[ToolCall]) -> tuple[list[Case], About, int]:
     about: About = {}
     samples = [kind[5] for kind in kinds if (kind[1], kind[2]) not in about]
     arguments = dict(_arguments(samples))
-    cases, unclear = [], 0
+    found, unclear = list[Case](), 0
     for agent_id, tool, digest, count, last, sample in kinds:
         try:
             known = catalogue.BY_NAME[tool]
@@ -129,8 +129,8 @@ def _cases(recorded: QuerySet[ToolCall]) -> tuple[list[Case], About, int]:
         except (LogosError, KeyError, TypeError, AttributeError):
             unclear += count
         else:
-            cases.append(Case(agent_id, (tool, digest), count, last))
-    return cases, about, unclear
+            found.append(Case(agent_id, (tool, digest), count, last))
+    return found, about, unclear
 
 
 def _arguments(ids: list[str]) -> Iterator[tuple[str, Any]]:
@@ -158,8 +158,9 @@ def _evaluators(about: About, agent: Agent | None, draft: list[Rule]) -> tuple[f
     return by(now), by(then)
 
 
-def _runs_of(recorded: QuerySet[ToolCall], changed: list[Turned]) -> Iterator[tuple[str, tuple[str, str], str, int]]:
-    digests = list(dict.fromkeys(each.case.about[1] for each in changed))
+def runs_of(recorded: QuerySet[ToolCall], wanted: Iterable[str]) -> Iterator[tuple[str, tuple[str, str], str, int]]:
+    """In which runs calls of these digests were made, how often."""
+    digests = list(dict.fromkeys(wanted))
     for start in range(0, len(digests), BATCH):
         rows = recorded.filter(digest__in=digests[start : start + BATCH]).values_list(
             "agent_id", "tool", "digest", "run_id"

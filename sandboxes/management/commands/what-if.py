@@ -11,7 +11,7 @@ from agents import permissions, policies, rule_lines
 from agents.command_line import LogosCommand, actor, add_person, plain
 from agents.management.commands.policy import text_of
 from agents.models import Agent, Policy, Preset, User
-from sandboxes import what_if
+from sandboxes import foresight, what_if
 from sandboxes.tool_server import drafts
 from sandboxes.tool_server import what_if as tools_what_if
 
@@ -19,7 +19,10 @@ from sandboxes.tool_server import what_if as tools_what_if
 class Command(LogosCommand):
     """``what-if NAME --file FILE``."""
 
-    help = "Decide recorded connections or tool calls anew with a draft of a policy, a preset or tool rules; nothing is saved."
+    help = (
+        "Decide recorded connections, tool calls or commands anew with a draft of a policy, a preset, tool rules or gate "
+        "rules; nothing is saved."
+    )
     exits = "exit codes: 0 nothing more is refused, 1 refused (a sentence says why), 3 the draft would refuse more"
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,6 +30,9 @@ class Command(LogosCommand):
         parser.add_argument("--preset", action="store_true", help="it is a preset, tried for every agent that has it")
         parser.add_argument(
             "--tools", action="store_true", help="NAME is an agent, whose tool rules the draft is; - is the site"
+        )
+        parser.add_argument(
+            "--gate", action="store_true", help="NAME is a policy, whose gate rules the draft is; - is every agent's"
         )
         parser.add_argument("--file", required=True, metavar="FILE", help="the draft, as lines or JSON; - is stdin")
         parser.add_argument(
@@ -38,6 +44,13 @@ class Command(LogosCommand):
         user = actor(options["user"])
         if options["tools"]:
             self._tools(user, options)
+            return
+        if options["gate"]:
+            tried = foresight.DRAFTS["gate"](user, options["policy"], text_of(options["file"]), options["days"])
+            self.print_table(tried.head, ([plain(str(cell)) for cell in row] for row in tried.rows))
+            self.say(tried.sentence)
+            if tried.is_stricter:
+                self.end(3)
             return
         wanted = Q(pk=options["policy"]) | Q(name=options["policy"])
         rules = policies.clean_rules(rule_lines.read(text_of(options["file"])))
