@@ -43,6 +43,7 @@ from agents.errors import Invalid, LogosError, NotFound
 from channels_app import api as notifications
 from logos_site.errors import status_for
 from mcp_gateway.api import access as mcp_access
+from mcp_gateway.api import accounts as mcp_accounts
 from mcp_gateway.api import servers as mcp_servers
 from runs.api import (
     approval_figures,
@@ -284,6 +285,7 @@ api.add_router("", permitted.router)
 api.add_router("/agents", learning.router)
 api.add_router("", ledger.router)
 api.add_router("/mcp-servers", mcp_servers.router)
+api.add_router("/mcp-accounts", mcp_accounts.router)
 api.add_router("/agents", mcp_access.router)
 api.add_router("/asof", asof.router)
 api.add_router("", audit.router)

@@ -20,7 +20,9 @@ from agents.errors import Invalid
 from mcp_gateway import servers
 from mcp_gateway.models import (
     McpAccess,
+    McpAccount,
     McpCall,
+    McpClient,
     McpHealth,
     McpLease,
     McpPin,
@@ -174,6 +176,39 @@ class McpCallAdmin(RecordAdmin):
     list_filter = ("outcome", "via")
     search_fields = ("tool", "server_name", "agent__name")
     ordering = ("-id",)
+
+
+@admin.register(McpAccount)
+class McpAccountAdmin(RecordAdmin):
+    """Accounts at servers elsewhere; never their tokens."""
+
+    view_action = "user.manage"
+    fields = (
+        *("server", "person", "client", "resource", "scopes", "expires_at", "connected_by", "connected_at"),
+        *("refreshed_at", "lost_at", "reason"),
+    )
+    list_display = ("server", "person", "client", "connected_at", "expires_at", "lost_at")
+    list_select_related = ("server", "person", "client")
+    search_fields = ("server__name", "person__username")
+    ordering = ("-connected_at", "-pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return McpAccount.objects.all()
+
+
+@admin.register(McpClient)
+class McpClientAdmin(RecordAdmin):
+    """What sign-ins of servers elsewhere know Logos as; never its secrets there."""
+
+    view_action = "user.manage"
+    fields = ("server", "issuer", "client_id", "origin", "auth_method", "redirect_uri", "created_at", "expires_at")
+    list_display = ("issuer", "server", "origin", "created_at", "expires_at")
+    list_select_related = ("server",)
+    search_fields = ("issuer", "server__name")
+    ordering = ("-created_at", "-pk")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return McpClient.objects.all()
 
 
 @admin.register(McpLease)

@@ -9,10 +9,16 @@ class McpGatewayConfig(AppConfig):
     def ready(self) -> None:
         from agents import agent_pages, rotation
         from mcp_gateway import requesting
-        from mcp_gateway.models import McpSecret
+        from mcp_gateway.models import McpAccount, McpClient, McpSecret
         from runs import approvals
         from runs.models import ApprovalKind
 
         approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided)
-        rotation.SEALED.append(rotation.Sealed(McpSecret, "sealed"))
+        for model, column in (
+            (McpSecret, "sealed"),
+            (McpClient, "sealed_secret"),
+            (McpAccount, "sealed_access"),
+            (McpAccount, "sealed_refresh"),
+        ):
+            rotation.SEALED.append(rotation.Sealed(model, column))
         agent_pages.TABS.append(agent_pages.Tab("outside", "Outside", "mcp:agent-outside", "access.give"))

@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -24,8 +25,10 @@ from mcp_gateway.exchange import Receive, Scope, Send
 from mcp_gateway.fleet import Fleet
 from mcp_gateway.hub_door import Hub
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.oauth.renewing import Accounts
 from mcp_gateway.peers import Gone, Launchable, Peer
 from mcp_gateway.relay import Relay
+from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.supervisor import Supervisor
 from runs.threads import DatabaseThreads
 from sandboxes.claimants import process_name
@@ -110,7 +113,10 @@ class Gateway:
         return Door(self.relay, lambda secret: self.book.by_sandbox(sandbox_id), lambda: SANDBOX_HOSTS)
 
     async def _launch(self, server_id: str) -> Launchable:
-        return await self._threads.run(reading.launch, server_id)
+        found = await self._threads.run(reading.launch, server_id)
+        if isinstance(found, RemoteLaunch) and found.uses_account:
+            return replace(found, account=Accounts(server_id, self._threads.run))
+        return found
 
     def _said(self, supervisor: Supervisor, message: Message, server_id: str) -> None:
         self.relay.listening.said(supervisor, message, server_id)

@@ -23,3 +23,11 @@ def call_id() -> str:
 
 def pin_id() -> str:
     return f"pin_{ulid()}"
+
+
+def client_id() -> str:
+    return f"mcpclient_{ulid()}"
+
+
+def account_id() -> str:
+    return f"mcpacc_{ulid()}"

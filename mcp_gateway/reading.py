@@ -20,7 +20,19 @@ from mcp_gateway import launching
 from mcp_gateway.book import Book, Served, Token
 from mcp_gateway.children import Launch
 from mcp_gateway.fleet import Health, Wanted
-from mcp_gateway.models import McpAccess, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken, ServerKind
+from mcp_gateway.models import (
+    AccountUse,
+    McpAccess,
+    McpAccount,
+    McpHealth,
+    McpLease,
+    McpPin,
+    McpSecret,
+    McpServer,
+    McpToken,
+    ServerKind,
+)
+from mcp_gateway.oauth import renewing
 from mcp_gateway.remote import writing
 from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.supervisor import Times
@@ -41,9 +53,9 @@ def mark() -> tuple[Any, ...]:
     asked = McpHealth.objects.aggregate(Sum("restarts_asked"))
     pinned = McpPin.objects.aggregate(Count("pk"), Max("updated_at"))
     boxes = Sandbox.objects.aggregate(Count("pk"), Max("pk"))
-    return tuple(
-        value for found in (agents, servers, secrets_, tokens, access, asked, pinned, boxes) for value in found.values()
-    )
+    accounts = McpAccount.objects.aggregate(Count("pk"), Max("connected_at"), Count("lost_at"))
+    found = (agents, servers, secrets_, tokens, access, asked, pinned, boxes, accounts)
+    return tuple(value for each in found for value in each.values())
 
 
 def book() -> Book:
@@ -86,13 +98,19 @@ def wanted() -> list[Wanted]:
         marks.setdefault(server_id, []).append([name, version])
     found = []
     for row in McpServer.objects.filter(enabled=True).select_related("health"):
-        where = [row.kind, row.url, row.headers, row.allows_private]
+        where = [row.kind, row.url, row.headers, row.allows_private, row.account, _account_mark(row)]
         identity = [row.command, row.args, row.env, row.cwd, row.limits, *where, marks.get(row.pk)]
         times = Times(float(row.timeout_s), float(row.connect_timeout_s))
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         asked = row.health.restarts_asked if hasattr(row, "health") else 0
         found.append(Wanted(row.pk, row.name, digest, times, asked))
     return found
+
+
+def _account_mark(server: McpServer) -> list[Any]:
+    """What tells whether the account with which Logos itself asks the server is another one."""
+    account = renewing.account_for(server, "") if server.account != AccountUse.NONE else None
+    return [account.pk, account.connected_at.isoformat(), account.is_connected] if account is not None else []
 
 
 def launch(server_id: str) -> Launch | RemoteLaunch:
@@ -104,7 +122,14 @@ def launch(server_id: str) -> Launch | RemoteLaunch:
     values = {each.name: secrets.unseal(each.sealed) for each in row.secrets.all()}
     if row.kind == ServerKind.HTTP:
         headers = writing.resolved(row.headers, values)
-        return RemoteLaunch(row.url, headers, tuple(values.values()), row.allows_private)
+        return RemoteLaunch(
+            row.url,
+            headers,
+            tuple(values.values()),
+            row.allows_private,
+            is_personal=row.account == AccountUse.PERSON,
+            uses_account=row.account != AccountUse.NONE,
+        )
     env = launching.resolved(row.env, values)
     where = launching.directory(row.cwd, settings.LOGOS_HOME / "mcp" / row.pk)
     return Launch(row.command, tuple(row.args), env, where, row.limits)

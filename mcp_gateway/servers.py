@@ -14,17 +14,18 @@ from agents.editing import editing
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import User, Visibility
 from mcp_gateway import launching
-from mcp_gateway.models import McpHealth, McpSecret, McpServer, ServerKind
+from mcp_gateway.models import AccountUse, McpHealth, McpSecret, McpServer, ServerKind
 from mcp_gateway.remote import places, writing
 
 # What decides which program runs on the host and what steers it.
 LAUNCH = ("kind", "command", "args", "env", "cwd", "limits", "allows_private")
 # Where a server elsewhere is, and so who gets the secrets that are set for it.
-REACH = ("url", "headers")
+REACH = ("url", "headers", "account", "client_id")
 WRITTEN = (
     *("name", "description", "category"),
     *LAUNCH,
     *REACH,
+    "scopes",
     *("timeout_s", "connect_timeout_s", "enabled", "tier", "asks_caller", "include", "exclude"),
 )
 MAX_SECRETS = 40
@@ -146,21 +147,25 @@ def check_whole(server: McpServer) -> None:
     if server.kind == ServerKind.STDIO:
         if not server.command:
             raise Invalid("Say which program is the server.", field="command")
-        if server.url or server.headers or server.allows_private:
-            raise Invalid(
-                "A program of this host has no address and no headers.", field="url" if server.url else "kind"
-            )
+        if unfit := next((name for name in (*REACH, "scopes", "allows_private") if _says(server, name)), ""):
+            raise Invalid("A program of this host has no address, headers or account.", field=unfit)
         return
     if not server.url:
         raise Invalid("Say where the server is.", field="url", action="For instance https://example.org/mcp.")
     places.clean_url(server.url, server.allows_private)
+    if server.account != AccountUse.NONE and any(name.lower() == "authorization" for name in server.headers):
+        raise Invalid("With an account, Authorization is its token: take the header away.", field="headers")
     if unfit := next((name for name in ("command", "args", "env", "cwd", "limits") if getattr(server, name)), ""):
         raise Invalid("A server elsewhere is not started here: it has an address and headers only.", field=unfit)
 
 
 def _holds_secrets(server: McpServer) -> bool:
     """Would whoever the server is next get to know something?"""
-    return server.secrets.exists()
+    return server.secrets.exists() or server.accounts.exists()
+
+
+def _says(server: McpServer, name: str) -> bool:
+    return getattr(server, name) not in ("", {}, False, AccountUse.NONE)
 
 
 def _clean_kind(kind: Any) -> str:
@@ -175,6 +180,9 @@ _CLEAN: dict[str, Any] = {
     "command": lambda value: launching.clean_command(value) if value else "",
     "headers": writing.clean_headers,
     "allows_private": bool,
+    "account": writing.clean_account,
+    "client_id": writing.clean_client_id,
+    "scopes": writing.clean_scopes,
     "args": launching.clean_args,
     "env": launching.clean_env,
     "cwd": launching.clean_cwd,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from mcp_gateway.views import outside
+from mcp_gateway.views import accounts, outside
 
 app_name = "mcp"
 urlpatterns = [
     path("agents/<str:agent_id>/outside/", outside.agent_outside, name="agent-outside"),
+    path("mcp-accounts/", accounts.account_list, name="accounts"),
+    path("mcp-accounts/callback/", accounts.callback, name="account-callback"),
+    path("mcp-accounts/client.json", accounts.client_document, name="account-client"),
+    path("mcp-accounts/<str:server_id>/connect/", accounts.connect, name="account-connect"),
+    path("mcp-accounts/<str:server_id>/disconnect/", accounts.disconnect, name="account-disconnect"),
 ]

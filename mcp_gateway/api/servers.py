@@ -15,7 +15,7 @@ from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, 
 from agents.models import Visibility
 from mcp_gateway import pinning, pins, servers
 from mcp_gateway.launching import MAX_ARGS, MAX_TOOLS
-from mcp_gateway.models import AccessTier, McpPin, McpSecret, McpServer, PinState, ServerKind, ServerState
+from mcp_gateway.models import AccessTier, AccountUse, McpPin, McpSecret, McpServer, PinState, ServerKind, ServerState
 
 router = Router(tags=["MCP servers"])
 
@@ -33,6 +33,9 @@ EXAMPLE: dict[str, Any] = {
     "url": "",
     "headers": {},
     "allows_private": False,
+    "account": "none",
+    "client_id": "",
+    "scopes": "",
     "timeout_s": 120,
     "connect_timeout_s": 60,
     "enabled": True,
@@ -94,6 +97,9 @@ class McpServerOut(Schema):
     url: str = Field(description="Where a server elsewhere is.")
     headers: dict[str, str]
     allows_private: bool = Field(description="It may be in our own network, and without https.")
+    account: AccountUse = Field(description="By whose account a server elsewhere is used.")
+    client_id: str = Field(description="What its sign-in knows Logos as, where that was given.")
+    scopes: str
     timeout_s: int
     connect_timeout_s: int
     enabled: bool
@@ -142,6 +148,9 @@ class McpServerIn(Schema):
     url: Text = Field("", max_length=500, description="Of a server of kind `http`: https on the open internet.")
     headers: dict[Text, Text] = Field({}, description="Values may hold `${NAME}` of the server's secrets.")
     allows_private: bool = Field(False, description="Addresses of your own network, also without https: for admins.")
+    account: AccountUse = Field(AccountUse.NONE, description="Connected with OAuth: everybody's, or each person's own.")
+    client_id: Text = Field("", max_length=300, description="Where its sign-in neither reads documents nor registers.")
+    scopes: Text = Field("", max_length=500, description="What to ask for; empty: what the server says.")
     description: Text = Field("", max_length=300)
     category: Text = Field("", max_length=40)
     timeout_s: int = Field(120, ge=1, le=3600)
@@ -170,6 +179,9 @@ class McpServerPatch(Schema):
     url: Text | None = Field(None, max_length=500)
     headers: dict[Text, Text] | None = Field(None, description="All of them.")
     allows_private: bool | None = None
+    account: AccountUse | None = None
+    client_id: Text | None = Field(None, max_length=300)
+    scopes: Text | None = Field(None, max_length=500)
     description: Text | None = Field(None, max_length=300)
     category: Text | None = Field(None, max_length=40)
     timeout_s: int | None = Field(None, ge=1, le=3600)

@@ -2,9 +2,10 @@
 
 from agents import permissions
 from mcp_gateway.models.access import McpAccess, McpCall, McpLease, McpToken
+from mcp_gateway.models.accounts import ClientOrigin, McpAccount, McpClient
 from mcp_gateway.models.grants import McpServerGroupGrant, McpServerUserGrant
 from mcp_gateway.models.pins import McpPin, PinState
-from mcp_gateway.models.servers import AccessTier, McpHealth, McpSecret, McpServer, ServerKind, ServerState
+from mcp_gateway.models.servers import AccessTier, AccountUse, McpHealth, McpSecret, McpServer, ServerKind, ServerState
 
 permissions.add_root(
     McpServer,
@@ -13,13 +14,19 @@ permissions.add_root(
     shared_level="view",
     parts=(McpSecret, McpHealth, McpPin),
 )
+permissions.call_it(McpAccount, "mcpaccount", family="server")
+permissions.call_it(McpClient, "mcpclient", family="server")
 permissions.call_it(McpAccess, "access")
 permissions.call_it(McpToken, "mcptoken", family="access")
 
 __all__ = [
     "AccessTier",
+    "AccountUse",
+    "ClientOrigin",
     "McpAccess",
+    "McpAccount",
     "McpCall",
+    "McpClient",
     "McpHealth",
     "McpLease",
     "McpPin",

@@ -28,6 +28,14 @@ class ServerKind(models.TextChoices):
     HTTP = "http", "Elsewhere, over HTTP"
 
 
+class AccountUse(models.TextChoices):
+    """By whose account a server elsewhere is used."""
+
+    NONE = "none", "None: what its headers say is enough"
+    SHARED = "shared", "One for everybody"
+    PERSON = "person", "Each person's own, for their agents"
+
+
 class McpServer(Shareable):
     """One server, run once for everybody. ``mcp_gateway.servers`` is the only writer: the command runs on the host."""
 
@@ -49,6 +57,22 @@ class McpServer(Shareable):
         "may be in our own network",
         default=False,
         help_text="It may be at an address that is not on the open internet, and without https. Only admins say so.",
+    )
+    account = models.CharField(
+        "account",
+        max_length=6,
+        choices=AccountUse.choices,
+        default=AccountUse.NONE,
+        help_text="Whose account at the server elsewhere is used, connected with OAuth.",
+    )
+    client_id = models.CharField(
+        "client id",
+        max_length=300,
+        blank=True,
+        help_text="What the server's sign-in knows Logos as, where it does not learn that by itself.",
+    )
+    scopes = models.CharField(
+        max_length=500, blank=True, help_text="What is asked for when an account is connected; empty: what it says."
     )
     timeout_s = models.PositiveIntegerField("time for a call (s)", default=120)
     connect_timeout_s = models.PositiveIntegerField("time to start (s)", default=60)

@@ -48,6 +48,7 @@ class RemoteLaunch:
     allows_private: bool = False
     account: Account = nobody
     is_personal: bool = False
+    uses_account: bool = False
     lookup: Lookup = system_lookup
 
     async def start(self, notice: Notice, asked: Asks) -> RemotePeer:

@@ -12,6 +12,7 @@ from mcp_gateway import launching
 
 MAX_HEADERS, MAX_VALUE = 30, 2_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e ]{0,500}")
 _VALUE = re.compile(r"[\x20-\x7e]{0,4096}")
 # What we say ourselves, or what belongs to the connection.
 _OURS = frozenset(
@@ -46,6 +47,29 @@ def clean_headers(headers: Any) -> dict[str, str]:
     if len({name.lower() for name in headers}) != len(headers):
         raise Invalid("A header stands twice.", field="headers")
     return dict(headers)
+
+
+def clean_account(use: Any) -> str:
+    """Whose account is used."""
+    if use not in ("none", "shared", "person"):
+        raise Invalid("An account is one of: none, shared, person.", field="account")
+    return str(use)
+
+
+def clean_client_id(text: Any) -> str:
+    """What a sign-in knows Logos as: no secret."""
+    text = str(text).strip()
+    if len(text) > 300 or not _VALUE.fullmatch(text) or redact(text) != text:
+        raise Invalid("A client id has at most 300 plain characters, and is no secret.", field="client_id")
+    return text
+
+
+def clean_scopes(text: Any) -> str:
+    """Scopes with one blank between them."""
+    text = " ".join(str(text).split())
+    if len(text) > 500 or not _SCOPES.fullmatch(text):
+        raise Invalid("Scopes are words with blanks between them.", field="scopes")
+    return text
 
 
 def resolved(headers: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:

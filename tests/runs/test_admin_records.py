@@ -35,7 +35,18 @@ from agents.models import (
     User,
 )
 from channels_app.models import Notices, PushDevice
-from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken
+from mcp_gateway.models import (
+    McpAccess,
+    McpAccount,
+    McpCall,
+    McpClient,
+    McpHealth,
+    McpLease,
+    McpPin,
+    McpSecret,
+    McpServer,
+    McpToken,
+)
 from runs.models import (
     Approval,
     ApprovalRule,
@@ -90,7 +101,7 @@ PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
 FOR_ADMINS = [
-    DataExport, Halt, HaltStop, HostGrant, Learning, McpLease, Notices, OneTimeLink, PriceList, PushDevice,
+    DataExport, Halt, HaltStop, HostGrant, Learning, McpAccount, McpClient, McpLease, Notices, OneTimeLink, PriceList, PushDevice,
     ReviewerSettings, SecurityEvent, SiteSettings,
 ]  # fmt: skip
 

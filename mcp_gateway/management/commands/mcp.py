@@ -19,11 +19,12 @@ from agents.errors import Invalid, NotFound
 from agents.models import Agent, User, Visibility
 from mcp_gateway import access, calling, clients, pinning, pins, servers
 from mcp_gateway.api.servers import McpServerOut
-from mcp_gateway.models import AccessTier, McpAccess, McpCall, McpServer, ServerKind
+from mcp_gateway.models import AccessTier, AccountUse, McpAccess, McpCall, McpServer, ServerKind
+from mcp_gateway.oauth import accounts
 
 
 class Command(LogosCommand):
-    """``mcp list|add|edit|restart|tools|call|secret|delete|pins|accept|give|take|token|tokens|revoke|clients|calls``."""
+    """``mcp list|add|edit|restart|tools|call|secret|accounts|disconnect|delete|pins|accept|give|take|token|tokens|revoke|clients|calls``."""
 
     help = "Add, list, change, restart and delete MCP servers: where agents' tools come from."
 
@@ -31,7 +32,7 @@ class Command(LogosCommand):
         verbs = parser.add_subparsers(
             dest="verb",
             required=True,
-            metavar="list|add|edit|restart|tools|call|secret|delete|pins|accept|give|take|token|tokens|revoke|clients|calls",
+            metavar="list|add|edit|restart|tools|call|secret|accounts|disconnect|delete|pins|accept|give|take|token|tokens|revoke|clients|calls",
         )
         listing = verbs.add_parser("list", help="list servers and how they are")
         listing.add_argument("--json", action="store_true", help="print them as the API shows them")
@@ -71,6 +72,11 @@ class Command(LogosCommand):
         secret.add_argument("--remove", action="store_true", help="forget it")
         add_person(secret)
 
+        accounts_ = verbs.add_parser("accounts", help="list accounts at servers elsewhere: everybody's and yours")
+        add_person(accounts_, "list those of this person")
+        gone = verbs.add_parser("disconnect", help="forget an account at a server elsewhere: everybody's or yours")
+        gone.add_argument("server", metavar="SERVER", help="name or id")
+        add_person(gone)
         pinned = verbs.add_parser("pins", help="list a server's tools as they were accepted, and what waits to be")
         pinned.add_argument("server", metavar="SERVER", help="name or id")
         add_person(pinned)
@@ -166,6 +172,29 @@ class Command(LogosCommand):
             ("TOOL", "DESCRIPTION"),
             ((plain(tool["name"]), plain(tool["description"].split("\n")[0][:100])) for tool in server.health.tools),
         )
+
+    def do_accounts(self, options: dict[str, Any]) -> None:
+        found = accounts.places(actor(options["user"]))
+        self.print_table(
+            ("SERVER", "WHOSE", "STATE", "ENDS", "SIGN-IN", "SCOPES"),
+            (
+                (
+                    each.server.name,
+                    each.server.account,
+                    "connected" if each.is_connected else "lost" if each.account else "not connected",
+                    f"{each.account.expires_at:%F %T}" if each.account and each.account.expires_at else "",
+                    plain(each.account.client.issuer) if each.account else "",
+                    plain(each.account.scopes) if each.account else "",
+                )
+                for each in found
+            ),
+        )
+
+    def do_disconnect(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        server = _named(user, options["server"], "server.view")
+        heard = accounts.disconnect(user, server.pk)
+        self.say(f"The account at {server.name} is forgotten{'' if heard else '; its sign-in could not be told'}.")
 
     def do_delete(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
@@ -285,6 +314,9 @@ def _add_fields(parser: CommandParser) -> None:
     parser.add_argument(
         "--private", action=BooleanOptionalAction, help="it may be in our own network, and without https; for admins"
     )
+    parser.add_argument("--account", choices=[*AccountUse.values], help="whose account at a server elsewhere is used")
+    parser.add_argument("--client-id", metavar="TEXT", help="what its sign-in knows Logos as, if it must be given")
+    parser.add_argument("--scopes", metavar="WORDS", help="what to ask its sign-in for; default: what it says")
     parser.add_argument("--limits", metavar="JSON", help='for instance {"memory_mb": 512, "open_files": 256}')
     parser.add_argument("--description", metavar="TEXT")
     parser.add_argument("--category", metavar="WORD")
@@ -296,7 +328,20 @@ def _add_fields(parser: CommandParser) -> None:
 
 
 def _fields(options: dict[str, Any]) -> dict[str, Any]:
-    names = ("cwd", "url", "description", "category", "tier", "timeout_s", "connect_timeout_s", "include", "exclude")
+    names = (
+        "cwd",
+        "url",
+        "account",
+        "client_id",
+        "scopes",
+        "description",
+        "category",
+        "tier",
+        "timeout_s",
+        "connect_timeout_s",
+        "include",
+        "exclude",
+    )
     fields = {name: options[name] for name in names if options[name] is not None}
     for option, name in (("env", "env"), ("header", "headers")):
         if options[option] is not None:
