@@ -34,6 +34,7 @@ from agents.models import (
     PolicyGroupGrant,
     PolicyUserGrant,
     Preset,
+    PriceList,
     Provider,
     Role,
     SiteSettings,
@@ -92,6 +93,7 @@ ACTIONS: dict[str, Action] = {
         Action("route.edit", "Change a model route and its prices", "edit", OPERATORS),
         Action("route.manage", "Share or delete a model route", "manage", OPERATORS),
         Action("route.create", "Add model routes", "", OPERATORS),
+        Action("price.view", "See the files that prices of models are from", "view", OPERATORS),
         Action("price.import", "Read prices of models from a file, and undo that", "", OPERATORS),
         Action("policy.view", "See a policy", "view", EVERYONE),
         Action("policy.edit", "Change what a policy allows", "edit", OPERATORS),
@@ -189,7 +191,7 @@ GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
 }
 
 # Rows of the house, which nobody owns and nobody is granted: the role alone decides.
-HOUSE: tuple[type[Model], ...] = (Provider, Preset)
+HOUSE: tuple[type[Model], ...] = (Provider, Preset, PriceList)
 
 # Models without actions of their own are seen by whoever may see what they are part of. Model calls and what was
 # asked of the network are the exceptions: those of a shared agent tell what everybody asked of it, so they have
@@ -206,6 +208,7 @@ _FAMILIES = {
 
 _NOUNS = {
     "modelroute": "route",
+    "pricelist": "price",
     "inferencecall": "call",
     "egressdecision": "egress",
     "agentcapability": "capability",

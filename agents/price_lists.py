@@ -23,6 +23,7 @@ from agents.routes import MAX_PRICE
 
 MAX_BYTES = 20 * 1024 * 1024
 MAX_ROWS = 50_000
+MAX_NAME = 200  # as of a model's route
 _MILLION = Decimal(1_000_000)
 _STEP = Decimal("0.000001")
 
@@ -90,9 +91,10 @@ def _rows(text: str) -> list[tuple[str, dict[str, Any]]]:
     if isinstance(document, dict) and isinstance(document.get("prices"), list):
         document = document["prices"]
     if isinstance(document, dict):
-        return [(str(name), row) for name, row in document.items() if isinstance(row, dict)]
+        return [(name, row) for name, row in document.items() if isinstance(row, dict) and isinstance(name, str)]
     if isinstance(document, list):
-        return [(str(row.get("model") or ""), row) for row in document if isinstance(row, dict)]
+        named = [(row.get("model"), row) for row in document if isinstance(row, dict)]
+        return [(name, row) for name, row in named if isinstance(name, str)]
     raise Invalid("The file is no list of prices.", field="file")
 
 
@@ -100,9 +102,12 @@ def _price(name: str, row: dict[str, Any]) -> Price | None:
     """None for what is no model that answers with text: LiteLLM lists pictures, speech and its own specification."""
     if name == "sample_spec" or not name:
         return None
-    currency = str(row.get("currency") or "USD").strip().upper()
-    if currency != "USD":
-        raise Invalid(f"{name[:80]}: the price is in {currency[:10]}, and only USD is known here.", field="file")
+    if len(name) > MAX_NAME or not name.isprintable():
+        raise Invalid(f"{name[:40]!r} is no name of a model.", field="file")
+    currency = row.get("currency") or "USD"
+    if not isinstance(currency, str) or currency.strip().upper() != "USD":
+        word = currency.strip()[:10] if isinstance(currency, str) else "something else"
+        raise Invalid(f"{name[:80]}: the price is in {word}, and only USD is known here.", field="file")
     if "input_cost_per_token" in row or "output_cost_per_token" in row:
         parts = [_number(name, row.get(f"{side}_cost_per_token")) for side in ("input", "output")]
         told = [None if part is None else part * _MILLION for part in parts]
@@ -123,8 +128,10 @@ def _price(name: str, row: dict[str, Any]) -> Price | None:
 def _number(name: str, value: Any) -> Decimal | None:
     if value is None or value == "":
         return None
+    if not isinstance(value, str):  # every reader here gives figures as texts; the rest is no figure
+        raise Invalid(f"{name[:80]}: that is no price.", field="file")
     try:
-        number = Decimal(str(value).strip())
+        number = Decimal(value.strip())
     except InvalidOperation as error:
         raise Invalid(f"{name[:80]}: {str(value)[:40]} is no price.", field="file") from error
     if not number.is_finite() or number < 0:

@@ -108,7 +108,7 @@ class PriceListIn(Schema):
 class Applying(Schema):
     """Which changes you looked at."""
 
-    digest: Text = Field(max_length=64)
+    digest: Text = Field("", max_length=64, description="As the list told it; 409 `stale` for any other.")
 
     model_config = {"json_schema_extra": {"example": {"digest": "1c9e5a7b3d2f4e6a"}}}
 

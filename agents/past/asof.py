@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import ForeignKey, Max, Model, QuerySet
 
+from agents import permissions
 from agents.errors import Invalid
 from agents.models import Agent, ModelRoute, Policy, Preset, Provider, Soul, User
 from agents.past.comparing import HIDDEN, fields_of, items, label, member_keys, members_of, shown
@@ -124,6 +125,9 @@ def _names(user: User, model: Any, keys: set[Any], at: datetime) -> dict[Any, st
     if model is User:
         now = dict(User.objects.filter(pk__in=keys).values_list("pk", "username"))
         return {key: now.get(key, "somebody whose account is gone") for key in keys}
+    if not hasattr(model, "history"):  # never changed: called as it always was
+        seen = permissions.visible(user, model._default_manager.filter(pk__in=keys))
+        return dict.fromkeys(keys, HIDDEN) | {row.pk: str(row) for row in seen}
     then = {getattr(each, model._meta.pk.attname): each for each in _at(user, model, keys, at)}
     return {key: name_of_record(then[key]) if key in then else HIDDEN for key in keys}
 

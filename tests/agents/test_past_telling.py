@@ -37,6 +37,8 @@ OF_NOBODY = (
     "resumed",
     "resumed_server",
     "keys_rotated",
+    "prices_applied",
+    "prices_undone",
     "private_chats_on",
     "private_chats_off",
     "invited",

@@ -181,4 +181,6 @@ def test_the_table_here_names_every_action_that_is_done_to_a_row() -> None:
 
     done_to_rows = {name for name, action in permissions.ACTIONS.items() if action.level}
 
-    assert done_to_rows == tabled | {"preset.view", "preset.edit", "provider.view", "provider.edit", "user.manage"}
+    assert done_to_rows == tabled | {
+        *("preset.view", "preset.edit", "provider.view", "provider.edit", "price.view", "user.manage")
+    }
