@@ -23,12 +23,16 @@ ATTENDED = frozenset({"web", "api", "cli", "clone"})
 # Findings of the gate that say that it does not know what would run, whatever severity they have.
 BLIND = frozenset({"unreadable", "unknown-program"})
 
+# What operators have written into the gate themselves asks for people: no model stands in for them.
+OWN = "own:"
+
 # Why a request is left to a person: for lists, then in a sentence.
 WHY: dict[str, tuple[str, str]] = {
     "unsupported": ("another kind", "The reviewer is asked about commands only."),
     "severity": ("too severe", "It is more severe than what the reviewer is asked about."),
     "unjudged": ("not judged", "The command gate cannot say how severe it is, so the reviewer is not asked."),
     "reversed": ("reversed before", "Somebody said that the reviewer was wrong about the like."),
+    "own_rule": ("a rule of yours", "A rule that operators wrote for the command gate asks for a person."),
     "unattended": ("nobody there", "No person began this chat, so no model allows anything in it."),
     "operators": ("for operators", "It needs operators or several people."),
     "no_model": ("no model", "The reviewer has no model to ask."),
@@ -64,6 +68,8 @@ def outside(asked: Approval, origin: str, most: str) -> str:
         return "unsupported"
     if asked.tier != Tier.USER or asked.needed > 1 or asked.is_canary:
         return "operators"
+    if any(str(each.get("rule", "")).startswith(OWN) for each in asked.findings):
+        return "own_rule"
     if origin not in ATTENDED:
         return "unattended"
     if rank(asked.severity) < 0 or any(each.get("rule") in BLIND for each in asked.findings):

@@ -19,6 +19,7 @@ from runs import events, rendering, words
 from runs.hub import hub
 from runs.models import ACTIVE, Conversation, Run, RunEvent
 from runs.rendering import RunFigures, RunRef
+from runs.reviewing.opening import is_stamped
 from runs.timeline import Timeline
 from runs.withheld import BLIND, Sight
 
@@ -94,12 +95,13 @@ def stamp_chips(stamp: dict[str, Any]) -> list[dict[str, str]]:
     soul, runtime, model = stamp.get("soul") or {}, stamp.get("runtime") or {}, stamp.get("model") or {}
     rules = stamp.get("permissions") or {}
     hosts = rules.get("hosts") or []
+    reviewed = ", reviewed" if is_stamped(stamp) else ""
     values = (
         ("Soul", f"{soul.get('name', '')}, revision {soul.get('revision', '?')}", ""),
         ("Tools", ", ".join((stamp.get("tools") or {}).get("toolsets") or []) or "none", ""),
         ("Agent runtime", f"{runtime.get('name', '')} {runtime.get('version', '')}".strip(), ""),
         ("Model", str(model.get("model", "")), " of ".join(filter(None, (model.get("model"), model.get("provider"))))),
-        ("Permissions", f"{rules.get('driver', '')} sandbox, {', '.join(hosts) or 'no hosts'}", ""),
+        ("Permissions", f"{rules.get('driver', '')} sandbox, {', '.join(hosts) or 'no hosts'}{reviewed}", ""),
     )
     return [{"letter": name[0], "name": name, "value": value, "more": more} for name, value, more in values]
 

@@ -60,9 +60,13 @@ def reviewer(request: HttpRequest) -> HttpResponse:
     filters = Filters(
         request.GET, Choice("outcome", "Outcome", ReviewOutcome.choices), Choice("agent", "Agent", agents),
         Choice("why", "Left because", [(why, label) for why, (label, _) in limits.WHY.items()]),
-        Choice("days", "Over", WINDOWS), hint="Words of its reason",
+        hint="Words of its reason",
     )  # fmt: skip
-    days = int(filters.chosen("days") or DAYS)
+    days = whole(request.GET.get("days", ""), 3) or DAYS
+    days = days if days in dict(WINDOWS) else DAYS
+    here = filters.query + "&" if filters.query else ""
+    windows = [(number, word, f"?{here}days={number}") for number, word in WINDOWS]
+    filters.kept = {"days": str(days)} if days != DAYS else {}
     total, per_agent = lists.figures(user, days)
     since = timezone.now() - timedelta(days=days)
     rows = filters.search(lists.detailed(lists.seen_by(user)).filter(created_at__gte=since), "reason")
@@ -83,6 +87,7 @@ def reviewer(request: HttpRequest) -> HttpResponse:
         "total": total,
         "per_agent": per_agent,
         "days": days,
+        "windows": windows,
         "reversals": [
             {"row": row, "may_undo": row.made_by_id == user.pk or row.agent_id in undoable} for row in reversals
         ],

@@ -233,6 +233,12 @@ def test_other_kinds_and_other_peoples_decisions_are_not_its(change: dict[str, A
     assert limits.outside(asked, "web", "medium") in ("unsupported", "operators")
 
 
+def test_what_a_rule_of_operators_asks_for_is_a_persons() -> None:
+    asked = Approval(kind="command", tier="user", severity="low", by_runtime=True, findings=[{"rule": "own:no-pushes"}])
+
+    assert limits.outside(asked, "web", "medium") == "own_rule"
+
+
 def test_no_setting_takes_it_above_medium() -> None:
     for severity in ("high", "critical"):
         asked = Approval(kind="command", tier="user", severity=severity, by_runtime=True)
