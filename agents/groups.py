@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Model, QuerySet
+from django.db.models import Count, Model, ProtectedError, QuerySet
 
 from agents import audit, people
 from agents.errors import Conflict, Invalid, NotFound
@@ -82,7 +82,14 @@ def delete(actor: User, group: Group, typed_name: str) -> None:
         lost = {kind: len(rows) for kind, rows in granted(group).items()}
         members = group.user_set.count()
         audit.note("group_deleted", actor=actor, about=group, members=members, grants=lost)
-        group.delete()
+        try:
+            group.delete()
+        except ProtectedError as error:
+            raise Conflict(
+                "This group decides what agents ask.",
+                reason="in_use",
+                action="Name another under Approvals, Who decides, first.",
+            ) from error
 
 
 def granted(group: Group) -> dict[str, list[Model]]:

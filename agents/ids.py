@@ -90,6 +90,10 @@ def grant_id() -> str:
     return f"grant_{ulid()}"
 
 
+def panel_id() -> str:
+    return f"panel_{ulid()}"
+
+
 def rule_id() -> str:
     return f"rule_{ulid()}"
 

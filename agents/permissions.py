@@ -120,6 +120,7 @@ ACTIONS: dict[str, Action] = {
         Action("run.cancel", "Stop a run", "chat", MEMBERS, True),
         Action("run.approve", "Allow or deny what a run asks for", "chat", MEMBERS, True),
         Action("approval.decide_admin", "Decide what agents ask operators and admins for", "manage", OPERATORS),
+        Action("panel.set", "Say who decides what agents ask, and how many must", "", ADMINS),
         Action("approval.rules", "See and end the rules that let an agent do things unasked", "manage", MEMBERS),
         Action(
             "reviewer.switch", "Let a model answer what an agent asks, and say where it was wrong", "manage", OPERATORS

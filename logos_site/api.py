@@ -61,6 +61,7 @@ from runs.api import (
     runs,
 )
 from runs.api import noticed as noticed_calls
+from runs.api import panels as approval_panels
 from sandboxes import api as sandboxes
 from sandboxes import files_api, provider_api, shells_api, what_if_api
 from sandboxes.openshell import api as openshell_api
@@ -263,6 +264,7 @@ api.add_router("/runs", runs.router)
 api.add_router("/runs", approvals.of_runs)
 api.add_router("/approvals", approval_figures.router)
 api.add_router("/approvals", noticed_calls.router)
+api.add_router("/approvals", approval_panels.router)
 api.add_router("/approvals", approvals.router)
 api.add_router("/reviewer", reviewer.router)
 api.add_router("/agents", reviewer.of_agents)

@@ -108,6 +108,11 @@ def _pages(user: User, text_words: list[str]) -> list[Hit]:
         else [
             Hit("Decided approvals", "inbox", reverse("runs:approvals-decided"), "Who allowed and refused what"),
             Hit("Done and told", "inbox", reverse("runs:approvals-noticed"), "What agents did unasked under a rule"),
+            *(
+                [Hit("Who decides", "inbox", reverse("runs:panels"), "How many people, of which group, and who after")]
+                if permissions.may(user, "panel.set")
+                else []
+            ),
             Hit("How people decide", "inbox", reverse("runs:approval-figures"), "Figures of decisions, and canaries"),
             Hit("Approval rules", "inbox", reverse("runs:approval-rules"), "What is allowed without asking"),
         ]

@@ -14,10 +14,11 @@ from agents.admin.agents import AgentAdmin
 from agents.admin_acting import bulk, who
 from agents.admin_base import RecordAdmin, link, pretty
 from agents.admin_filters import TypedFilter, VisibleRelatedFilter
-from agents.admin_panels import SHOWN, Panel, row_link, rows_link
+from agents.admin_panels import SHOWN, row_link, rows_link
+from agents.admin_panels import Panel as PagePanel
 from runs import approvals, dispatch, exporting, withheld
 from runs.budgets import admin as budgets_admin  # noqa: F401 (registers)
-from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Message, Run, RunEvent
+from runs.models import Approval, ApprovalRule, Conversation, EngineBeat, Message, Panel, Run, RunEvent
 from runs.reviewing import admin as reviewing_admin  # noqa: F401 (registers)
 from runs.templatetags.run_format import ago, duration, money, pill
 from sandboxes.admin import CALLS_OF_RUN
@@ -39,15 +40,15 @@ def money_of(run: Run) -> str:
 
 
 RUN_COLUMNS = ("Run", "State", "Person", "Began", "Took", "Cost")
-RUNS_OF_AGENT = Panel(
+RUNS_OF_AGENT = PagePanel(
     "Last runs", Run, "agent__id__exact", RUN_COLUMNS,
     lambda request, agent: _last_runs(request, agent=agent), "run.view",
 )  # fmt: skip
-RUNS_OF_CONVERSATION = Panel(
+RUNS_OF_CONVERSATION = PagePanel(
     "Runs", Run, "conversation__id__exact", RUN_COLUMNS,
     lambda request, conversation: _last_runs(request, conversation=conversation), "run.view",
 )  # fmt: skip
-CHATS_OF_AGENT = Panel(
+CHATS_OF_AGENT = PagePanel(
     "Last conversations", Conversation, "agent__id__exact", ("Conversation", "Person", "Last"),
     lambda request, agent: [
         (row_link(chat), chat.owner, ago(chat.last_at))
@@ -55,7 +56,7 @@ CHATS_OF_AGENT = Panel(
     ],
     "conversation.view",
 )  # fmt: skip
-QUESTIONS_OF_RUN = Panel(
+QUESTIONS_OF_RUN = PagePanel(
     "Approvals", Approval, "run__id__exact", ("What", "State", "Decided by", "Asked"),
     lambda request, run: [
         (row_link(asked, str(asked)), asked.get_state_display(), asked.decided_by, ago(asked.created_at))
@@ -63,7 +64,7 @@ QUESTIONS_OF_RUN = Panel(
     ],
     "run.view",
 )  # fmt: skip
-EVENTS_OF_RUN = Panel(
+EVENTS_OF_RUN = PagePanel(
     "Last events", RunEvent, "run__id__exact", ("Event", "Kind", "At"),
     lambda request, run: [
         (row_link(event, f"#{event.seq}"), event.kind, ago(event.at)) for event in run.events.order_by("-seq")[:SHOWN]
@@ -278,7 +279,19 @@ class ApprovalAdmin(RecordAdmin):
             "decided_via",
             "decided_from",
         ),
-        *("decided_alone", "needed", "expires_at", "frozen_at", "answered_at", "created_at"),
+        *(
+            "decided_alone",
+            "panel",
+            "needed",
+            "team_name",
+            "escalates_at",
+            "escalates_to",
+            "escalated_at",
+            "expires_at",
+            "frozen_at",
+            "answered_at",
+            "created_at",
+        ),
     )
     list_display = ("what", "kind", "state", "agent", "run", "decided_by", "asked", "until")
     list_select_related = ("agent", "run", "decided_by")
@@ -318,6 +331,24 @@ class ApprovalAdmin(RecordAdmin):
     @admin.display(description="until", ordering="expires_at")
     def until(self, approval: Approval) -> SafeString | str:
         return ago(approval.expires_at)
+
+
+@admin.register(Panel)
+class PanelAdmin(RecordAdmin):
+    """Who decides what agents ask: read here, said on its own page."""
+
+    view_action = "policy.view"
+    page_name = "runs:panel"
+    fields = (
+        *("policy", "kind", "severity", "needed", "team", "escalate_min", "escalate_to", "note", "is_active"),
+        *("made_by", "created_at", "updated_at"),
+    )
+    list_display = ("__str__", "needed", "team", "escalate_min", "escalate_to", "is_active")
+    list_select_related = ("policy", "team", "escalate_to")
+    list_filter = ("kind", "severity", "is_active")
+    search_fields = ("note", "team__name", "policy__name")
+    search_help_text = "A group, a policy, or why"
+    ordering = ("-pk",)
 
 
 @admin.register(ApprovalRule)

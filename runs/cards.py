@@ -189,9 +189,19 @@ class Card:
     @property
     def who_decides(self) -> str:
         """Whom it needs, where that is not the person whose run it is."""
+        if self.row.team_name:
+            of = f" of {self.row.team_name}"
+            return (f"somebody{of}" if self.row.needed == 1 else f"{self.row.needed} people{of}") + self._called
         if self.row.tier != Tier.ADMIN:
             return ""
         return "an admin" if KINDS[self.row.kind].permission == "user.manage" else "an operator"
+
+    @property
+    def _called(self) -> str:
+        """Who may decide it too by now."""
+        if not self.row.escalated_at:
+            return ""
+        return f", or {self.row.escalates_to.name if self.row.escalates_to else 'an operator'}"
 
     @property
     def caution(self) -> str:
@@ -233,7 +243,7 @@ def rows(found: QuerySet[Approval]) -> QuerySet[Approval]:
     """``found`` with what a card needs besides."""
     asked = Substr("run__message__text", 1, 200)
     chat = {"asked_text": asked, "chat_id": F("run__conversation_id"), "chat_title": F("run__conversation__title")}
-    return found.select_related("agent", "asked_for", "decided_by", "rule", "opinion").annotate(**chat)
+    return found.select_related("agent", "asked_for", "decided_by", "rule", "opinion", "escalates_to").annotate(**chat)
 
 
 def made(user: User, found: Iterable[Approval], *, is_whole: bool = False) -> list[Card]:
@@ -256,6 +266,10 @@ def made(user: User, found: Iterable[Approval], *, is_whole: bool = False) -> li
             card.has_allowed = has_allowed
             card.may_rule_agent = row.agent_id in managed
             card.lifetimes = lifetimes(_longest_s(row.agent_id in deciders))
+        elif (
+            row.team_name and row.asked_for_id == user.pk and row.tier == Tier.USER and card.waits and not row.frozen_at
+        ):
+            card.choices = (str(Choice.DENY),)  # a team allows it; whose run it is may still refuse
         cards.append(card)
     return cards
 

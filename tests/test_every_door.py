@@ -45,7 +45,7 @@ from agents.models import (
 from channels_app.models import PushDevice
 from logos_site.asgi import application
 from mcp_gateway.models import McpAccess, McpServer
-from runs.models import Approval, ApprovalRule, Budget, Conversation, EngineBeat, ReviewerReversal, Run
+from runs.models import Approval, ApprovalRule, Budget, Conversation, EngineBeat, Panel, ReviewerReversal, Run
 from sandboxes.models import Sandbox, ToolCall
 from tests import tables
 from tests.conftest import person
@@ -86,6 +86,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "call_id": rows[ToolCall].pk,
         "rule_id": rows[ApprovalRule].pk,
         "reversal_id": rows[ReviewerReversal].pk,
+        "panel_id": rows[Panel].pk,
         "device_id": rows[PushDevice].pk,
         "sandbox_id": rows[Sandbox].pk,
         "document_id": rows[AgentDocument].pk,

@@ -16,6 +16,7 @@ from runs.models import (
     BudgetWarning,
     Charge,
     EngineBeat,
+    Panel,
     ReviewedAgent,
     ReviewerOpinion,
     ReviewerReversal,
@@ -89,7 +90,9 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         name=f"gate-{number}", policy=policy, severity="low", answer="person", sentence=f"sentence-{number}",
         when={"program": [f"program-{number}"]},
     )  # fmt: skip
+    panel = Panel.objects.create(policy=policy, kind="command", needed=2, note=f"panel-{number}", made_by=owner)
     rows = [
+        panel,
         preset,
         gate_rule,
         agent,

@@ -57,7 +57,12 @@ class ApprovalOut(Schema):
     answer: str = Field(description="What was said to a question.")
     needed: int = Field(description="How many people must allow it.")
     allowed_by: int = Field(description="How many have, while more must.")
-    escalated_at: datetime | None = Field(None, description="Since when operators may decide it too.")
+    team: str = Field("", alias="team_name", description="Only the leave of members of this group counts.")
+    escalates_at: datetime | None = Field(None, description="When others may decide it too, if nobody has.")
+    escalates_to: str | None = Field(
+        None, alias="escalates_to.name", description="The group that may then; null is operators who manage the agent."
+    )
+    escalated_at: datetime | None = Field(None, description="Since when they may.")
     was_canary: bool = Field(
         False, description="It did nothing: it was put to see whether people read. Told afterwards."
     )
@@ -93,6 +98,9 @@ class ApprovalOut(Schema):
                 "answer": "",
                 "needed": 1,
                 "allowed_by": 0,
+                "team": "",
+                "escalates_at": None,
+                "escalates_to": None,
                 "escalated_at": None,
                 "was_canary": False,
                 "frozen_at": None,
@@ -244,7 +252,7 @@ def _listed(user: User, query: ApprovalQuery) -> QuerySet[Approval]:
     chosen = {"kind": query.kind, "run_id": query.run_id, "agent_id": query.agent_id}
     chosen |= {"decided_by__username": query.decided_by, "decided_via": query.via}
     rows = rows.filter(**{name: value for name, value in chosen.items() if value})
-    return rows.select_related("agent", "decided_by", "opinion")
+    return rows.select_related("agent", "decided_by", "opinion", "escalates_to")
 
 
 @router.get(

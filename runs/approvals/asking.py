@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -16,7 +15,7 @@ from agents.gate.own import extended
 from agents.gate.tirith import NO_OPINION, Opinion
 from agents.models import Agent, User
 from runs import events
-from runs.approvals import rules, signals
+from runs.approvals import panels, rules, signals
 from runs.approvals.kinds import KINDS
 from runs.gating import gated
 from runs.models import Approval, ApprovalKind, ApprovalState, Choice, Run, Tier
@@ -86,13 +85,12 @@ def ask(
         purpose=events.plain(purpose, known)[:TITLE_CHARS],
         findings=[_finding(finding, known) for finding in findings],
         severity=severity[:10],
-        needed=1
-        if spec.kind == ApprovalKind.QUESTION
-        else max(1, needed, settings.LOGOS_APPROVERS if tier == Tier.ADMIN else 1),
         is_canary=is_canary,
         by_runtime=by_runtime,
         expires_at=timezone.now() + timedelta(seconds=spec.lifetime_s() if lifetime_s is None else lifetime_s),
     )
+    terms = panels.Terms(max(1, needed)) if is_canary else panels.terms(spec.kind, tier, agent, asked.severity, needed)
+    terms.freeze(asked)
     with transaction.atomic():
         if refused:
             _refuse(asked, events.plain(refused, known))

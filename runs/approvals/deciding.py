@@ -15,7 +15,7 @@ from agents.models import Role, User
 from runs import events
 from runs.approvals import rules, signals, votes
 from runs.approvals.kinds import KINDS
-from runs.approvals.lists import addressed, other_admin
+from runs.approvals.lists import addressed, counted, other_admin
 from runs.approvals.rules import RuleWish
 from runs.models import Approval, ApprovalState, Choice, Scope, Tier
 
@@ -51,7 +51,7 @@ def decide(
 
     Raises NotFound for who may not, Invalid for a choice, note or rule that cannot be, Conflict with the reason
     "changed", "expired", "already_decided", "withdrawn" or "halted", LogosError("own_request")."""
-    is_alone = _require(actor, approval)
+    is_alone = _require(actor, approval, choice)
     halting.require_decisions(agent_id=approval.agent_id or "", person_id=approval.asked_for_id)
     choices = KINDS[approval.kind].choices
     if choice not in choices or (choice == Choice.RUN and approval.run_id is None):
@@ -148,18 +148,28 @@ def too_late(approval: Approval) -> LogosError:
     )
 
 
-def _require(actor: User, approval: Approval) -> bool:
+def _require(actor: User, approval: Approval, choice: str) -> bool:
     """Nothing for who may decide; True when it is their own request and there is nobody else."""
     if not actor.is_active or not Approval.objects.filter(addressed(actor), pk=approval.pk).exists():
         acting.remember_refusal("run.approve", Approval, approval.pk)
         raise NotFound("Approval")
-    if approval.tier != Tier.ADMIN or approval.asked_for_id != actor.pk:
+    if choice != Choice.DENY and not Approval.objects.filter(counted(actor), pk=approval.pk).exists():
+        raise LogosError(
+            f"Members of {approval.team_name} decide this.",
+            reason="own_request",
+            action="Ask one of them; you may refuse it.",
+        )
+    is_of_operators = approval.tier == Tier.ADMIN
+    is_of_team = approval.team_id is not None and approval.needed == 1 and choice != Choice.DENY
+    if approval.asked_for_id != actor.pk or not (is_of_operators or is_of_team):
         return False
     if actor.role != Role.ADMIN or other_admin(actor):
         raise LogosError(
             "Your own run asks for this, so somebody else decides it.",
             reason="own_request",
-            action="Ask another admin, or an operator who manages the agent.",
+            action=f"Ask another member of {approval.team_name}."
+            if approval.team_name
+            else "Ask another admin, or an operator who manages the agent.",
         )
     return True
 

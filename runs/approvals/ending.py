@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from runs.approvals import rules, signals
 from runs.approvals.kinds import KINDS
-from runs.models import Approval, ApprovalState, Run, Tier
+from runs.models import Approval, ApprovalState, Run
 
 BATCH = 200
 
@@ -29,14 +26,10 @@ def settle() -> int:
 
 
 def escalate() -> int:
-    """What nobody decided for LOGOS_ESCALATE_AFTER_S may be decided by operators too; how many. 0 is never."""
-    after = settings.LOGOS_ESCALATE_AFTER_S
-    if not after:
-        return 0
-    since = timezone.now() - timedelta(seconds=after)
-    waits = Approval.objects.filter(state=ApprovalState.PENDING, tier=Tier.USER, escalated_at=None, frozen_at=None)
+    """What nobody decided by the time it says may be decided by operators, or the group it names, too; how many."""
+    waits = Approval.objects.filter(state=ApprovalState.PENDING, escalated_at=None, frozen_at=None)
     found = 0
-    for row in waits.filter(created_at__lte=since, is_canary=False, agent__isnull=False).order_by("pk")[:BATCH]:
+    for row in waits.filter(escalates_at__lte=timezone.now(), agent__isnull=False).order_by("pk")[:BATCH]:
         if waits.filter(pk=row.pk).update(escalated_at=timezone.now()):
             row.refresh_from_db()
             signals.tell(row)
@@ -61,7 +54,9 @@ def thaw(rows: QuerySet[Approval]) -> int:
     for row in rows.filter(frozen_at__isnull=False):
         if row.frozen_at is not None:
             kept = Approval.objects.filter(pk=row.pk, frozen_at=row.frozen_at)
-            thawed += kept.update(frozen_at=None, expires_at=F("expires_at") + (now - row.frozen_at))
+            lost = now - row.frozen_at
+            later = {"expires_at": F("expires_at") + lost, "escalates_at": F("escalates_at") + lost}
+            thawed += kept.update(frozen_at=None, **later)
     return thawed
 
 

@@ -24,17 +24,34 @@ def addressed(user: User) -> Q:
     if permissions.may(user, "approval.decide_admin"):
         managed = permissions.visible(user, Agent.objects.order_by(), "approval.decide_admin").values("pk")
         found |= Q(tier=Tier.ADMIN, agent__in=managed) & ~Q(kind__in=names)
-        found |= Q(tier=Tier.USER, escalated_at__isnull=False, agent__in=managed)
+        found |= Q(tier=Tier.USER, escalated_at__isnull=False, escalates_to=None, agent__in=managed)
+    if permissions.may(user, "run.approve"):
+        found |= _of_teams(user)
     for spec in special:
         if permissions.may(user, spec.permission or "approval.decide_admin"):
             found |= Q(kind=spec.kind, tier=Tier.ADMIN) & (spec.concerns(user) if spec.concerns else Q())
     return found
 
 
+def counted(user: User) -> Q:
+    """Of the requests put to ``user`` those that their leave counts for: where a team decides, only its members' does, and
+    after a while that of whoever was called then. Everybody else they are put to can only refuse."""
+    found = Q(team=None, team_name="") | _of_teams(user)
+    if permissions.may(user, "approval.decide_admin"):
+        managed = permissions.visible(user, Agent.objects.order_by(), "approval.decide_admin").values("pk")
+        found |= Q(escalated_at__isnull=False, escalates_to=None, agent__in=managed)
+    return found
+
+
+def _of_teams(user: User) -> Q:
+    groups = user.groups.order_by().values("pk")
+    return Q(team__in=groups) | Q(escalated_at__isnull=False, escalates_to__in=groups)
+
+
 def own_alone(user: User) -> Q:
-    """Requests of the operators' tier that ``user`` may not decide, because they come from their own runs. Only an
-    admin who is the only one may."""
-    own = Q(tier=Tier.ADMIN, asked_for=user)
+    """Requests that ``user`` may not allow because they come from their own runs: those of the operators' tier, and those
+    for which one member of a team is enough. Only an admin who is the only one may."""
+    own = Q(tier=Tier.ADMIN, asked_for=user) | Q(team__isnull=False, needed=1, asked_for=user)
     if user.role != Role.ADMIN:
         return own
     others = User.objects.filter(role=Role.ADMIN, is_active=True).exclude(pk=user.pk)
@@ -49,7 +66,8 @@ def undecided(rows: QuerySet[Approval] | None = None) -> QuerySet[Approval]:
 
 def open_for(user: User) -> QuerySet[Approval]:
     """What this person may decide now, the oldest first."""
-    return undecided().filter(addressed(user)).exclude(own_alone(user)).order_by("created_at", "pk")
+    put = undecided().filter(addressed(user)).filter(counted(user))
+    return put.exclude(own_alone(user)).order_by("created_at", "pk")
 
 
 def count_for(user: User) -> int:
@@ -72,7 +90,7 @@ def deciders(user: User) -> QuerySet[User]:
 
 def find(user: User, approval_id: str) -> Approval:
     """One request that ``user`` may read; NotFound otherwise, and the attempt is remembered."""
-    rows = seen_by(user).select_related("agent", "run__agent", "decided_by", "rule", "opinion")
+    rows = seen_by(user).select_related("agent", "run__agent", "decided_by", "rule", "opinion", "escalates_to")
     row = rows.filter(pk=approval_id).first()
     if row is None:
         acting.remember_refusal("run.approve", Approval, approval_id)

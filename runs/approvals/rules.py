@@ -59,7 +59,9 @@ def covering(asked: Approval) -> ApprovalRule | None:
     same = living().filter(reach, agent=asked.agent_id, kind=asked.kind, key=asked.key)
     if asked.tier == Tier.ADMIN:
         same = same.filter(tier=Tier.ADMIN)
-    held = same.select_related("made_by", "agent").order_by("created_at")
+    if asked.needed > 1 or asked.team_name:  # one person's rule is not the leave of several, nor of a team
+        same = same.filter(approval__needed__gte=asked.needed, approval__team=asked.team)
+    held = same.select_related("made_by", "agent", "approval").order_by("created_at")
     return next((rule for rule in held if _still_may(rule)), None)
 
 
@@ -152,6 +154,9 @@ def _still_may(rule: ApprovalRule) -> bool:
     maker = rule.made_by
     if maker is None or not maker.is_active:
         return False
+    asked = rule.approval
+    if asked is not None and asked.team_id and rule.scope == Scope.RUN:
+        return maker.groups.filter(pk=asked.team_id).exists()
     if rule.tier == Tier.ADMIN:
         return bool(permissions.allows(maker, "approval.decide_admin", rule.agent))
     if rule.scope == Scope.AGENT:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from agents.errors import Conflict
 from agents.models import User
-from runs.approvals.lists import addressed, own_alone
+from runs.approvals.lists import addressed, counted, own_alone
 from runs.models import Approval, Choice
 
 # From the narrowest: what several people allow is what all of them allowed.
@@ -37,8 +37,9 @@ def add(actor: User, waits: QuerySet[Approval], choice: str, via: str) -> tuple[
 
 
 def _counts(person_id: int, row: Approval) -> bool:
-    """Whoever allowed it earlier could do so now."""
+    """Whoever allowed it earlier could do so now: leave of somebody suspended since, or no longer of the team, is none."""
     person = User.objects.filter(pk=person_id, is_active=True).first()
     if person is None:
         return False
-    return Approval.objects.filter(addressed(person), pk=row.pk).exclude(own_alone(person)).exists()
+    mine = Approval.objects.filter(addressed(person), pk=row.pk).filter(counted(person))
+    return mine.exclude(own_alone(person)).exists()

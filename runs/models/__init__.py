@@ -15,6 +15,7 @@ from runs.models.budgets import (
 )
 from runs.models.conversations import Conversation, Message, Speaker
 from runs.models.engines import EngineBeat
+from runs.models.panels import Panel
 from runs.models.reviewing import (
     Most,
     ReviewedAgent,
@@ -48,6 +49,7 @@ __all__ = [
     "Message",
     "Most",
     "OnLimit",
+    "Panel",
     "ReviewOutcome",
     "ReviewedAgent",
     "ReviewerOpinion",

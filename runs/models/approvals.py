@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.db import models
 
 from agents import ids
@@ -92,7 +93,14 @@ class Approval(models.Model):
     answer = models.TextField(blank=True, help_text="What a person said to a question.")
     needed = models.PositiveSmallIntegerField(default=1, help_text="How many people must allow it.")
     votes = models.JSONField(default=list, help_text="Who has allowed it so far, when several must.")
-    escalated_at = models.DateTimeField(null=True, help_text="Since when operators may decide it too.")
+    panel = models.ForeignKey(
+        "runs.Panel", models.SET_NULL, null=True, related_name="+", help_text="Who was to decide."
+    )
+    team = models.ForeignKey(Group, models.SET_NULL, null=True, related_name="+", help_text="Whose leave alone counts.")
+    team_name = models.CharField(max_length=150, blank=True)
+    escalates_at = models.DateTimeField(null=True, help_text="When others may decide it too, if nobody has.")
+    escalates_to = models.ForeignKey(Group, models.SET_NULL, null=True, related_name="+")
+    escalated_at = models.DateTimeField(null=True, help_text="Since when others may decide it too.")
     is_canary = models.BooleanField(default=False, help_text="It was put to see whether people read, and does nothing.")
     by_runtime = models.BooleanField(default=False, help_text="The agent runtime waits for the answer.")
     expires_at = models.DateTimeField()

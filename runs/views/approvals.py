@@ -196,7 +196,8 @@ def _narrowed(found: QuerySet[Any], filters: Filters, *fields: str) -> QuerySet[
 
 
 def _tabs(user: User, current: str) -> dict[str, Any]:
-    return {"tab": current, "may_decide": permissions.may(user, "run.approve")}
+    may = {"may_decide": permissions.may(user, "run.approve"), "may_set_panels": permissions.may(user, "panel.set")}
+    return {"tab": current, **may}
 
 
 def _seen(user: User, approval_id: str) -> Approval:

@@ -38,6 +38,7 @@ from runs.models import (
     Charge,
     Conversation,
     Message,
+    Panel,
     ReviewedAgent,
     ReviewerOpinion,
     ReviewerReversal,
@@ -129,7 +130,7 @@ class RandomWorld:
             amount=1, is_priced=True, input_tokens=1, output_tokens=1, opened_at=now,
         )  # fmt: skip
         warning = BudgetWarning.objects.create(budget=budget, bucket="b", threshold=50, used=1, at=now)
-        self.rows += [budget, charge, warning]
+        self.rows += [budget, charge, warning, Panel.objects.create(policy=policy, needed=2)]
         self.rows += [
             ReviewedAgent.objects.create(agent=agent),
             ReviewerOpinion.objects.create(approval=approval),

@@ -106,13 +106,16 @@ def test_two_who_allow_at_once_are_two() -> None:
 def test_what_a_person_leaves_lying_goes_to_operators_too(
     run: Run, alice: User, otto: User, bob: User, settings: Any
 ) -> None:
-    asked = ask(run, Tier.USER)
-    assert approvals.settle() == 0
-    Approval.objects.update(created_at=timezone.now() - timedelta(seconds=100))
+    ask(run, Tier.USER)
     approvals.settle()
     assert not approvals.open_for(otto).exists(), "never, unless the setting says so"
+    Approval.objects.all().delete()
 
     settings.LOGOS_ESCALATE_AFTER_S = 60
+    asked = ask(run, Tier.USER)
+    assert approvals.settle() == 0
+    assert not approvals.open_for(otto).exists(), "not at once"
+    Approval.objects.update(escalates_at=timezone.now() - timedelta(seconds=1))
     approvals.settle()
 
     assert [list(approvals.open_for(user)) for user in (otto, alice, bob)] == [[asked], [asked], []]

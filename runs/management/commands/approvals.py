@@ -77,7 +77,9 @@ class Command(LogosCommand):
     def do_list(self, options: dict[str, Any]) -> None:
         if not 1 <= options["limit"] <= MOST:
             raise Invalid(f"Ask for 1 to {MOST:,} requests.", field="n")
-        rows = approvals.seen_by(reader(options["user"])).select_related("agent", "decided_by", "opinion")
+        rows = approvals.seen_by(reader(options["user"])).select_related(
+            "agent", "decided_by", "opinion", "escalates_to"
+        )
         chosen = {"decided_by__username": options["by"], "decided_via": options["via"]}
         rows = rows.filter(**{name: value for name, value in chosen.items() if value})
         if options["all"]:
