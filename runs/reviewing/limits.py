@@ -66,7 +66,7 @@ def outside(asked: Approval, origin: str, most: str) -> str:
     """Why the reviewer is not asked about this; "" when it may be."""
     if asked.kind not in KINDS or not asked.by_runtime:
         return "unsupported"
-    if asked.tier != Tier.USER or asked.needed > 1 or asked.is_canary:
+    if asked.tier != Tier.USER or asked.needed > 1 or asked.team_name or asked.is_canary:
         return "operators"
     if any(str(each.get("rule", "")).startswith(OWN) for each in asked.findings):
         return "own_rule"

@@ -52,8 +52,7 @@ def _page(
     days = Choice("days", "Over the last", DAYS)
     filters = Filters(request.GET, days)
     over = int(filters.chosen("days") or approvals.DEFAULT_DAYS)
-    context: dict[str, Any] = {"may_set_panels": permissions.may(user, "panel.set")}
-    context |= {"tab": "figures", "filters": filters, "days": over, "own": approvals.own(user, over)}
+    context: dict[str, Any] = {"tab": "figures", "filters": filters, "days": over, "own": approvals.own(user, over)}
     if permissions.may(user, "audit.view"):
         context["figures"] = approvals.figures(user, over)
     if permissions.may(user, "user.manage"):

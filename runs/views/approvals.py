@@ -196,8 +196,7 @@ def _narrowed(found: QuerySet[Any], filters: Filters, *fields: str) -> QuerySet[
 
 
 def _tabs(user: User, current: str) -> dict[str, Any]:
-    may = {"may_decide": permissions.may(user, "run.approve"), "may_set_panels": permissions.may(user, "panel.set")}
-    return {"tab": current, **may}
+    return {"tab": current, "may_decide": permissions.may(user, "run.approve")}
 
 
 def _seen(user: User, approval_id: str) -> Approval:

@@ -31,6 +31,5 @@ def noticed_list(request: HttpRequest) -> HttpResponse:
         if choice.value:
             found = found.filter(**{column: choice.value})
     page = listing.page(found, filters)
-    may = {"may_set_panels": permissions.may(user, "panel.set")}
-    context = {**may, "tab": "noticed", "filters": filters, "page": page, "calls": page.items, "days": noticed.DAYS}
+    context = {"tab": "noticed", "filters": filters, "page": page, "calls": page.items, "days": noticed.DAYS}
     return render(request, "approvals/noticed.html", context)

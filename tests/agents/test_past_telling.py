@@ -29,6 +29,9 @@ OF_AGENTS = (
 )  # fmt: skip
 OF_GROUPS = ("group_made", "group_renamed", "group_deleted", "member_added", "member_removed")
 OF_NOBODY = (
+    "panel_made",
+    "panel_changed",
+    "panel_removed",
     "four_eyes_on",
     "four_eyes_off",
     "reviewer_set",

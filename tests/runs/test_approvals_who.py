@@ -173,10 +173,10 @@ def test_a_decision_does_what_its_kind_says_or_nothing_at_all(
 ) -> None:
     done: list[tuple[str, str]] = []
     monkeypatch.setitem(
-        approvals.KINDS, "question", approvals.KINDS["question"]
+        approvals.KINDS, "mcp_access", approvals.KINDS["mcp_access"]
     )  # what is registered here is gone after the test
-    approvals.register("question", on_decided=lambda asked: done.append((asked.state, asked.choice)))
-    first, second, third = (ask(run, kind="question", subject={"n": n}) for n in range(3))
+    approvals.register("mcp_access", on_decided=lambda asked: done.append((asked.state, asked.choice)))
+    first, second, third = (ask(run, kind="mcp_access", subject={"n": n}) for n in range(3))
 
     approvals.decide(alice, first, "once")
     Approval.objects.filter(pk=second.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
@@ -186,7 +186,7 @@ def test_a_decision_does_what_its_kind_says_or_nothing_at_all(
     def fail(asked: Approval) -> None:
         raise Conflict("It cannot be done.")
 
-    approvals.register("question", on_decided=fail)
+    approvals.register("mcp_access", on_decided=fail)
     with pytest.raises(Conflict, match="cannot be done"):
         approvals.decide(alice, third, "once")
     third.refresh_from_db()

@@ -225,7 +225,7 @@ def test_a_halt_of_this_machine_is_one_of_everything_here(ada: User, alice: User
 # what waits for a person ---------------------------------------------------------------------------
 def asked(agent: Agent | None, user: User | None, lifetime_s: int = 300) -> Approval:
     return approvals.ask(
-        "question", subject={"question": "May I?"}, title="May I?", agent=agent, asked_for=user, lifetime_s=lifetime_s
+        "mcp_access", subject={"question": "May I?"}, title="May I?", agent=agent, asked_for=user, lifetime_s=lifetime_s
     )
 
 
