@@ -108,6 +108,8 @@ EVENTS: dict[str, str] = {
     "mcp_token_made": "made an MCP token of an agent",
     "mcp_token_revoked": "revoked an MCP token of an agent",
     "mcp_tool_accepted": "accepted a tool of an MCP server as it is offered now",
+    "mcp_category_set": "said what holds for a category of MCP servers",
+    "mcp_category_removed": "took away what held for a category of MCP servers",
     "mcp_restarted": "started an MCP server anew",
     "mcp_account_connected": "connected an account at an MCP server",
     "mcp_account_removed": "disconnected an account at an MCP server",

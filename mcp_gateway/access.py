@@ -13,6 +13,7 @@ from agents import audit, permissions
 from agents.errors import Invalid, LogosError, NotFound
 from agents.invisible import first_hidden
 from agents.models import Agent, User
+from mcp_gateway import categories
 from mcp_gateway.models import AccessTier, McpAccess, McpServer, McpToken
 
 MAX_MINUTES = 60 * 24 * 365
@@ -106,9 +107,12 @@ def _agents() -> QuerySet[Any]:
 
 
 def _check_tier(user: User, server: McpServer) -> None:
-    if server.tier == AccessTier.DENY:
-        raise LogosError("No agent may use this server.", reason="forbidden", action="Its tier says so.")
-    if server.tier == AccessTier.ADMIN and not permissions.allows(user, "server.manage", server):
+    tier = categories.tier_of(server)
+    if tier == AccessTier.DENY:
+        raise LogosError(
+            "No agent may use this server.", reason="forbidden", action="Its tier or its category says so."
+        )
+    if tier == AccessTier.ADMIN and not permissions.allows(user, "server.manage", server):
         raise LogosError(
             "Only those who manage this server let agents use it.",
             reason="forbidden",

@@ -22,6 +22,7 @@ from mcp_gateway.models import (
     McpAccess,
     McpAccount,
     McpCall,
+    McpCategory,
     McpClient,
     McpHealth,
     McpLease,
@@ -136,6 +137,19 @@ class McpPinAdmin(RecordAdmin):
     list_filter = ("state",)
     search_fields = ("tool", "server__name")
     ordering = ("server__name", "tool", "pk")
+
+
+@admin.register(McpCategory)
+class McpCategoryAdmin(RecordAdmin):
+    """What holds for every server of a category; changed with ``./logos mcp category``."""
+
+    view_action = "tool.site"
+    fields = ("name", "access", "calls", "updated_at")
+    list_display = ("name", "access", "calls", "updated_at")
+    ordering = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return McpCategory.objects.all()
 
 
 @admin.register(McpAccess)

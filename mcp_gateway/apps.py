@@ -8,12 +8,14 @@ class McpGatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import agent_pages, rotation
-        from mcp_gateway import requesting
+        from mcp_gateway import requesting, servers
         from mcp_gateway.models import McpAccount, McpClient, McpSecret
         from runs import approvals
         from runs.models import ApprovalKind
+        from sandboxes.tool_server import outside
 
         approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided)
+        outside.FAMILIES.append(servers.families)
         for model, column in (
             (McpSecret, "sealed"),
             (McpClient, "sealed_secret"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from sandboxes.tool_server.deciding import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Served:
     timeout_s: float = 120.0
     # What was accepted of its tools, with digests; None where nothing is pinned.
     pins: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None
+    # What becomes of calls of its tools where no rule says otherwise.
+    calls: str = "allow"
 
     def shows(self, tool: str) -> bool:
         """May agents see and call a tool of this name?"""
@@ -71,6 +75,13 @@ class Book:
     tokens: Mapping[str, Token] = field(default_factory=dict)
     grants: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     sandboxes: Mapping[str, str] = field(default_factory=dict)
+    # The rules about calls: of one agent by its id, of all by "".
+    rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
+
+    def rules_for(self, agent_id: str) -> Sequence[Rule]:
+        """Every rule that may be about a call of this agent."""
+        own = self.rules.get(agent_id, ())
+        return (*self.rules.get("", ()), *own) if own else self.rules.get("", ())
 
     def by_token(self, secret: str) -> Caller | None:
         """Whose live token this is. It is looked up by its digest, so comparing takes no longer for a near miss."""

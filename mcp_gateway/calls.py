@@ -14,7 +14,7 @@ from django.utils import timezone
 from agents.secrets import redact
 from mcp_gateway import ids
 
-Done = Literal["ok", "error", "denied", "unavailable", "timeout", "gone", "cancelled"]
+Done = Literal["ok", "error", "denied", "held", "unavailable", "timeout", "gone", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)

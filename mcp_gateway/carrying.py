@@ -42,8 +42,10 @@ class Carrier:
         supervisor: Supervisor,
         params: Mapping[str, Any],
         tool: Mapping[str, Any] | None = None,
+        *,
+        reason: str = "",
     ) -> tuple[int, Message | None]:
-        """The answer of a ready server to this request; never sent twice."""
+        """The answer of a ready server to this request; never sent twice. ``reason``: people are told of it, for that."""
         agent = asked.caller.agent_id
         if why := await self._halted(agent, served.name):
             self.note(asked, served.name, served.id, "denied", why)
@@ -92,7 +94,7 @@ class Carrier:
             child.calls.pop(call.id, None)
             self._counts[agent] -= 1
             self._drop(key, call)
-            self.note(asked, served.name, served.id, outcome, "", child_began=call.began, params=params)
+            self.note(asked, served.name, served.id, outcome, reason, child_began=call.began, params=params)
 
     def cancel(self, asked: Asked, server_id: str) -> None:
         """The caller takes a request back."""

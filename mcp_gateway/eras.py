@@ -194,3 +194,16 @@ def status_of(message: Message) -> int:
     if code in (jsonrpc.HEADER_MISMATCH, jsonrpc.MISSING_CAPABILITY, jsonrpc.UNSUPPORTED_VERSION):
         return 400
     return 200
+
+
+def discovered(capabilities: Mapping[str, Any], instructions: str = "", info: Mapping[str, Any] = OURSELVES) -> Message:
+    """The answer to ``server/discover``."""
+    found: dict[str, Any] = {
+        "supportedVersions": list(SUPPORTED),
+        "capabilities": dict(capabilities),
+        "_meta": {SERVER: dict(info)},
+        "resultType": "complete",
+        "ttlMs": TTL_MS,
+        "cacheScope": "private",
+    }
+    return found | ({"instructions": instructions} if instructions else {})

@@ -23,6 +23,7 @@ from mcp_gateway.calls import Record
 from mcp_gateway.door import App, Door, refuse
 from mcp_gateway.exchange import Receive, Scope, Send
 from mcp_gateway.fleet import Fleet
+from mcp_gateway.holding import Holder
 from mcp_gateway.hub_door import Hub
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.oauth.renewing import Accounts
@@ -69,7 +70,14 @@ class Gateway:
         # Which run in a sandbox has this name, and who wants to hear of a run's calls; the engine's, where there is one.
         self.run_named: Callable[[str, str], str] = lambda sandbox_id, name: ""
         self.tell_run: Callable[[str, str, dict[str, Any]], None] = lambda run_id, kind, data: None
-        self.relay = Relay(lambda: self.book, self.fleet, self._record, halted=self._halted, run_of=self._run_of)
+        self.relay = Relay(
+            lambda: self.book,
+            self.fleet,
+            self._record,
+            halted=self._halted,
+            run_of=self._run_of,
+            holder=Holder(self._threads.run, self._run_of),
+        )
         self.relay.hub = Hub(self.relay, self._threads.run, self._run_of)
         self.public: App = Door(self.relay, lambda secret: self.book.by_token(secret), _public_hosts)
         self._mark: Any = None

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from agents.errors import LogosError
-from mcp_gateway import ask_person, eras, hub, jsonrpc, requesting
+from mcp_gateway import ask_person, capabilities, eras, hub, jsonrpc, patience, requesting
 from mcp_gateway.ask_person import AskPerson
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
-from mcp_gateway.book import Served
+from mcp_gateway.book import Caller, Served
 from mcp_gateway.eras import Refusal
 from mcp_gateway.relay import Relay
 
@@ -65,10 +65,6 @@ OWN_TOOLS: list[dict[str, Any]] = [
 
 Db = Callable[..., Awaitable[Any]]
 
-# How long a request is held for a person: below what most clients wait. Its progress is told so often meanwhile.
-HOLD_S = 45.0
-LOOK_S, TELL_S = 0.5, 10.0
-
 
 class Hub:
     """Answers for the address without a server's name."""
@@ -95,9 +91,9 @@ class Hub:
             whose = {"_meta": {eras.AGENT: asked.caller.name}}
             return 200, jsonrpc.result(asked.id, said | whose | {"instructions": INSTRUCTIONS})
         if method == "server/discover" and asked.modern:
-            return 200, jsonrpc.result(asked.id, self._discovered())
+            return 200, jsonrpc.result(asked.id, eras.discovered(CAPABILITIES, INSTRUCTIONS))
         if method == "tools/list":
-            names = await self.names(asked.caller.agent_id)
+            names = await self.names(asked.caller)
             return 200, asked.reply({"tools": [*OWN_TOOLS, *names.tools]})
         if method == "tools/call":
             return await self._call(asked)
@@ -106,12 +102,16 @@ class Hub:
             return await self._relay.listening.listen(asked, {each.id: each for each in reached}, is_hub=True)
         raise Refused(no_method(asked))
 
-    async def names(self, agent_id: str) -> hub.Names:
-        """What this agent's hub offers now: the tools of servers that run. Those that start are waited for a little."""
+    async def names(self, caller: Caller) -> hub.Names:
+        """What this agent's hub offers now: the tools of servers that run, and to clients outside those in its sandbox.
+        Servers that start are waited for a little."""
+        agent_id = caller.agent_id
         reached = self._relay.book().reached(agent_id)
         await asyncio.gather(*(self._waited_for(served) for served in reached))
         reached = self._relay.book().reached(agent_id)
         shown: dict[str, list[dict[str, Any]]] = {}
+        if caller.via == "token":
+            shown[capabilities.NAME] = self._relay.capabilities.tools()
         for served in reached:
             supervisor = self._relay.servers.get(served.id)
             if supervisor is not None and supervisor.state == "ready":
@@ -131,7 +131,9 @@ class Hub:
         own = self._own.get(name) if isinstance(name, str) else None
         if own is not None:
             return 200, asked.reply(await own(asked))
-        place = (await self.names(asked.caller.agent_id)).places.get(name) if isinstance(name, str) else None
+        place = (await self.names(asked.caller)).places.get(name) if isinstance(name, str) else None
+        if place is not None and place.server == capabilities.NAME:
+            return await self._relay.capabilities.call(asked, place.tool)
         served = self._relay.book().reach(asked.caller.agent_id, place.server) if place else None
         if place is None or served is None:
             raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, f"Unknown tool: {str(name)[:128]}"))
@@ -179,27 +181,15 @@ class Hub:
 
     async def _held(self, asked: Asked, answer: requesting.Answer) -> requesting.Answer:
         """Wait a while for the person. Raises Left when the caller does not."""
-        deciding = asyncio.ensure_future(self._decided(asked, answer))
-        try:
-            return await asked.exchange.until(deciding, HOLD_S)
-        except TimeoutError:
-            return answer
-        finally:
-            deciding.cancel()
-
-    async def _decided(self, asked: Asked, answer: requesting.Answer) -> requesting.Answer:
-        meta = asked.params.get("_meta")
-        token = meta.get("progressToken") if isinstance(meta, dict) else None
-        looks = 0
-        while answer.status == "pending":
-            await asyncio.sleep(LOOK_S)
-            answer = await self._db(requesting.status, asked.caller.agent_id, answer.request_id)
-            looks += 1
-            if token is not None and looks % int(TELL_S / LOOK_S) == 0:
-                words = f"waiting for a person ({answer.request_id})"
-                progress = {"progressToken": token, "progress": looks, "message": words}
-                asked.exchange.tell({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
-        return answer
+        agent, id = asked.caller.agent_id, answer.request_id
+        return await patience.held(
+            asked,
+            answer,
+            lambda found: found.status == "pending",
+            lambda: self._db(requesting.status, agent, id),
+            f"waiting for a person ({id})",
+            patience.HOLD_S,
+        )
 
     async def _known(self, agent_id: str, server: str) -> None:
         """Until the book knows it too: what was granted can be used at the next call."""
@@ -210,17 +200,6 @@ class Hub:
 
     async def _time(self, asked: Asked) -> dict[str, Any]:
         return told({"utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")})
-
-    def _discovered(self) -> dict[str, Any]:
-        return {
-            "supportedVersions": list(eras.SUPPORTED),
-            "capabilities": CAPABILITIES,
-            "instructions": INSTRUCTIONS,
-            "_meta": {eras.SERVER: eras.OURSELVES},
-            "resultType": "complete",
-            "ttlMs": eras.TTL_MS,
-            "cacheScope": "private",
-        }
 
 
 def _said(answer: requesting.Answer) -> dict[str, Any]:

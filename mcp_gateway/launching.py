@@ -20,7 +20,7 @@ REFERENCE = re.compile(r"\$\{([A-Z][A-Z0-9_]{0,63})\}")
 # Words that are addresses or names of ours: a server called so would pass for one of Logos.
 RESERVED = frozenset({"control", "logos", "capabilities", "hub", "mcp", "system", "admin", "builtin", "health"})
 
-TIERS = ("auto", "user", "admin", "deny")
+TIERS = ("category", "auto", "user", "admin", "deny")
 MAX_ARGS, MAX_ARG, MAX_VARIABLES, MAX_TOOLS = 64, 2_000, 64, 500
 LIMITS: dict[str, tuple[int, int]] = {"memory_mb": (64, 1_048_576), "open_files": (32, 65_536), "file_mb": (1, 102_400)}
 

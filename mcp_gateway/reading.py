@@ -24,6 +24,7 @@ from mcp_gateway.models import (
     AccountUse,
     McpAccess,
     McpAccount,
+    McpCategory,
     McpHealth,
     McpLease,
     McpPin,
@@ -38,6 +39,10 @@ from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.supervisor import Times
 from sandboxes.claimants import is_dead
 from sandboxes.models import Sandbox
+from sandboxes.tool_server import outside, rules
+from sandboxes.tool_server.deciding import Rule
+from sandboxes.tool_server.models import ToolRule
+from sandboxes.tool_server.tiers import Tier
 
 LEASE_S = 15
 GATEWAY = "gateway"
@@ -54,7 +59,9 @@ def mark() -> tuple[Any, ...]:
     pinned = McpPin.objects.aggregate(Count("pk"), Max("updated_at"))
     boxes = Sandbox.objects.aggregate(Count("pk"), Max("pk"))
     accounts = McpAccount.objects.aggregate(Count("pk"), Max("connected_at"), Count("lost_at"))
-    found = (agents, servers, secrets_, tokens, access, asked, pinned, boxes, accounts)
+    ruled = ToolRule.objects.aggregate(Count("pk"), Max("pk"), Sum("version"))
+    kinds = McpCategory.objects.aggregate(Count("pk"), Max("updated_at"))
+    found = (agents, servers, secrets_, tokens, access, asked, pinned, boxes, accounts, ruled, kinds)
     return tuple(value for each in found for value in each.values())
 
 
@@ -64,6 +71,7 @@ def book() -> Book:
     pins: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}
     for pin in McpPin.objects.exclude(digest="").values_list("server_id", "tool", "digest", "definition"):
         pins.setdefault(pin[0], {})[pin[1]] = (pin[2], pin[3])
+    calls = dict(McpCategory.objects.values_list("name", "calls"))
     servers = {
         row.name: Served(
             row.pk,
@@ -75,6 +83,7 @@ def book() -> Book:
             row.asks_caller,
             row.timeout_s,
             pins.get(row.pk, {}),
+            calls=calls.get(row.category, Tier.ALLOW),
         )
         for row in McpServer.objects.filter(enabled=True)
     }
@@ -88,7 +97,10 @@ def book() -> Book:
         held = grants.setdefault(row.agent_id, {})
         held[row.server_id] = _later(held.get(row.server_id, 0.0), row.expires_at)
     boxes = dict(Sandbox.objects.values_list("pk", "agent_id"))
-    return Book(servers, agents, tokens, grants, boxes)
+    ruled: dict[str, list[Rule]] = {}
+    for rule in ToolRule.objects.filter(Q(tool="*") | Q(tool__startswith=outside.PREFIX)).order_by("pk"):
+        ruled.setdefault(rule.agent_id or "", []).append(rules.as_rule(rule))
+    return Book(servers, agents, tokens, grants, boxes, ruled)
 
 
 def wanted() -> list[Wanted]:

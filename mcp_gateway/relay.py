@@ -13,16 +13,20 @@ from typing import Any, Protocol
 
 from agents.errors import LogosError
 from agents.numbers import whole
-from mcp_gateway import carrying, eras, exchange, jsonrpc
+from mcp_gateway import capabilities, carrying, eras, exchange, jsonrpc
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Book, Caller, Served
 from mcp_gateway.calls import Record
+from mcp_gateway.capabilities import Capabilities
 from mcp_gateway.carrying import Carrier, Halted
 from mcp_gateway.eras import Refusal
 from mcp_gateway.exchange import Exchange, Left, Receive, Scope, Send
+from mcp_gateway.holding import Holder, Wanted
 from mcp_gateway.jsonrpc import Malformed
+from mcp_gateway.judging import Judge
 from mcp_gateway.listening import Listening
 from mcp_gateway.supervisor import Supervisor
+from sandboxes.tool_server.tiers import Tier
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +44,7 @@ class Servers(Protocol):
 
 class Relay:
     """``book`` is asked anew at every message; ``record`` gets every call that ended. ``halted`` and ``run_of`` are
-    those of ``Carrier``."""
+    those of ``Carrier``; ``holder`` asks people about calls where a rule wants that, and without one those are refused."""
 
     def __init__(
         self,
@@ -50,8 +54,11 @@ class Relay:
         *,
         halted: Halted = carrying.running,
         run_of: Callable[[Asked], str] = lambda asked: "",
+        holder: Holder | None = None,
     ) -> None:
-        self.book, self.servers = book, servers
+        self.book, self.servers, self._holder = book, servers, holder
+        self._judge = Judge()
+        self.capabilities = Capabilities(run_of)
         self.carrier = Carrier(record, halted, run_of)
         self.listening = Listening(book, self.carrier)
         self.hub: Any = None
@@ -98,6 +105,8 @@ class Relay:
             raise Refused(refusal)
         if not target:
             return await self.hub.answer(asked)
+        if target == capabilities.NAME:
+            return await self.capabilities.answer(asked)
         served = self.book().reach(asked.caller.agent_id, target)
         if served is None:
             self.carrier.note(asked, target, "", "denied", NO_ACCESS)
@@ -162,8 +171,44 @@ class Relay:
             and (refusal := eras.check_arguments(asked.headers, asked.params, found.get("inputSchema"))) is not None
         ):
             raise Refused(refusal)
+        arguments = asked.params.get("arguments") or {}
+        if not isinstance(arguments, dict):
+            raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, "Arguments are an object."))
+        agent = asked.caller.agent_id
+        verdict = self._judge.judge(agent, served, found["name"], arguments, self.book().rules_for(agent))
+        if verdict.tier == Tier.BLOCK:
+            self.carrier.note(asked, served.name, served.id, "denied", verdict.reason, params=found)
+            return asked.failed(f"This call is not allowed. {verdict.reason}")
+        if verdict.tier == Tier.ASK:
+            return await self._hold(asked, served, Wanted(served.name, found, arguments, verdict))
         params = {**asked.params, "name": found["name"]}
-        return await self.carrier.carry(asked, served, supervisor, params, found)
+        reason = verdict.reason if verdict.tier == Tier.NOTIFY else ""
+        return await self.carrier.carry(asked, served, supervisor, params, found, reason=reason)
+
+    async def _hold(self, asked: Asked, served: Served, wanted: Wanted) -> Answer:
+        if self._holder is None:
+            return asked.failed(f"This call has to be asked for, and nobody can be asked. {wanted.verdict.reason}")
+        held = await self._holder.hold(asked, wanted, lambda: self._allowed(asked, served.name, wanted))
+        if held.outcome is not None:
+            self.carrier.note(asked, served.name, served.id, held.outcome, held.reason, params=wanted.tool)
+        return held.answer
+
+    async def _allowed(self, asked: Asked, name: str, wanted: Wanted) -> Answer:
+        """Make a call that a person has allowed, if it is still the same call and the agent may still make it."""
+        served = self.book().reach(asked.caller.agent_id, name)
+        if served is None:
+            return asked.failed(NO_ACCESS)
+        try:
+            supervisor = await self.running(served)
+        except LogosError as error:
+            return asked.failed(f"{error.message} {error.action}")
+        served = self.book().reach(asked.caller.agent_id, name) or served
+        tool = wanted.tool["name"]
+        offered = [each for each in supervisor.known.tools if each["name"] == tool]
+        if served.shown(offered, supervisor.known.marks) != [wanted.tool]:
+            return asked.failed(f"{tool} is another tool than the one that was asked about, so it was not called.")
+        params = {**asked.params, "name": tool}
+        return await self.carrier.carry(asked, served, supervisor, params, wanted.tool)
 
 
 def introduction(params: Mapping[str, Any], supervisor: Supervisor) -> dict[str, Any]:
@@ -181,12 +226,5 @@ def discovered(supervisor: Supervisor) -> dict[str, Any]:
     """The answer to ``server/discover`` for this server."""
     known = supervisor.known
     gone = () if known.is_modern else ("logging", "tasks")
-    found: dict[str, Any] = {
-        "supportedVersions": list(eras.SUPPORTED),
-        "capabilities": {name: value for name, value in known.capabilities.items() if name not in gone},
-        "_meta": {eras.SERVER: {"name": supervisor.name, "version": "", **known.info}},
-        "resultType": "complete",
-        "ttlMs": eras.TTL_MS,
-        "cacheScope": "private",
-    }
-    return found | ({"instructions": known.instructions} if known.instructions else {})
+    capabilities = {name: value for name, value in known.capabilities.items() if name not in gone}
+    return eras.discovered(capabilities, known.instructions, {"name": supervisor.name, "version": "", **known.info})

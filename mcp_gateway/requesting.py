@@ -12,8 +12,8 @@ from django.utils import timezone
 from agents import audit, permissions
 from agents.invisible import first_hidden
 from agents.models import Agent
-from mcp_gateway import access
-from mcp_gateway.models import AccessTier, McpAccess, McpServer
+from mcp_gateway import access, categories
+from mcp_gateway.models import AccessTier, McpAccess, McpCategory, McpServer
 from runs import approvals
 from runs.models import Approval, ApprovalKind, ApprovalState, Tier
 
@@ -41,12 +41,17 @@ def askable(agent_id: str) -> list[dict[str, Any]]:
     seen = permissions.visible(agent.owner, McpServer.objects.filter(enabled=True)).order_by("name")
     given = McpServer.objects.filter(enabled=True, pk__in=held)
     found = {row.pk: row for row in (*seen, *given)}
+    kinds = dict(McpCategory.objects.values_list("name", "access"))
     return [
         {
             "name": row.name,
             "description": row.description,
             "category": row.category,
-            "access": "granted" if row.pk in held else "none" if row.tier != AccessTier.DENY else "not for agents",
+            "access": "granted"
+            if row.pk in held
+            else "none"
+            if _tier(row, kinds) != AccessTier.DENY
+            else "not for agents",
         }
         for row in sorted(found.values(), key=lambda row: row.name)
     ]
@@ -63,17 +68,22 @@ def ask(agent_id: str, name: str, reason: str, minutes: int | None, run_id: str 
         return Answer("refused", "There is no MCP server of this name to ask for; list_mcp_servers names them.")
     if access.living(McpAccess.objects.filter(agent=agent, server=server)).exists():
         return Answer("granted", f"You may use {server.name} already: its tools are in your list.")
-    if server.tier == AccessTier.DENY:
+    held_by = categories.tier_of(server)
+    if held_by == AccessTier.DENY:
         return Answer("refused", f"{server.name} is not for agents.")
     reason = " ".join(reason.split())
     if not reason or len(reason) > MAX_REASON or first_hidden(reason) is not None:
         return Answer("refused", f"Say why you need it, in 1 to {MAX_REASON} visible characters.")
     if minutes is not None and not 1 <= minutes <= access.MAX_MINUTES:
         return Answer("refused", f"Ask for 1 to {access.MAX_MINUTES:,} minutes, or leave the time out.")
-    if server.tier == AccessTier.AUTO:
+    if held_by == AccessTier.AUTO:
         _give(agent, server, minutes, reason)
         return Answer("granted", _granted(server.name))
     return _ask_people(agent, server, minutes, reason, run_id)
+
+
+def _tier(server: McpServer, kinds: dict[str, str]) -> str:
+    return kinds.get(server.category, AccessTier.USER) if server.tier == AccessTier.CATEGORY else server.tier
 
 
 def status(agent_id: str, request_id: str) -> Answer:
@@ -108,7 +118,7 @@ def _ask_people(agent: Agent, server: McpServer, minutes: int | None, reason: st
         agent=agent,
         run_id=run_id,
         asked_for=None if run_id else agent.owner,
-        tier=Tier.ADMIN if server.tier == AccessTier.ADMIN else Tier.USER,
+        tier=Tier.ADMIN if categories.tier_of(server) == AccessTier.ADMIN else Tier.USER,
         purpose=reason,
         key=server.pk,
     )
@@ -120,7 +130,7 @@ def decided(approval: Approval) -> None:
     if approval.state != ApprovalState.ALLOWED or approval.agent is None:
         return
     server = McpServer.objects.filter(pk=approval.subject.get("server_id"), enabled=True).first()
-    if server is None or server.tier == AccessTier.DENY or approval.agent.is_deleted:
+    if server is None or categories.tier_of(server) == AccessTier.DENY or approval.agent.is_deleted:
         return
     minutes = approval.subject.get("minutes")
     _give(approval.agent, server, minutes or None, str(approval.subject.get("reason", "")), approval)

@@ -16,6 +16,7 @@ from agents.models import User, Visibility
 from mcp_gateway import launching
 from mcp_gateway.models import AccountUse, McpHealth, McpSecret, McpServer, ServerKind
 from mcp_gateway.remote import places, writing
+from sandboxes.tool_server import outside
 
 # What decides which program runs on the host and what steers it.
 LAUNCH = ("kind", "command", "args", "env", "cwd", "limits", "allows_private")
@@ -112,6 +113,12 @@ def remove_secret(user: User, server_id: str, name: str) -> None:
         raise NotFound("Secret")
     row.delete()
     audit.note("mcp_secret_removed", actor=user, about=server, name=name)
+
+
+def families(user: User) -> list[str]:
+    """What this person's rules about tools can name of the servers they see."""
+    seen = permissions.visible(user, McpServer.objects.all()).order_by("name")
+    return [outside.name_of(name, "*") for name in seen.values_list("name", flat=True)[:200]]
 
 
 def warnings(server: McpServer) -> list[str]:

@@ -11,7 +11,7 @@ from agents.agent_secrets import known_values
 from agents.models import Agent, User
 from runs import approvals
 from runs.models import Approval, ApprovalKind, ApprovalState, Run, Tier
-from sandboxes.tool_server import asking, catalogue
+from sandboxes.tool_server import asking, catalogue, outside
 from sandboxes.tool_server.asking import Question, Word
 
 _WORDS = {
@@ -56,6 +56,8 @@ class ApprovalDesk:
 
 def subject_of(question: Question) -> dict[str, Any]:
     """The call as it is shown and bound: the tool, and every argument that is not what it is anyway."""
+    if outside.is_outside(question.tool):
+        return {"tool": question.tool, "arguments": question.subject["arguments"]}
     properties = catalogue.find(question.tool).schema["properties"]
     given: dict[str, Any] = question.subject["arguments"]
     told = {name: value for name, value in given.items() if value != properties[name].get("default")}

@@ -9,7 +9,17 @@ from django.utils import timezone
 
 from agents import agent_secrets, audit, composition, documents, routes, souls
 from agents.models import AgentCapability, ApiToken, GateRule, ModelRoute, Policy, Preset, Provider, User
-from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpPin, McpSecret, McpServer, McpToken
+from mcp_gateway.models import (
+    McpAccess,
+    McpCall,
+    McpCategory,
+    McpHealth,
+    McpLease,
+    McpPin,
+    McpSecret,
+    McpServer,
+    McpToken,
+)
 from runs import approvals, dispatch
 from runs.models import (
     Budget,
@@ -68,6 +78,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         agent=agent, server=server, server_name=server.name, method="tools/call", tool=f"tool-{number}", outcome="ok",
         via="token", at=timezone.now(),
     )  # fmt: skip
+    McpCategory.objects.get_or_create(name="code", defaults={"access": "admin"})
     McpLease.objects.get_or_create(name="gateway", defaults={"owner": "process", "until": timezone.now()})
     preset = Preset.objects.get(pk="github")  # of the house, like the provider
     budget = Budget.objects.create(

@@ -50,6 +50,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "mcp_gateway.McpServer": "hub",
             "mcp_gateway.McpSecret": "key",
             "mcp_gateway.McpHealth": "monitor_heart",
+            "mcp_gateway.McpCategory": "category",
             "mcp_gateway.McpPin": "push_pin",
             "mcp_gateway.McpAccess": "handshake",
             "mcp_gateway.McpToken": "vpn_key",

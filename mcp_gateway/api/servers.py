@@ -156,7 +156,7 @@ class McpServerIn(Schema):
     timeout_s: int = Field(120, ge=1, le=3600)
     connect_timeout_s: int = Field(60, ge=1, le=3600)
     enabled: bool = True
-    tier: AccessTier = AccessTier.USER
+    tier: AccessTier = AccessTier.CATEGORY
     asks_caller: bool = False
     include: list[Text] = Field([], max_length=MAX_TOOLS, description="Only these tools; none: all.")
     exclude: list[Text] = Field([], max_length=MAX_TOOLS, description="Not these tools.")

@@ -3,6 +3,7 @@
 from agents import permissions
 from mcp_gateway.models.access import McpAccess, McpCall, McpLease, McpToken
 from mcp_gateway.models.accounts import ClientOrigin, McpAccount, McpClient
+from mcp_gateway.models.categories import McpCategory
 from mcp_gateway.models.grants import McpServerGroupGrant, McpServerUserGrant
 from mcp_gateway.models.pins import McpPin, PinState
 from mcp_gateway.models.servers import AccessTier, AccountUse, McpHealth, McpSecret, McpServer, ServerKind, ServerState
@@ -26,6 +27,7 @@ __all__ = [
     "McpAccess",
     "McpAccount",
     "McpCall",
+    "McpCategory",
     "McpClient",
     "McpHealth",
     "McpLease",

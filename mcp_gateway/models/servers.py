@@ -15,6 +15,7 @@ from mcp_gateway import ids
 class AccessTier(models.TextChoices):
     """Who may let an agent use a server."""
 
+    CATEGORY = "category", "As its category says"
     AUTO = "auto", "Whoever manages the agent; the agent gets it by asking"
     USER = "user", "Whoever manages the agent and sees the server"
     ADMIN = "admin", "Operators who manage the server, and admins"
@@ -79,9 +80,9 @@ class McpServer(Shareable):
     enabled = models.BooleanField(default=True)
     tier = models.CharField(
         "who gives access",
-        max_length=6,
+        max_length=8,
         choices=AccessTier.choices,
-        default=AccessTier.USER,
+        default=AccessTier.CATEGORY,
         help_text="Who may let an agent use it, and answers when the agent itself asks.",
     )
     asks_caller = models.BooleanField(

@@ -63,9 +63,11 @@ class ToolList(Schema):
 class ToolRuleIn(Schema):
     """A rule to make; one of the same tool, condition and pattern is changed."""
 
-    tool: Text = Field(description="A tool, a family as in git.*, or * for every tool.")
+    tool: Text = Field(
+        description="A tool, a family as in git.*, mcp:SERVER.TOOL or mcp:SERVER.* of an MCP server, or * for every tool."
+    )
     tier: ToolTier
-    condition: Literal["", "path", "host", "command"] = ""
+    condition: Literal["", "path", "host", "command", "argument"] = ""
     pattern: Text = Field("", description="What the condition looks for.")
     per_minute: int | None = Field(None, ge=1, le=rules.MOST_RATE)
     per_hour: int | None = Field(None, ge=1, le=rules.MOST_RATE)

@@ -174,7 +174,7 @@ async def _word(begun: Begun, hold_s: float, db: Db) -> Word:
     if word is None:
         word = await db(_look, row.approval_id)
     elif word.state == "pending":
-        telling.tell(row.run_id, _event(row))
+        telling.tell(row.run_id, event_of(row))
     while word.state == "pending" and time.monotonic() < until:
         await asyncio.sleep(LOOK_EVERY_S)
         word = await db(_look, row.approval_id)
@@ -239,11 +239,12 @@ def _notice(row: ToolCall) -> None:
 
 
 def _told(row: ToolCall, answer: Answer) -> Answer:
-    telling.tell(row.run_id, {**_event(row), "state": str(answer.state), "ok": not answer.outcome.is_error})
+    telling.tell(row.run_id, {**event_of(row), "state": str(answer.state), "ok": not answer.outcome.is_error})
     return answer
 
 
-def _event(row: ToolCall) -> dict[str, Any]:
+def event_of(row: ToolCall) -> dict[str, Any]:
+    """What the timeline of its run is told of a call."""
     return {
         "call": row.pk,
         "tool": row.tool,

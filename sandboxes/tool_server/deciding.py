@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sandboxes.tool_server import patterns
+from sandboxes.tool_server import argument_patterns, patterns
 from sandboxes.tool_server.catalogue import Rates, Tool
 from sandboxes.tool_server.tiers import WORDS, Tier, strictness
 
@@ -23,7 +23,7 @@ BLOCKED_AT = 4
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the rules. ``condition``: "", path, host or command; ``is_own``: it is for this agent alone."""
+    """One line of the rules. ``condition``: "", path, host, command or argument; ``is_own``: it is for this agent alone."""
 
     id: str
     layer: str
@@ -46,8 +46,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Thing:
-    """What a call is about: a path, a tree (a path and all below it), a host, or a command. ``is_shell``: a shell reads
-    the command, so that its beginning says nothing of its end."""
+    """What a call is about: a path, a tree (a path and all below it), a host, a command, or its arguments as JSON.
+    ``is_shell``: a shell reads the command, so that its beginning says nothing of its end."""
 
     kind: str
     value: str
@@ -105,7 +105,7 @@ def strictest_of(found: Iterable[Found]) -> Found:
 
 def is_about(rule: Rule, tool: Tool) -> bool:
     """Is the rule about this tool?"""
-    return rule.tool in ("*", tool.name, f"{tool.family}.*")
+    return rule.tool in ("*", tool.name, f"{tool.family}.*") or (rule.tool == "mcp:*" and tool.name.startswith("mcp:"))
 
 
 def rates_of(tool: Tool, rules: Iterable[Rule]) -> Rates:
@@ -162,7 +162,7 @@ def _as_found(rule: Rule) -> Found:
 
 
 def _weight(rule: Rule) -> tuple[int, int, int, int]:
-    exactness = 0 if rule.tool == "*" else 1 if rule.tool.endswith(".*") else 2
+    exactness = {"*": 0, "mcp:*": 1}.get(rule.tool, 2 if rule.tool.endswith(".*") else 3)
     return int(bool(rule.condition)), int(rule.is_own), exactness, strictness(rule.tier)
 
 
@@ -173,12 +173,16 @@ def _fits(rule: Rule, thing: Thing) -> bool:
         return thing.kind in ("path", "tree") and patterns.covers_path(rule.pattern, thing.value)
     if rule.condition == "host":
         return thing.kind == "host" and patterns.covers_host(rule.pattern, thing.value)
+    if rule.condition == "argument":
+        return thing.kind == "argument" and argument_patterns.covers(rule.pattern, thing.value)
     return thing.kind == "command" and not thing.is_shell and patterns.covers_command(rule.pattern, thing.value)
 
 
 def _fits_in_part(rule: Rule, thing: Thing) -> bool:
     if rule.condition == "path":
         return thing.kind == "tree" and patterns.may_cover_below(rule.pattern, thing.value)
+    if rule.condition == "argument":
+        return thing.kind == "argument" and argument_patterns.may_hold(rule.pattern, thing.value)
     if rule.condition == "command":
         return thing.kind == "command" and thing.is_shell and patterns.covers_command(rule.pattern, thing.value)
     return False

@@ -26,6 +26,7 @@ class Condition(models.TextChoices):
     PATH = "path", "Paths"
     HOST = "host", "Hosts"
     COMMAND = "command", "Commands"
+    ARGUMENT = "argument", "An argument"
 
 
 class ToolRule(models.Model):
@@ -38,8 +39,8 @@ class ToolRule(models.Model):
     id = models.CharField(primary_key=True, max_length=40, default=ids.tool_rule_id, editable=False)
     layer = models.CharField(max_length=5, choices=Layer.choices)
     agent = models.ForeignKey(Agent, models.CASCADE, null=True, blank=True, related_name="tool_rules")
-    tool = models.CharField(max_length=60, help_text="A tool, a family as in git.*, or * for every tool.")
-    condition = models.CharField(max_length=7, choices=Condition.choices, blank=True, default="")
+    tool = models.CharField(max_length=170, help_text="A tool, a family as in git.*, or * for every tool.")
+    condition = models.CharField(max_length=8, choices=Condition.choices, blank=True, default="")
     pattern = models.CharField(max_length=300, blank=True)
     tier = models.CharField(max_length=6, choices=Tier.choices)
     per_minute = models.PositiveIntegerField(null=True, blank=True)
@@ -96,7 +97,7 @@ class ToolCall(models.Model):
     run_id = models.CharField(max_length=40, blank=True)
     caller = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
     door = models.CharField(max_length=10)
-    tool = models.CharField(max_length=60)
+    tool = models.CharField(max_length=170)
     arguments = models.JSONField(default=dict)
     digest = models.CharField(max_length=64)
     key = models.CharField(max_length=64)

@@ -60,16 +60,28 @@ def digest_of(given: Any) -> str:
     return hashlib.sha256(_canonical(given)).hexdigest()
 
 
-def begin(agent_id: str, tool: Tool, given: dict[str, Any], about: list[Thing], caller: Caller) -> Begun:
+def begin(
+    agent_id: str,
+    tool: Tool,
+    given: dict[str, Any],
+    about: list[Thing],
+    caller: Caller,
+    *,
+    judged: Verdict | None = None,
+    shape: str = "",
+) -> Begun:
     """Judge the call and write it down; the same call that waits already is joined. NotFound for a deleted agent,
-    LogosError (reason "halted") while work is stopped."""
+    LogosError (reason "halted") while work is stopped.
+
+    ``judged`` is the verdict where the caller has counted and judged by the same rules already; ``shape`` stands for what
+    else a decision about this tool is bound to, as the rules are."""
     with transaction.atomic():
         agent, known = _agent(agent_id)
         halting.require_running(agent_id=agent_id, person_id=caller.person_id)
         key = _key(agent_id, tool, given, caller)
         sandbox = Sandbox.objects.filter(agent=agent, files_removed_at=None).first()
         held, own = rules.of(agent_id), gate_rules.of(agent_id)
-        version = deciding.version_of(held, gate_rules.version_of(own))
+        version = _version(deciding.version_of(held, gate_rules.version_of(own)), shape)
         if (waiting := _waiting(key)) is not None:
             verdict = Verdict(Tier.ASK, waiting.reason, waiting.rule)
             if waiting.policy_version == version:
@@ -77,7 +89,7 @@ def begin(agent_id: str, tool: Tool, given: dict[str, Any], about: list[Thing], 
             end(waiting.pk, CallState.EXPIRED, "The rules have changed since it was asked for.")
         row = _row(agent, tool, given, key, caller, known)
         said = gating.judged(about, extended(own))
-        verdict = _judged(row, tool, about, held, said)
+        verdict = _bounded(row, judged) if judged is not None else _judged(row, tool, about, held, said)
         row.tier, row.rule, row.reason = verdict.tier, verdict.rule[:40], verdict.reason[:400]
         row.policy_version = version
         row.state = _STATES[verdict.tier]
@@ -193,6 +205,10 @@ def settle_dead() -> int:
     return running.filter(claimed_by__in=dead).update(
         state=CallState.UNKNOWN, is_error=True, error="Logos ended while it ran.", ended_at=timezone.now()
     )
+
+
+def _version(rules_version: str, shape: str) -> str:
+    return hashlib.sha256(f"{rules_version} {shape}".encode()).hexdigest()[:16] if shape else rules_version
 
 
 def _agent(agent_id: str) -> tuple[Agent, frozenset[str]]:

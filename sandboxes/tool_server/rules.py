@@ -11,7 +11,7 @@ from agents import audit, permissions
 from agents.editing import check_version
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, User
-from sandboxes.tool_server import catalogue, deciding, patterns
+from sandboxes.tool_server import argument_patterns, catalogue, deciding, outside, patterns
 from sandboxes.tool_server.models import Condition, Layer, ToolRule
 from sandboxes.tool_server.tiers import Tier
 
@@ -146,20 +146,26 @@ def _tier(tier: str) -> str:
 
 def _tool(tool: str) -> str:
     known = {"*", *catalogue.BY_NAME, *(f"{family}.*" for family in catalogue.FAMILIES)}
-    if tool not in known:
+    if tool not in known and not outside.is_name(tool):
         raise Invalid(
-            "There is no such tool.", field="tool", action="Name a tool, a family as in git.*, or * for every tool."
+            "There is no such tool.",
+            field="tool",
+            action="Name a tool, a family as in git.*, mcp:SERVER.TOOL, mcp:SERVER.*, or * for every tool.",
         )
     return tool
 
 
 def _condition(tool: str, condition: str, pattern: str) -> dict[str, str]:
     if condition not in Condition.values:
-        raise Invalid("Choose path, host or command, or none.", field="condition")
+        raise Invalid("Choose path, host, command or argument, or none.", field="condition")
     if not condition:
         if pattern.strip():
-            raise Invalid("Say what the pattern is about: path, host or command.", field="condition")
+            raise Invalid("Say what the pattern is about: path, host, command or argument.", field="condition")
         return {"condition": "", "pattern": ""}
+    if outside.is_outside(tool) != (condition == Condition.ARGUMENT):
+        raise Invalid("Arguments are looked at in calls of MCP servers' tools, and nothing else is.", field="condition")
+    if condition == Condition.ARGUMENT:
+        return {"condition": condition, "pattern": argument_patterns.spelled(pattern)}
     about = [each for each in catalogue.TOOLS if tool in ("*", each.name, f"{each.family}.*")]
     if not any(_CONDITIONS[condition](each) for each in about):
         raise Invalid(f"{tool} is about no {condition}, so this rule would never hold.", field="condition")

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from agents import hosts
 from agents.errors import Invalid
-from sandboxes.tool_server import paths, processes
+from sandboxes.tool_server import outside, paths, processes
 from sandboxes.tool_server.catalogue import Tool
 from sandboxes.tool_server.deciding import Thing
 
@@ -16,6 +16,8 @@ _PORTS = {"http": 80, "https": 443}
 
 def things(tool: Tool, given: dict[str, Any]) -> list[Thing]:
     """Everything rules may look at. Invalid for arguments that name nothing a tool may touch."""
+    if outside.is_outside(tool.name):
+        return outside.things(given)
     found = [Thing("path", paths.canonical(given[name])) for name in tool.paths if given.get(name)]
     found += [Thing("tree", paths.canonical(given.get(name) or "")) for name in tool.trees]
     if "url" in given:
@@ -46,6 +48,8 @@ def address_of(url: str, only_https: bool = False) -> tuple[str, int]:
 
 def title(tool: Tool, given: dict[str, Any]) -> str:
     """What would be done, in one sentence for whoever decides."""
+    if outside.is_outside(tool.name):
+        return f"Use {tool.title}"
     about = next((str(given[name]) for name in ("command", "url", "host", "path", "directory") if given.get(name)), "")
     if not about and given.get("argv"):
         about = processes.command_of(given)

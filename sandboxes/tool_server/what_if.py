@@ -19,7 +19,7 @@ from agents.errors import Invalid, LogosError
 from agents.models import Agent, User
 from sandboxes import foresight
 from sandboxes.foresight import ALLOW, ASK, BLOCK, Case, Ruling, Share, Turned
-from sandboxes.tool_server import catalogue, deciding, gating, rules, subjects
+from sandboxes.tool_server import catalogue, deciding, gating, outside, rules, subjects
 from sandboxes.tool_server.deciding import AGENT, SITE, Rule
 from sandboxes.tool_server.models import ToolCall
 from sandboxes.tool_server.tiers import Tier
@@ -124,7 +124,7 @@ def cases(recorded: QuerySet[ToolCall]) -> tuple[list[Case], About, int]:
     found, unclear = list[Case](), 0
     for agent_id, tool, digest, count, last, sample in kinds:
         try:
-            known = catalogue.BY_NAME[tool]
+            known = outside.tool(tool) if outside.is_outside(tool) else catalogue.BY_NAME[tool]
             about.setdefault((tool, digest), (known, subjects.things(known, arguments[sample])))
         except (LogosError, KeyError, TypeError, AttributeError):
             unclear += count

@@ -22,7 +22,7 @@ from agents.standing import reasons
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
-from sandboxes.tool_server import calls, catalogue, overview, rules
+from sandboxes.tool_server import calls, catalogue, outside, overview, rules
 from sandboxes.tool_server.models import CallState, Condition, Layer, ToolRule
 from sandboxes.tool_server.records import Caller
 from sandboxes.tool_server.tiers import Tier
@@ -121,6 +121,9 @@ def _page(
     own = list(rules.rows_of(agent)) if agent is not None else []
     everywhere = list(rules.for_all())
     standings = overview.standings(agent)
+    names = ["*", *(f"{family}.*" for family in catalogue.FAMILIES), *catalogue.BY_NAME, *outside.families(user)]
+    if typed.get("tool") and typed["tool"] not in names:
+        names.append(typed["tool"])
     context = {
         **frame,
         "families": [
@@ -131,7 +134,7 @@ def _page(
         "may_change": agent is None or bool(reasons(permissions.ACTIONS["tool.rules"], frame["standing"])),
         "may_call": agent is not None and bool(reasons(permissions.ACTIONS["tool.call"], frame["standing"])),
         "may_site": permissions.may(user, "tool.site"),
-        "names": ["*", *(f"{family}.*" for family in catalogue.FAMILIES), *catalogue.BY_NAME],
+        "names": names,
         "tiers": Tier.choices,
         "conditions": Condition.choices,
         "typed": typed,

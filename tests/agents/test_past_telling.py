@@ -46,6 +46,8 @@ OF_NOBODY = (
     "private_chats_off",
     "invited",
     "invitation_withdrawn",
+    "mcp_category_set",
+    "mcp_category_removed",
 )
 DETAILS: dict[str, dict[str, Any]] = {
     "granted": {"level": "chat"},

@@ -297,7 +297,7 @@ async def test_an_agent_asks_a_person_in_words_and_reads_the_answer(
 async def test_a_request_waits_once_and_a_refusal_stands(
     house: House, started: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp_gateway.hub_door.HOLD_S", 0.1)
+    monkeypatch.setattr("mcp_gateway.patience.HOLD_S", 0.1)
     await sync_to_async(access.revoke)(house.alice, house.access.pk)
     await sync_to_async(servers.change)(house.ada, house.server.pk, None, tier="admin")
 

@@ -39,6 +39,7 @@ from mcp_gateway.models import (
     McpAccess,
     McpAccount,
     McpCall,
+    McpCategory,
     McpClient,
     McpHealth,
     McpLease,
@@ -103,7 +104,7 @@ PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
 FOR_ADMINS = [
-    DataExport, Halt, HaltStop, HostGrant, Learning, McpAccount, McpClient, McpLease, Notices, OneTimeLink, PriceList, PushDevice,
+    DataExport, Halt, HaltStop, HostGrant, Learning, McpAccount, McpCategory, McpClient, McpLease, Notices, OneTimeLink, PriceList, PushDevice,
     ReviewerSettings, SecurityEvent, SiteSettings,
 ]  # fmt: skip
 

@@ -17,14 +17,15 @@ from agents import permissions
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
 from agents.errors import Invalid, NotFound
 from agents.models import Agent, User, Visibility
-from mcp_gateway import access, calling, clients, pinning, pins, servers
+from mcp_gateway import access, calling, categories, clients, pinning, pins, servers
 from mcp_gateway.api.servers import McpServerOut
 from mcp_gateway.models import AccessTier, AccountUse, McpAccess, McpCall, McpServer, ServerKind
 from mcp_gateway.oauth import accounts
+from sandboxes.tool_server.tiers import Tier
 
 
 class Command(LogosCommand):
-    """``mcp list|add|edit|restart|tools|call|secret|accounts|disconnect|delete|pins|accept|give|take|token|tokens|revoke|clients|calls``."""
+    """``mcp list|add|edit|restart|tools|call|secret|accounts|disconnect|delete|pins|accept|give|take|token|tokens|revoke|clients|calls|categories|category``."""
 
     help = "Add, list, change, restart and delete MCP servers: where agents' tools come from."
 
@@ -32,7 +33,7 @@ class Command(LogosCommand):
         verbs = parser.add_subparsers(
             dest="verb",
             required=True,
-            metavar="list|add|edit|restart|tools|call|secret|accounts|disconnect|delete|pins|accept|give|take|token|tokens|revoke|clients|calls",
+            metavar="list|add|edit|restart|tools|call|secret|accounts|disconnect|delete|pins|accept|give|take|token|tokens|revoke|clients|calls|categories|category",
         )
         listing = verbs.add_parser("list", help="list servers and how they are")
         listing.add_argument("--json", action="store_true", help="print them as the API shows them")
@@ -84,6 +85,14 @@ class Command(LogosCommand):
         accept.add_argument("server", metavar="SERVER", help="name or id")
         accept.add_argument("tool", metavar="TOOL")
         add_person(accept)
+        kinds = verbs.add_parser("categories", help="list what holds for each category of servers")
+        add_person(kinds)
+        kind = verbs.add_parser("category", help="say what holds for every server of a category")
+        kind.add_argument("name", metavar="NAME")
+        kind.add_argument("--access", choices=AccessTier.values[1:], default="user", help="who may let agents use them")
+        kind.add_argument("--calls", choices=Tier.values, default="allow", help="what becomes of calls without a rule")
+        kind.add_argument("--remove", action="store_true", help="user and allow hold again")
+        add_person(kind)
         give = verbs.add_parser("give", help="let an agent use a server")
         give.add_argument("agent", metavar="AGENT", help="name or id")
         give.add_argument("server", metavar="SERVER", help="name or id")
@@ -218,6 +227,20 @@ class Command(LogosCommand):
         row = pins.of(user, server.pk).filter(tool=options["tool"]).first()
         pins.accept(user, server.pk, options["tool"], row.offered_digest if row else "")
         self.say(f"Agents have {options['tool']} of {server.name} as it is offered now.")
+
+    def do_categories(self, options: dict[str, Any]) -> None:
+        reader(options["user"])
+        rows = categories.rows()
+        self.print_table(("CATEGORY", "ACCESS", "CALLS"), ((plain(row.name), row.access, row.calls) for row in rows))
+
+    def do_category(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        if options["remove"]:
+            categories.remove(user, options["name"])
+            self.say(f"{options['name']} is as any other.")
+            return
+        row = categories.put(user, options["name"], options["access"], options["calls"])
+        self.say(f"{row.name}: access by {row.access}, calls: {row.calls}.")
 
     def do_give(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])

@@ -46,7 +46,9 @@ class Command(LogosCommand):
         for tier in Tier.values:
             each = verbs.add_parser(tier, help=f"a rule: {Tier(tier).label.lower()}")
             each.add_argument("name", metavar="NAME")
-            each.add_argument("tool", metavar="TOOL", help="a tool, a family as in git.*, or * for every tool")
+            each.add_argument(
+                "tool", metavar="TOOL", help="a tool, a family as in git.*, mcp:SERVER.TOOL, or * for every tool"
+            )
             for condition in filter(None, Condition.values):
                 each.add_argument(f"--{condition}", default="", metavar="PATTERN", help=f"only for this {condition}")
             each.add_argument("--per-minute", type=int, metavar="N", help="more calls a minute are asked for")
@@ -128,7 +130,7 @@ class Command(LogosCommand):
         user = actor(options["user"])
         named = [(name, options[name]) for name in Condition.values if name and options[name]]
         if len(named) > 1:
-            raise Invalid("A rule looks at one thing: a path, a host or a command.", field="condition")
+            raise Invalid("A rule looks at one thing: a path, a host, a command or an argument.", field="condition")
         condition, pattern = named[0] if named else ("", "")
         agent = None if options["name"] == "-" else _agent(user, options["name"], "tool.rules")
         made = rules.put(

@@ -1,0 +1,55 @@
+"""What becomes of a call of a server's tool, by the rules that hold for every tool, and how often each was made.
+
+The rules and what decides by them are those of ``sandboxes.tool_server``; nothing here is a rule of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mcp_gateway.book import Served
+from sandboxes.tool_server import deciding, outside
+from sandboxes.tool_server.deciding import Rule, Verdict
+from sandboxes.tool_server.tiers import Tier
+
+MINUTE_S, HOUR_S = 60, 3_600
+
+
+class Judge:
+    """Judges calls in memory: the rules come with the book. What was counted is forgotten with the process."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._made: dict[tuple[str, str], Made] = {}
+
+    def judge(self, agent_id: str, served: Served, tool: str, arguments: Any, rules: Sequence[Rule]) -> Verdict:
+        """The verdict on this call, which counts from now on as made."""
+        about = outside.tool(outside.name_of(served.name, tool), Tier(served.calls))
+        verdict = deciding.decide(about, outside.things(arguments) if rules else [], rules)
+        rates = deciding.rates_of(about, rules)
+        if rates == outside.UNLIMITED:
+            return verdict
+        made = self._made.setdefault((agent_id, about.name), Made())
+        return deciding.with_rates(verdict, rates, *made.count(self._now()))
+
+
+class Made:
+    """How often something was done in the last minute and hour, by the second."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[list[int]] = deque()
+
+    def count(self, now: float) -> tuple[int, int]:
+        """Once more; how often in the last minute and hour, this one included."""
+        second = int(now)
+        if self._seconds and self._seconds[-1][0] == second:
+            self._seconds[-1][1] += 1
+        else:
+            self._seconds.append([second, 1])
+        while self._seconds[0][0] <= second - HOUR_S:
+            self._seconds.popleft()
+        minute = sum(count for at, count in self._seconds if at > second - MINUTE_S)
+        return minute, sum(count for _, count in self._seconds)
