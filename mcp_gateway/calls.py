@@ -14,12 +14,12 @@ from django.utils import timezone
 from agents.secrets import redact
 from mcp_gateway import ids
 
-Done = Literal["ok", "error", "denied", "held", "unavailable", "timeout", "gone", "cancelled"]
+Done = Literal["started", "ok", "error", "denied", "held", "unavailable", "timeout", "gone", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One call that ended; ``arguments`` are hashed, never kept."""
+    """One call that ended, or is about to be made; ``arguments`` are hashed, never kept."""
 
     agent_id: str
     server_id: str
@@ -34,6 +34,8 @@ class Record:
     sandbox_id: str = ""
     run_id: str = ""
     at: datetime = field(default_factory=timezone.now)
+    # Of the arguments, where they are not known any more.
+    digest: str = ""
     # Given here, so that what is written again after an interruption is written once.
     id: str = field(default_factory=ids.call_id)
 
@@ -46,14 +48,49 @@ def fingerprint(arguments: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+# What is not known when a call begins.
+LATER = ["outcome", "reason", "duration_ms"]
+INTERRUPTED = "Logos ended while it went on. Whether it had an effect is not known."
+
+
+def begin(records: Sequence[Record]) -> None:
+    """Rows of calls that go on; one that has ended by now is left as it is."""
+    _model().objects.bulk_create(_rows(records), ignore_conflicts=True)
+
+
 def store(records: Sequence[Record]) -> None:
-    """Write them down; those of agents and servers that are gone meanwhile keep the names they had."""
+    """Write down what they came to; the row of one that was begun says so from now on."""
+    McpCall = _model()
+    McpCall.objects.bulk_create(_rows(records), update_conflicts=True, unique_fields=["id"], update_fields=LATER)
+
+
+def interrupted(records: Sequence[Record] | None = None) -> int:
+    """Nobody makes these calls any more (None: those whose rows say that they go on): how they ended is not known."""
+    rows = _model().objects.filter(outcome="started")
+    if records is None:
+        return rows.update(outcome="unknown", reason=INTERRUPTED)
+    found = 0
+    for at in range(0, len(records), 500):
+        part = records[at : at + 500]
+        begin(part)
+        found += rows.filter(pk__in=[each.id for each in part]).update(outcome="unknown", reason=INTERRUPTED)
+    return found
+
+
+def _model() -> Any:
+    from mcp_gateway.models import McpCall
+
+    return McpCall
+
+
+def _rows(records: Sequence[Record]) -> list[Any]:
+    """As rows; those of agents and servers that are gone meanwhile keep the names they had."""
     from agents.models import Agent
     from mcp_gateway.models import McpCall, McpServer
 
     agents = set(Agent.objects.filter(pk__in={each.agent_id for each in records}).values_list("pk", flat=True))
     servers = set(McpServer.objects.filter(pk__in={each.server_id for each in records}).values_list("pk", flat=True))
-    rows = (
+    return [
         McpCall(
             id=each.id,
             agent_id=each.agent_id,
@@ -64,15 +101,14 @@ def store(records: Sequence[Record]) -> None:
             outcome=each.outcome,
             reason=_storable(redact(each.reason), 300),
             duration_ms=round(each.duration_ms, 2),
-            arguments_digest=fingerprint(each.arguments),
+            arguments_digest=each.digest or fingerprint(each.arguments),
             via=each.via,
             run_id=each.run_id,
             at=each.at,
         )
         for each in records
         if each.agent_id in agents
-    )
-    McpCall.objects.bulk_create(rows, ignore_conflicts=True)
+    ]
 
 
 def _storable(text: str, longest: int) -> str:

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mcp_gateway import eras
+from mcp_gateway import eras, ids
 from mcp_gateway.asked import RUN, Asked
 from mcp_gateway.book import Served
 from mcp_gateway.calls import Done, Record
 from mcp_gateway.exchange import Left
+from mcp_gateway.journal import UNRECORDED, Unrecorded, may_have_an_effect
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.peers import Call, Gone, Peer
 from mcp_gateway.supervisor import Supervisor
@@ -28,10 +29,16 @@ async def running(agent_id: str, server: str) -> str:
 
 class Carrier:
     """``halted`` says why nothing may begin for an agent on a server now, ``run_of`` which run a message belongs to,
-    and ``record`` gets every call that ended."""
+    ``begin`` writes down a call that may have an effect before it is made, and ``record`` gets every call that ended."""
 
-    def __init__(self, record: Callable[[Record], None], halted: Halted, run_of: Callable[[Asked], str]) -> None:
-        self._record, self._halted, self.run_of = record, halted, run_of
+    def __init__(
+        self,
+        record: Callable[[Record], None],
+        halted: Halted,
+        run_of: Callable[[Asked], str],
+        begin: Callable[[Record], None] | None = None,
+    ) -> None:
+        self._record, self.halted, self.run_of, self._begin = record, halted, run_of, begin
         self._open: dict[tuple[str, str, str], list[tuple[Peer, Call]]] = {}
         self._counts: dict[str, int] = {}
 
@@ -46,16 +53,23 @@ class Carrier:
         reason: str = "",
     ) -> tuple[int, Message | None]:
         """The answer of a ready server to this request; never sent twice. ``reason``: people are told of it, for that."""
-        agent = asked.caller.agent_id
-        if why := await self._halted(agent, served.name):
-            self.note(asked, served.name, served.id, "denied", why)
+        agent, id = asked.caller.agent_id, ids.call_id()
+        if why := await self.halted(agent, served.name):
+            self.note(asked, served.name, served.id, "denied", why, id=id)
             return asked.failed(why)
         if self._counts.get(agent, 0) >= MAX_CALLS:
-            self.note(asked, served.name, served.id, "denied", "Too many calls at once.")
+            self.note(asked, served.name, served.id, "denied", "Too many calls at once.", id=id)
             return asked.failed(f"At most {MAX_CALLS} calls of an agent go on at once; wait for some to end.")
         child = supervisor.child
         if child is None:
+            self.note(asked, served.name, served.id, "gone", "It has just ended.", id=id)
             return asked.failed(f"{served.name}: it has just ended.")
+        if self._begin is not None and may_have_an_effect(tool):
+            try:
+                self._begin(self._record_of(asked, served.name, served.id, "started", "", params=params, id=id))
+            except Unrecorded:
+                self.note(asked, served.name, served.id, "denied", UNRECORDED, params=params, id=id)
+                return asked.failed(UNRECORDED)
         known = supervisor.known
         params = without_run(params)
         if known.is_modern and not asked.modern:
@@ -65,7 +79,7 @@ class Carrier:
         try:
             call = child.ask(asked.method, params, asked.exchange.tell, agent)
         except Gone as error:
-            self.note(asked, served.name, served.id, "gone", str(error))
+            self.note(asked, served.name, served.id, "gone", str(error), id=id)
             return asked.failed(f"{served.name}: {error}")
         key = (agent, served.id, key_of(asked.id))
         self._open.setdefault(key, []).append((child, call))
@@ -94,7 +108,7 @@ class Carrier:
             child.calls.pop(call.id, None)
             self._counts[agent] -= 1
             self._drop(key, call)
-            self.note(asked, served.name, served.id, outcome, reason, child_began=call.began, params=params)
+            self.note(asked, served.name, served.id, outcome, reason, child_began=call.began, params=params, id=id)
 
     def cancel(self, asked: Asked, server_id: str) -> None:
         """The caller takes a request back."""
@@ -117,27 +131,43 @@ class Carrier:
         *,
         child_began: float = 0.0,
         params: Mapping[str, Any] | None = None,
+        id: str = "",
     ) -> None:
         """Write down what came of a call."""
         if asked.method not in eras.NAMED and outcome == "ok":
             return  # lists and the like are no calls
+        self._record(
+            self._record_of(asked, server, server_id, outcome, reason, child_began=child_began, params=params, id=id)
+        )
+
+    def _record_of(
+        self,
+        asked: Asked,
+        server: str,
+        server_id: str,
+        outcome: Done,
+        reason: str,
+        *,
+        child_began: float = 0.0,
+        params: Mapping[str, Any] | None = None,
+        id: str = "",
+    ) -> Record:
         now = asyncio.get_running_loop().time()
         subject = asked.params.get(eras.NAMED.get(asked.method, ""), "")
-        self._record(
-            Record(
-                agent_id=asked.caller.agent_id,
-                server_id=server_id,
-                server=server,
-                method=asked.method,
-                tool=str((params or {}).get("name") or subject)[:128],
-                outcome=outcome,
-                reason=reason,
-                duration_ms=(now - child_began) * 1000 if child_began else 0.0,
-                arguments=asked.params.get("arguments"),
-                via=asked.caller.via,
-                sandbox_id=asked.caller.sandbox_id,
-                run_id=self.run_of(asked) if asked.caller.sandbox_id else "",
-            )
+        return Record(
+            agent_id=asked.caller.agent_id,
+            server_id=server_id,
+            server=server,
+            method=asked.method,
+            tool=str((params or {}).get("name") or subject)[:128],
+            outcome=outcome,
+            reason=reason,
+            duration_ms=(now - child_began) * 1000 if child_began else 0.0,
+            arguments=asked.params.get("arguments"),
+            via=asked.caller.via,
+            sandbox_id=asked.caller.sandbox_id,
+            run_id=self.run_of(asked) if asked.caller.sandbox_id else "",
+            id=id or ids.call_id(),
         )
 
     def _drop(self, key: tuple[str, str, str], call: Call) -> None:

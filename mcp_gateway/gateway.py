@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from mcp_gateway import calls, pins, reading
+from mcp_gateway import calls, journal, pins, reading
 from mcp_gateway.asked import Asked
 from mcp_gateway.book import Book
 from mcp_gateway.calls import Record
@@ -25,6 +25,7 @@ from mcp_gateway.exchange import Receive, Scope, Send
 from mcp_gateway.fleet import Fleet
 from mcp_gateway.holding import Holder
 from mcp_gateway.hub_door import Hub
+from mcp_gateway.journal import Journal
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.oauth.renewing import Accounts
 from mcp_gateway.peers import Gone, Launchable, Peer
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 # How often the rows are asked whether something has changed: a revocation must bite within a second.
 POLL_S = 0.4
+# Below LOGOS_HOME: what is about to be done, of each process.
+BEGUN = "mcp-begun"
 RENEW_S = 4.0
 # Records that wait for the database; beyond them nothing new is carried. What goes on then may still lose its own.
 MAX_RECORDS = 10_000
@@ -64,6 +67,9 @@ class Gateway:
     def __init__(self) -> None:
         self.owner = process_name()
         self._threads = DatabaseThreads(2, "mcp-db")
+        self._journal = Journal(settings.LOGOS_HOME / BEGUN, self.owner)
+        # Calls that go on and have no row yet.
+        self._begun: dict[str, Record] = {}
         self.book = Book()
         self.fleet = Fleet(self._launch, said=self._said, asked=self._asked, offers=self._offers)
         self._halts = HaltWatch(self._threads.run)
@@ -77,6 +83,7 @@ class Gateway:
             halted=self._halted,
             run_of=self._run_of,
             holder=Holder(self._threads.run, self._run_of),
+            begin=self._begin,
         )
         self.relay.hub = Hub(self.relay, self._threads.run, self._run_of)
         self.public: App = Door(self.relay, lambda secret: self.book.by_token(secret), _public_hosts)
@@ -90,6 +97,8 @@ class Gateway:
     async def start(self) -> None:
         """Read the rows, start the servers, answer."""
         global _current
+        if lost := await self._threads.run(journal.recover, settings.LOGOS_HOME / BEGUN):
+            logger.warning("Logos had ended while %s MCP calls went on", lost)
         await self._look()
         self._tasks = [
             asyncio.create_task(story(), context=contextvars.Context()) for story in (self._watch, self._write)
@@ -115,6 +124,7 @@ class Gateway:
                 await self._threads.run(reading.all_stopped)
                 await self._threads.run(reading.give_lease, self.owner)
         await asyncio.to_thread(self._threads.close)
+        self._journal.close()
 
     def for_sandbox(self, sandbox_id: str) -> App:
         """``/mcp`` on a sandbox's own listener: the socket is the identity, and no token is looked at."""
@@ -155,7 +165,13 @@ class Gateway:
         sandbox_id = asked.caller.sandbox_id
         return self.run_named(sandbox_id, asked.named_run) if sandbox_id else ""
 
+    def _begin(self, record: Record) -> None:
+        """Before a call that may have an effect is made. Raises Unrecorded."""
+        self._journal.begin(record)
+        self._begun[record.id] = record
+
     def _record(self, record: Record) -> None:
+        self._begun.pop(record.id, None)
         if record.run_id:
             data = {"server": record.server, "tool": record.tool, "outcome": record.outcome}
             more = {"duration_ms": round(record.duration_ms, 1), "reason": record.reason}
@@ -182,6 +198,8 @@ class Gateway:
         if now >= self._renew_at:
             self._holds_lease = await self._threads.run(reading.take_lease, self.owner)
             self._renew_at = now + RENEW_S
+            if self._holds_lease and not held and (lost := await self._threads.run(calls.interrupted)):
+                logger.warning("Logos ended while %s MCP calls went on", lost)
         mark = (await self._threads.run(reading.mark), self._holds_lease)
         if mark == self._mark:
             return
@@ -211,10 +229,14 @@ class Gateway:
     async def _flush(self) -> None:
         if changes := self.fleet.changes():
             await self._threads.run(reading.write, changes)
+        if self._begun:
+            begun, self._begun = list(self._begun.values()), {}
+            await self._threads.run(calls.begin, begun)
         if self._records:
             batch = self._records[:500]
             await self._threads.run(calls.store, batch)
             del self._records[: len(batch)]
+            self._journal.stored(each.id for each in batch)
 
 
 def _public_hosts() -> Iterable[str]:

@@ -9,13 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 from agents.errors import LogosError
-from mcp_gateway import ask_person, capabilities, eras, hub, jsonrpc, patience, requesting
+from mcp_gateway import ask_person, capabilities, eras, hub, jsonrpc, own_sessions, patience, requesting
 from mcp_gateway.ask_person import AskPerson
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Caller, Served
+from mcp_gateway.calls import Done
 from mcp_gateway.eras import Refusal
+from mcp_gateway.own_sessions import OwnSessions
 from mcp_gateway.relay import Relay
 
+# What calls of tools of ours are recorded under; no server can be called so.
+OURS = "logos"
 CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}}
 INSTRUCTIONS = (
     "Tools of MCP servers are called SERVER__TOOL. list_mcp_servers says which servers there are and which of them "
@@ -61,6 +65,7 @@ OWN_TOOLS: list[dict[str, Any]] = [
         "annotations": {"readOnlyHint": True},
     },
     *ask_person.TOOLS,
+    *own_sessions.TOOLS,
 ]
 
 Db = Callable[..., Awaitable[Any]]
@@ -79,6 +84,7 @@ class Hub:
         }
         people = AskPerson(db, run_of)
         self._own |= {"ask_person": people.ask, "person_answer": people.look}
+        self._own["search_my_sessions"] = OwnSessions(db, run_of).search
 
     async def answer(self, asked: Asked) -> Answer:
         """One request of an agent to its hub."""
@@ -130,7 +136,7 @@ class Hub:
         name = asked.params.get("name")
         own = self._own.get(name) if isinstance(name, str) else None
         if own is not None:
-            return 200, asked.reply(await own(asked))
+            return await self._made(asked, own)
         place = (await self.names(asked.caller)).places.get(name) if isinstance(name, str) else None
         if place is not None and place.server == capabilities.NAME:
             return await self._relay.capabilities.call(asked, place.tool)
@@ -144,6 +150,20 @@ class Hub:
         served = self._relay.book().reach(asked.caller.agent_id, place.server) or served
         inner = replace(asked, message={**asked.message, "params": {**asked.params, "name": place.tool}})
         return await self._relay.call(inner, served, supervisor, place.tool)
+
+    async def _made(self, asked: Asked, own: Callable[[Asked], Awaitable[dict[str, Any]]]) -> Answer:
+        """The call of a tool of ours: stopped and recorded as any other."""
+        carrier, began = self._relay.carrier, asyncio.get_running_loop().time()
+        if why := await carrier.halted(asked.caller.agent_id, OURS):
+            carrier.note(asked, OURS, "", "denied", why)
+            return asked.failed(why)
+        outcome: Done = "cancelled"
+        try:
+            result = await own(asked)
+            outcome = "error" if result.get("isError") is True else "ok"
+            return 200, asked.reply(result)
+        finally:
+            carrier.note(asked, OURS, "", outcome, "", child_began=began)
 
     async def _list_servers(self, asked: Asked) -> dict[str, Any]:
         found = await self._db(requesting.askable, asked.caller.agent_id)

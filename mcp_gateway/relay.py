@@ -43,8 +43,8 @@ class Servers(Protocol):
 
 
 class Relay:
-    """``book`` is asked anew at every message; ``record`` gets every call that ended. ``halted`` and ``run_of`` are
-    those of ``Carrier``; ``holder`` asks people about calls where a rule wants that, and without one those are refused."""
+    """``book`` is asked anew at every message; ``record`` gets every call that ended. ``halted``, ``run_of`` and
+    ``begin`` are those of ``Carrier``; ``holder`` asks people about calls where a rule wants that, and without one those are refused."""
 
     def __init__(
         self,
@@ -55,11 +55,12 @@ class Relay:
         halted: Halted = carrying.running,
         run_of: Callable[[Asked], str] = lambda asked: "",
         holder: Holder | None = None,
+        begin: Callable[[Record], None] | None = None,
     ) -> None:
         self.book, self.servers, self._holder = book, servers, holder
         self._judge = Judge()
         self.capabilities = Capabilities(run_of)
-        self.carrier = Carrier(record, halted, run_of)
+        self.carrier = Carrier(record, halted, run_of, begin)
         self.listening = Listening(book, self.carrier)
         self.hub: Any = None
 

@@ -97,7 +97,11 @@ class McpCall(models.Model):
     class Meta:
         ordering = ["-id"]
         verbose_name = "MCP call"
-        indexes = [models.Index(fields=["agent", "-id"])]
+        indexes = [
+            models.Index(fields=["agent", "-id"]),
+            # Those that go on: few, and looked for whenever a gateway starts.
+            models.Index(fields=["outcome"], condition=models.Q(outcome="started"), name="mcp_calls_that_go_on"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.server_name} {self.tool}: {self.outcome}"

@@ -4,7 +4,8 @@
 
 Three ways to the same tool in the same run, in turn: the pipe of a stdio server (what nothing can beat), a streamable HTTP
 server made with the official SDK (what people would run instead), and the gateway in front of the stdio server, on uvicorn
-as sandboxes reach it and on the site's own port as clients outside do. One connection and one session for each caller. Of
+as sandboxes reach it ("effect": a tool whose calls are rows before they are made) and on the site's own port as clients
+outside do. One connection and one session for each caller. Of
 several rounds the median counts. Processor time of the serving process says what a call costs when others use the machine too.
 It cannot tell what a slow network adds.
 """
@@ -74,8 +75,8 @@ class Other:
         raise RuntimeError("It did not start.")
 
     def _drain(self) -> None:
-        for _ in self.process.stdout or ():
-            pass
+        for line in self.process.stdout or ():
+            print(f"  {line.rstrip()[:300]}", flush=True)  # noqa: T201
 
     def cpu_s(self) -> float:
         """Processor time it has used so far."""
@@ -102,7 +103,8 @@ def another(*words: str, port: int = 0) -> Iterator[Other]:
 class Caller:
     """One client: its connection and its session."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, tool: str) -> None:
+        self._tool = tool
         self._url, self._headers = url, {**HEADERS, **({"Authorization": f"Bearer {token}"} if token else {})}
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1), timeout=TIMEOUT)
         self._id = 0
@@ -132,8 +134,11 @@ class Caller:
 
     async def echo(self, text: str) -> bool:
         """Is it said again?"""
-        found = await self.ask("tools/call", {"name": "echo", "arguments": {"text": text}})
-        return found.get("result", {}).get("content", [{}])[0].get("text") == text
+        found = await self.ask("tools/call", {"name": self._tool, "arguments": {"text": text}})
+        is_good = found.get("result", {}).get("content", [{}])[0].get("text") == text
+        if not is_good:
+            print(f"Wrong at {self._url}: {json.dumps(found)[:300]}", flush=True)  # noqa: T201
+        return is_good
 
     async def close(self) -> None:
         await self._http.close()
@@ -198,7 +203,9 @@ async def measured(callers: list[Any], seconds: float) -> tuple[list[float], int
         return took, failed, time.perf_counter() - began
 
 
-async def compared(ways: dict[str, tuple[Other, str]], token: str, seconds: float, rounds: int) -> dict[str, float]:
+async def compared(
+    ways: dict[str, tuple[Other, str, str]], token: str, seconds: float, rounds: int
+) -> dict[str, float]:
     """Figures of every way, in turn."""
     found: dict[str, list[float]] = {}
     errors = 0
@@ -207,9 +214,9 @@ async def compared(ways: dict[str, tuple[Other, str]], token: str, seconds: floa
         errors += failed
         found.setdefault("pipe_p50_ms", []).append(percentile(took, 0.5) * 1000)
         for callers in CALLERS:
-            for name, (other, url) in ways.items():
+            for name, (other, url, tool) in ways.items():
                 cpu = other.cpu_s()
-                took, failed, lasted = await measured([Caller(url, token) for _ in range(callers)], seconds)
+                took, failed, lasted = await measured([Caller(url, token, tool) for _ in range(callers)], seconds)
                 errors += failed
                 mark = f"{name}_{callers}"
                 found.setdefault(f"{mark}_per_s", []).append(len(took) / lasted)
@@ -237,18 +244,21 @@ def main() -> None:
     with fresh_home(), another("-m", "tests.benchmarks.mcp_serving", "sdk") as sdk:
         token = rows()
         figures: dict[str, float] = {}
-        direct = {"sdk": (sdk, f"http://127.0.0.1:{sdk.port}/mcp")}
+        direct = {"sdk": (sdk, f"http://127.0.0.1:{sdk.port}/mcp", "echo")}
         with another("-m", "tests.benchmarks.mcp_serving", "gateway") as gateway:
-            ways = {**direct, "gateway": (gateway, f"http://127.0.0.1:{gateway.port}/mcp/echo")}
+            url = f"http://127.0.0.1:{gateway.port}/mcp/echo"
+            ways = {**direct, "gateway": (gateway, url, "echo"), "effect": (gateway, url, "note")}
             figures = asyncio.run(compared(ways, token, options.seconds, options.rounds))
-            figures |= with_ratios(figures, "gateway")
+            figures |= with_ratios(figures, "gateway") | with_ratios(figures, "effect")
             print(f"{recorded():,} calls are rows")  # noqa: T201
         show(figures)
         port = free_port()
         with another(str(MANAGE), "serve", "--port", str(port), port=port) as site:
             url = f"http://127.0.0.1:{site.port}/mcp/echo"
             asyncio.run(answering(url, token))
-            more = asyncio.run(compared({**direct, "site": (site, url)}, token, options.seconds, options.rounds))
+            more = asyncio.run(
+                compared({**direct, "site": (site, url, "echo")}, token, options.seconds, options.rounds)
+            )
             errors = figures["errors"] + more["errors"]
             figures = {**more, **figures, **with_ratios(more, "site"), "errors": errors}
     show(figures)
@@ -282,7 +292,7 @@ async def answering(url: str, token: str) -> None:
     """Wait until the site answers there."""
     ends = time.monotonic() + 120
     while True:
-        caller = Caller(url, token)
+        caller = Caller(url, token, "echo")
         try:
             await caller.open()
             return

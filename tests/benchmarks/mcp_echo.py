@@ -1,4 +1,4 @@
-"""A small MCP server over stdio for benchmarks: one tool, no library, nothing in the way of what is measured."""
+"""A small MCP server over stdio for benchmarks: two tools, no library, nothing in the way of what is measured."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import sys
 from typing import Any
 
-TOOL = {
-    "name": "echo",
-    "description": "Say it again.",
-    "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}},
-}
+SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
+TOOLS = [
+    {"name": "echo", "description": "Say it again.", "inputSchema": SCHEMA, "annotations": {"readOnlyHint": True}},
+    {"name": "note", "description": "The same, as if it did something.", "inputSchema": SCHEMA},
+]
 
 
 def answer(message: dict[str, Any]) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def answer(message: dict[str, Any]) -> dict[str, Any]:
         info = {"name": "echo", "version": "1"}
         return {"result": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": info}}
     if method == "tools/list":
-        return {"result": {"tools": [TOOL]}}
+        return {"result": {"tools": TOOLS}}
     if method == "tools/call":
         return {"result": {"content": [{"type": "text", "text": params["arguments"].get("text", "")}]}}
     return {"error": {"code": -32601, "message": "Method not found"}}

@@ -390,3 +390,20 @@ def test_a_record_that_is_written_again_is_written_once() -> None:
     calls.store([record])
 
     assert McpCall.objects.count() == 1
+
+
+async def test_logos_own_tools_are_recorded_and_stopped_as_all_others(house: House, started: Gateway) -> None:
+    await hub(house.secret, "current_time")
+    await hub(house.secret, "request_mcp_access", server="no-such", reason="Why not")
+    found = await rows(lambda: len(list(McpCall.objects.filter(server_name="logos"))) == 2)
+    said = await sync_to_async(lambda: sorted(McpCall.objects.values_list("tool", "outcome", "agent_id")))()
+    await sync_to_async(halting.stop)(house.ada, "agent", house.agent.pk, "Look first")
+
+    async with asyncio.timeout(PATIENCE_S):
+        message = request("tools/call", name="current_time", arguments={})
+        while "isError" not in (refused := (await ask(house.secret, "/mcp", message))[1]["result"]):
+            await asyncio.sleep(0.05)
+
+    assert found
+    assert said == [("current_time", "ok", house.agent.pk), ("request_mcp_access", "error", house.agent.pk)]
+    assert "is stopped: Look first." in refused["content"][0]["text"]
