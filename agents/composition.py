@@ -9,7 +9,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 
-from agents import choosing, limits, permissions, sandbox_limits, sprites
+from agents import choosing, four_eyes, limits, permissions, sandbox_limits, sprites
 from agents.errors import Conflict, Invalid
 from agents.invisible import first_hidden
 from agents.models import Agent, ModelRoute, Policy, Soul, User, Visibility
@@ -62,6 +62,7 @@ def create(
     policies = list(policies)
     for policy in policies:
         permissions.require(owner, "policy.view", policy)
+    four_eyes.require_given(Agent(name=name), policies, is_new=True)
     name, description = clean_name(name), clean_description(description)
     shape, palette = sprites.check(*sprite)
     own_limits = sandbox_limits.check(owner, sandbox or {}, {})
@@ -146,9 +147,24 @@ def _save(user: User, agent: Agent, policies: Iterable[Policy] | None) -> None:
             wanted = set(policies)
             for policy in wanted - mine:
                 permissions.require(user, "policy.view", policy)
+            four_eyes.require_given(agent, wanted - mine)
             agent.policies.remove(*(mine - wanted))
             agent.policies.add(*(wanted - mine))
         agent.save()
+
+
+def _carry_given(user: User, subject: dict[str, Any]) -> None:
+    """Give the agent the policies that a second person agreed to."""
+    agent = permissions.fetch(user, "agent.edit", Agent.objects.alive(), pk=subject["agent_id"])
+    wanted = list(permissions.visible(user, Policy.objects.filter(pk__in=subject["policy_ids"])))
+    if len(wanted) != len(subject["policy_ids"]):
+        raise Conflict("A policy of these is gone, or may not be seen any more.", action="Deny it and say so.")
+    with one_record(agent):
+        agent.policies.add(*wanted)
+        agent.save()
+
+
+four_eyes.CARRY["agent_policies"] = _carry_given
 
 
 def find(user: User, name_or_id: str, action: str = "agent.view") -> Agent:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.dispatch import Signal
 
-from agents import choosing, composition, permissions, preparing, sandbox_limits
+from agents import choosing, composition, four_eyes, permissions, preparing, sandbox_limits
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, Policy, Soul, User
 
@@ -58,7 +58,9 @@ def omissions(user: User, source: Agent) -> list[str]:
     if sandbox_limits.given(user, source) != source.limits:
         found.append("Limits above the site's are not copied: ask an operator for more.")
     held = source.policies.count()
-    if held and permissions.visible(user, Policy.objects.filter(agents=source)).count() < held:
+    if held and four_eyes.is_on():
+        found.append("Policies are not copied: giving one takes a second person here.")
+    elif held and permissions.visible(user, Policy.objects.filter(agents=source)).count() < held:
         found.append("Policies you may not see are not copied.")
     return found
 
@@ -88,7 +90,7 @@ def duplicate(
         toolsets=source.toolsets,
         route=source.route if source.route and permissions.allows(user, "route.view", source.route) else None,
         description=source.description,
-        policies=permissions.visible(user, Policy.objects.filter(agents=source)),
+        policies=[] if four_eyes.waits() else permissions.visible(user, Policy.objects.filter(agents=source)),
         sprite=(source.sprite_shape, source.sprite_palette),
         sandbox=sandbox_limits.given(user, source),
     )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from django.db import transaction
 from django.db.models import Model, QuerySet
 
-from agents import permissions
+from agents import four_eyes, permissions
 from agents.errors import Conflict
 from agents.models import User
 
@@ -32,7 +32,7 @@ class Stale(Conflict):
 def editing(user: User, action: str, rows: QuerySet[M], pk: str, version: int | None) -> Iterator[M]:
     """The row of this id, locked until the block ends, if ``user`` may do ``action`` to it and nobody has saved it
     since ``version`` (None: whatever is stored). Everything inside happens or nothing. Raises NotFound or Stale."""
-    with transaction.atomic():
+    with four_eyes.proposing(user), transaction.atomic():
         row: Any = permissions.fetch(user, action, rows.select_for_update(of=("self",)), pk=pk)
         check_version(row, version)
         yield row

@@ -1,7 +1,8 @@
-"""A second person for what newly allows something: while it is on, a wider policy waits until somebody else agrees.
+"""A second person for what newly allows something: while it is on, it waits until somebody else agrees.
 
-What only takes away, and renames, are saved at once. A room above keeps the proposal (``DESK``) and, once it is agreed
-to, carries it out inside ``agreed``. Whether it is on is decided by admins, in the site's settings with their history.
+That are policies that allow more, new ones, giving one to an agent, and rules of tools and of the gate that become looser.
+What only takes away, and renames, are saved at once. A room above keeps the proposal (``DESK``) and, once it is agreed to,
+carries it out inside ``agreed``. Whether it is on is decided by admins, in the site's settings with their history.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from django.db import transaction
 from django.db.models.signals import m2m_changed, pre_save
 
 from agents import audit, people
 from agents.errors import Conflict
-from agents.models import Policy, Preset, SiteSettings, User
+from agents.models import Agent, Policy, Preset, SiteSettings, User
 from agents.reach import Rule, parse
 from agents.reaching import rules_in
 
@@ -37,28 +39,88 @@ class Proposal:
     figures: str
 
 
-class SecondPerson(Conflict):
-    """This allows more than before, so somebody else has to agree."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Anything else that waits: what it is, as ``CARRY`` knows it, and all that people read and that carries it out."""
 
-    def __init__(self, waits_as: str = "") -> None:
-        action = (
-            "It waits in the inbox until somebody else who may edit the policy agrees; you need not save it again."
+    what: str
+    title: str
+    subject: dict[str, Any]
+    agent: Agent | None = None
+
+
+class SecondPerson(Conflict):
+    """This allows more than before, so somebody else has to agree. ``wish`` can wait, once nothing can undo that."""
+
+    def __init__(self, waits_as: str = "", wish: Wish | None = None, action: str = "") -> None:
+        action = action or (
+            "It waits in the inbox until somebody else who may decide it agrees; you need not save it again."
             if waits_as
-            else "Change the policy itself, on its page or by program: there it can wait for a second person."
+            else "Change it on its own page or by program: there it can wait for a second person."
         )
         super().__init__(
             "This allows more than before, so a second person has to agree.", reason="second_person", action=action
         )
-        self.approval_id = waits_as
+        self.approval_id, self.wish = waits_as, wish
 
 
 # Keeps a proposal of this person and answers its id; filled by a room above.
-DESK: list[Callable[[User, Proposal], str]] = []
+DESK: list[Callable[[User, Proposal | Wish], str]] = []
+# What carries out a wish: (who wished it, its subject); filled by who writes such rows. Raises what the writer raises.
+CARRY: dict[str, Callable[[User, dict[str, Any]], None]] = {}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@contextmanager
+def proposing(user: User) -> Iterator[None]:
+    """A wish that ends what is inside is kept here, where no transaction inside can undo it."""
+    try:
+        yield
+    except SecondPerson as refused:
+        if refused.wish is None or not DESK:
+            raise
+        raise SecondPerson(DESK[0](user, refused.wish)) from None
+
+
+def proposes(write: Callable[Concatenate[User, P], R]) -> Callable[Concatenate[User, P], R]:
+    """Of a writer whose first argument is the person: its wishes wait."""
+
+    @wraps(write)
+    def written(user: User, /, *args: P.args, **rest: P.kwargs) -> R:
+        with proposing(user):
+            return write(user, *args, **rest)
+
+    return written
+
+
+def require_given(agent: Agent, policies: Iterable[Policy], *, is_new: bool = False) -> None:
+    """Return if the agent may be given these policies now. What is new cannot wait: it is not there yet."""
+    wide = sorted((each for each in policies if waits() and widens((), rules_now(each))), key=lambda each: each.name)
+    if not wide:
+        return
+    if is_new:
+        raise SecondPerson(action="Make the agent without policies, then give it what it needs: that can wait.")
+    names = ", ".join(each.name for each in wide)
+    subject: dict[str, Any] = {
+        "agent_id": agent.pk,
+        "agent": agent.name,
+        "policies": names,
+        "newly_allowed": "\n".join(
+            line for each in wide for line in _lines(_ways(rules_now(each), allows=True), f"{each.name}: ")
+        ),
+        "policy_ids": [each.pk for each in wide],
+    }
+    if len(wide) == 1:
+        subject["policy_id"] = wide[0].pk
+    raise SecondPerson(wish=Wish("agent_policies", f"Give {agent.name} {names}"[:200], subject, agent))
 
 
 def connect() -> None:
-    """Watch every door by which a policy could come to allow more."""
+    """Watch every door by which something could come to allow more."""
     pre_save.connect(_guard, sender=Policy)
+    m2m_changed.connect(_guard_given, sender=Agent.policies.through)
     pre_save.connect(_guard, sender=Preset)
     m2m_changed.connect(_guard_presets, sender=Policy.presets.through)
 
@@ -117,9 +179,13 @@ def _ways(rules: Iterable[Rule], *, allows: bool) -> set[tuple[str, int, str]]:
 
 
 def _guard(sender: Any, instance: Any, raw: bool = False, **rest: Any) -> None:
-    """Receiver of ``pre_save``: rules that allow more are not saved by anybody alone. New rows do nothing until somebody
-    includes them or gives them to an agent."""
-    if raw or instance._state.adding or not waits():
+    """Receiver of ``pre_save``: rules that allow more are not saved by anybody alone. A new preset does nothing until
+    somebody includes it."""
+    if raw or (instance._state.adding and sender is Preset) or not waits():
+        return
+    if instance._state.adding:
+        if widens((), parse(instance.rules)):
+            raise SecondPerson
         return
     before = sender.objects.filter(pk=instance.pk).values_list("rules", flat=True).first()
     if before is not None and before != instance.rules and widens(parse(before), parse(instance.rules)):
@@ -142,6 +208,19 @@ def _guard_presets(
         rules = parse(preset.rules)
         if widens([], rules) if action == "pre_add" else widens(rules, []):
             raise SecondPerson
+
+
+def _guard_given(sender: Any, instance: Any, action: str, reverse: bool, pk_set: set[str] | None, **rest: Any) -> None:
+    """Receiver of ``m2m_changed``: an agent gets a policy more, from whichever side."""
+    if action != "pre_add" or not pk_set or not waits():
+        return
+    if reverse:
+        given = [instance] if Agent.objects.filter(pk__in=pk_set).exclude(policies=instance).exists() else []
+    else:
+        held = set(instance.policies.values_list("pk", flat=True))
+        given = list(Policy.objects.filter(pk__in=pk_set - held))
+    if any(widens((), rules_now(each)) for each in given):
+        raise SecondPerson
 
 
 def proposal_of(policy: Policy, before: tuple[Rule, ...], after: tuple[Rule, ...], **rest: Any) -> Proposal:

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from agents import acting, permissions
+from agents import acting, four_eyes, permissions
 from agents.editing import editing
 from agents.errors import Conflict, Invalid, NotFound
 from agents.gate import Judgement, judge, own
@@ -111,16 +111,47 @@ def change(user: User, rule_id: str, version: int | None, **fields: Any) -> Gate
     with editing(user, "gate.edit", GateRule.objects.all(), rule_id, version) as row:
         held = {name: getattr(row, name) for name in ("name", "severity", "answer", "sentence", "when")}
         said = checked(**{**held, **fields})
+        _ask_if_weaker(row, said)
         return row if as_own(row) == _numbered(said, row.version) else _saved(user, row, said)
 
 
 def remove(user: User, rule_id: str, version: int | None = None) -> None:
     """Take a rule away: it stops to hold at once. Raises NotFound, Stale."""
-    with (
-        editing(user, "gate.edit", GateRule.objects.all(), rule_id, version) as row,
-        acting.because(acting.reason() or _foreseen(user, row, None)),
-    ):
-        row.delete()
+    with editing(user, "gate.edit", GateRule.objects.all(), rule_id, version) as row:
+        _ask_if_weaker(row, None)
+        with acting.because(acting.reason() or _foreseen(user, row, None)):
+            row.delete()
+
+
+def _ask_if_weaker(row: GateRule, said: Own | None) -> None:
+    """What makes a rule weaker, or takes it away, waits while it takes two."""
+    if not four_eyes.waits() or not own.weakens(as_own(row), said):
+        return
+    subject: dict[str, Any] = {
+        "rule": row.name,
+        "sentence": row.sentence,
+        "before": f"{row.severity}, allowed by {row.get_answer_display().lower()}: {json.dumps(row.when)}",
+        "after": f"{said.severity}, allowed by {said.answer}: {said.when}" if said else "gone",
+        "gate_rule_id": row.pk,
+        "version": row.version,
+    }
+    if row.policy_id:
+        subject["policy_id"] = row.policy_id
+    if said:
+        fields = {name: getattr(said, name) for name in ("name", "severity", "answer", "sentence")}
+        subject["fields"] = {**fields, "when": json.loads(said.when)}
+    title = f"Change the gate rule {row.name}" if said else f"Remove the gate rule {row.name}"
+    raise four_eyes.SecondPerson(wish=four_eyes.Wish("gate_rule", title, subject))
+
+
+def _carry(user: User, subject: dict[str, Any]) -> None:
+    if fields := subject.get("fields"):
+        change(user, subject["gate_rule_id"], int(subject["version"]), **fields)
+    else:
+        remove(user, subject["gate_rule_id"], int(subject["version"]))
+
+
+four_eyes.CARRY["gate_rule"] = _carry
 
 
 def find(user: User, name_or_id: str, action: str = "gate.view") -> GateRule:

@@ -39,6 +39,7 @@ def clean_rules(given: Any) -> list[dict[str, Any]]:
     return [rule.as_json() for rule in rules]
 
 
+@four_eyes.proposes
 @transaction.atomic
 def create(
     owner: User,
@@ -54,10 +55,40 @@ def create(
     policy = Policy(owner=owner, visibility=visibility)
     _fill(policy, {"name": name, "description": description, "rules": rules})
     included = chosen(preset_ids)
+    _ask_for_new(policy, included)
     _saved(policy)
     if included:
         policy.presets.set(included)
     return policy
+
+
+def _ask_for_new(policy: Policy, included: list[Preset]) -> None:
+    """A new policy that allows something waits, as its changes do."""
+    after = four_eyes.rules_with(policy, policy.rules, included)
+    if not four_eyes.waits() or not four_eyes.widens((), after):
+        return
+    if Policy.objects.filter(name=policy.name).exists():
+        raise _name_taken()
+    said = four_eyes.proposal_of(policy, (), after, figures="", fields={})
+    subject = {
+        "policy": policy.name,
+        "newly_allowed": "\n".join(said.adds),
+        "fields": {
+            "name": policy.name,
+            "rules": policy.rules,
+            "description": policy.description,
+            "visibility": str(policy.visibility),
+            "preset_ids": sorted(each.pk for each in included),
+        },
+    }
+    raise four_eyes.SecondPerson(wish=four_eyes.Wish("policy_new", f"Write the policy {policy.name}", subject))
+
+
+def _carry_new(owner: User, subject: dict[str, Any]) -> None:
+    create(owner, **subject["fields"])
+
+
+four_eyes.CARRY["policy_new"] = _carry_new
 
 
 def change(user: User, policy_id: str, version: int, **fields: Any) -> Policy:
@@ -160,8 +191,12 @@ def _saved(policy: Policy) -> Policy:
         with transaction.atomic():
             policy.save()
     except IntegrityError as error:
-        raise Conflict("This name is taken.", reason="name_taken", action="Choose another one.") from error
+        raise _name_taken() from error
     return policy
+
+
+def _name_taken() -> Conflict:
+    return Conflict("This name is taken.", reason="name_taken", action="Choose another one.")
 
 
 class RuleLines(forms.CharField):

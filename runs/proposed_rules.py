@@ -23,9 +23,15 @@ def connect() -> None:
 
 
 def concerns(user: User) -> Q:
-    """Proposals for policies that ``user`` may edit."""
+    """Proposals for policies that ``user`` may edit, for new ones, and for tools of agents they manage; admins: all."""
     editable = permissions.visible(user, Policy.objects.order_by(), "policy.edit")
-    return Q(Exists(editable.filter(pk=KeyTextTransform("policy_id", OuterRef("subject")))))
+    found = Q(Exists(editable.filter(pk=KeyTextTransform("policy_id", OuterRef("subject")))))
+    if permissions.may(user, "policy.create"):
+        found |= Q(subject__what="policy_new")
+    if permissions.may(user, "tool.site"):
+        return found | Q(subject__what__in=["tool_rule", "gate_rule", "agent_policies"])
+    managed = permissions.visible(user, Agent.objects.order_by(), "tool.rules").values("pk")
+    return found | Q(subject__what="tool_rule", subject__layer="agent", agent__in=managed)
 
 
 def send(user: User, agent_id: str, policy_id: str, lines: Iterable[str], why: str = "") -> Approval:
@@ -64,7 +70,7 @@ def on_decided(approval: Approval) -> None:
     actor, subject = approval.decided_by, approval.subject
     if approval.state != ApprovalState.ALLOWED or actor is None:
         return
-    if "change" in subject:
+    if "change" in subject or "what" in subject:
         proposals.carry_out(approval)
         return
     policy = permissions.fetch(actor, "policy.edit", Policy.objects.all(), pk=subject["policy_id"])

@@ -7,11 +7,11 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from agents import audit, permissions
+from agents import audit, four_eyes, permissions
 from agents.editing import check_version
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, User
-from sandboxes.tool_server import argument_patterns, catalogue, deciding, outside, patterns
+from sandboxes.tool_server import argument_patterns, catalogue, deciding, loosening, outside, patterns
 from sandboxes.tool_server.models import Condition, Layer, ToolRule
 from sandboxes.tool_server.tiers import Tier
 
@@ -48,6 +48,7 @@ def for_all() -> QuerySet[ToolRule]:
     return ToolRule.objects.filter(agent=None).select_related("made_by")
 
 
+@four_eyes.proposes
 def put(
     user: User,
     agent: Agent | None,
@@ -76,6 +77,7 @@ def put(
         with transaction.atomic():
             row = ToolRule.objects.select_for_update().filter(**named).first()
             _check_version(row, version)
+            _ask_if_looser(agent, row, {**named, **values})
             if row is None:
                 _check_room(agent)
                 made = ToolRule.objects.create(**named, **values, made_by=user)
@@ -102,6 +104,7 @@ def checked(
     return deciding.Rule("", Layer.AGENT, tool, _tier(tier), about["condition"], about["pattern"], *rates)
 
 
+@four_eyes.proposes
 def remove(user: User, rule: ToolRule, version: int | None = None) -> None:
     """Take a rule away. NotFound for who may not, Stale when it is another by now than the ``version`` that was read."""
     _require(user, rule.agent, rule.layer)
@@ -109,8 +112,58 @@ def remove(user: User, rule: ToolRule, version: int | None = None) -> None:
         row = ToolRule.objects.select_for_update().filter(pk=rule.pk).first()
         _check_version(row, version)
         if row is not None:
+            _ask_if_looser(row.agent, row, None)
             _tell("tool_rule_removed", user, row)
             row.delete()
+
+
+def _ask_if_looser(agent: Agent | None, row: ToolRule | None, wanted: dict[str, Any] | None) -> None:
+    """What could let a call through that was asked for or refused before waits while it takes two."""
+    if not four_eyes.waits():
+        return
+    made = ToolRule(**wanted) if wanted else None
+    rows = ToolRule.objects.all() if agent is None else ToolRule.objects.filter(Q(agent=None) | Q(agent=agent))
+    held = [as_rule(each) for each in rows if row is None or each.pk != row.pk]
+    if not loosening.loosens(held, as_rule(row) if row else None, as_rule(made) if made else None):
+        return
+    subject: dict[str, Any] = {
+        "of": agent.name if agent else "every agent",
+        "layer": made.layer if made else row.layer if row else "",
+        "before": _told(row),
+        "after": _told(made),
+        "agent_id": agent.pk if agent else "",
+        "rule_id": row.pk if row else "",
+        "version": row.version if row else 0,
+    }
+    if wanted:
+        subject["fields"] = {name: value for name, value in wanted.items() if name not in ("agent", "layer")}
+    title = f"{'Change' if wanted else 'Remove'} a tool rule of {subject['of']}"
+    raise four_eyes.SecondPerson(wish=four_eyes.Wish("tool_rule", title, subject, agent))
+
+
+def _told(row: ToolRule | None) -> str:
+    if row is None:
+        return "none"
+    rates = [f"{row.per_minute} a minute" if row.per_minute else "", f"{row.per_hour} an hour" if row.per_hour else ""]
+    return ", ".join([str(row), *filter(None, rates)])
+
+
+def _carry(user: User, subject: dict[str, Any]) -> None:
+    agent = (
+        permissions.fetch(user, "tool.rules", Agent.objects.alive(), pk=subject["agent_id"])
+        if subject["agent_id"]
+        else None
+    )
+    if "fields" in subject:
+        put(user, agent, layer=subject["layer"], version=int(subject["version"]), **subject["fields"])
+        return
+    row = ToolRule.objects.filter(pk=subject["rule_id"]).first()
+    if row is None:
+        raise Conflict("This rule is gone already.", action="Deny it.")
+    remove(user, row, int(subject["version"]))
+
+
+four_eyes.CARRY["tool_rule"] = _carry
 
 
 def _check_version(row: ToolRule | None, version: int | None) -> None:
