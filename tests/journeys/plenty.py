@@ -128,7 +128,7 @@ def _composed(people: dict[str, User]) -> dict[type[Model], Any]:
     permissions.grant(people["olga"], "manage", policy)
     preset = Preset.objects.get(pk="github")  # of the house
     gate_rule = gate_rules.create(
-        ada, policy, name="nothing-of-the-northern-offices-is-published-unasked-by-anybody", severity="high",
+        ada, policy, name="nothing-of-the-northern-offices-is-published-unasked-by-any", severity="high",
         answer="operators", sentence="Changes what the readers of the northern offices see, for all of them at once.",
         when={"program": ["terraform", "kubectl", "helm"], "first": ["apply", "destroy", "upgrade"]},
     )  # fmt: skip
