@@ -250,6 +250,12 @@ def a_rule(tier: str, tool: str = "git.push", layer: str = "site", **more: int) 
         ([], a_rule("block", per_minute=5), a_rule("block"), True),
         ([], a_rule("block", per_minute=5), a_rule("block", per_minute=3), False),
         ([], None, a_rule("block", per_minute=99_999), True),
+        ([], None, a_rule("ask", "mcp:github.*"), True),  # its own tier may be any
+        ([], None, a_rule("block", "mcp:github.*"), False),
+        ([], a_rule("ask", "mcp:github.*"), None, True),
+        ([a_rule("block", "mcp:*", "agent")], None, a_rule("allow", "mcp:a.b", "agent"), True),
+        ([a_rule("block", "git.*", "agent")], None, a_rule("allow", "mcp:a.b", "agent"), False),
+        ([], a_rule("block", "mcp:a.b", per_hour=5), a_rule("block", "mcp:a.b", per_hour=4), False),
     ],
 )
 def test_looser_is_said_rather_too_often(
