@@ -51,6 +51,7 @@ from runs.models import (
     ApprovalRule,
     Budget,
     Conversation,
+    Panel,
     ReviewerOpinion,
     ReviewerReversal,
     Run,
@@ -181,7 +182,17 @@ def _worked(alice: User, atlas: Agent) -> dict[type[Model], Any]:
         "model_prices_and_context_window_backup_of_the_northern_offices.csv",
         ("model,input,output,cached\n" + "".join(f"{each.model},3,15,0.3\n" for each in dear[:30])).encode(),
     )
-    found = {Run: run, Conversation: run.conversation, Approval: asked, Sandbox: box, PriceList: prices}
+    panel = Panel.objects.create(
+        policy=Policy.objects.first(), kind="tool_call", severity="high", needed=2, note=STRANDS[:200],
+        team=Group.objects.first(), escalate_min=3,
+    )  # fmt: skip
+    approvals.ask(
+        "question",
+        subject={"question": f"Which of these? {STRANDS}", "choices": [LONG, "The other one", "x" * 120]},
+        title=f"{atlas.name} asks you",
+        run_id=run.pk,
+    )
+    found = {Run: run, Conversation: run.conversation, Approval: asked, Sandbox: box, PriceList: prices, Panel: panel}
     return {**found, Budget: budget, ApprovalRule: rule, Halt: halt, **_tools(alice, atlas, run)}
 
 
