@@ -20,9 +20,11 @@ from agents.models import (
     AgentCapability,
     AgentDocument,
     AgentSecret,
+    GateRule,
     ModelRoute,
     Policy,
     Preset,
+    PriceList,
     Provider,
     SiteSettings,
     Soul,
@@ -60,7 +62,8 @@ class RandomWorld:
         self.second = Group.objects.create(name="makers")
         self.who.groups.add(self.inside, self.second)
         self.provider = Provider.objects.create(name="A provider", kind="openai-compatible")
-        self.rows: list[Model] = [self.provider, Preset.objects.create(id="a-preset", name="A preset")]
+        prices = PriceList.objects.create(source="prices.json", sha256="0" * 64, count=0, prices={})
+        self.rows: list[Model] = [self.provider, Preset.objects.create(id="a-preset", name="A preset"), prices]
         for number in range(size):
             self._fill(f"row-{number}", number)
 
@@ -132,6 +135,9 @@ class RandomWorld:
         warning = BudgetWarning.objects.create(budget=budget, bucket="b", threshold=50, used=1, at=now)
         self.rows += [budget, charge, warning, Panel.objects.create(policy=policy, needed=2)]
         self.rows += [
+            GateRule.objects.create(
+                policy=policy, name=name, severity="high", sentence="Ends something.", when={"program": ["reboot"]}
+            ),
             ReviewedAgent.objects.create(agent=agent),
             ReviewerOpinion.objects.create(approval=approval),
             ReviewerReversal.objects.create(agent=agent, kind="command", key="k", words="rm", made_by=owner),

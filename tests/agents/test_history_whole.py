@@ -26,6 +26,7 @@ RECORDS = {
     "agents.onetimelink": "invitations and links are made, used and withdrawn; each is a security event",
     "agents.dataexport": "is asked for and fetched; both are security events",
     "agents.apitoken": "made and revoked are security events; nothing else of it changes but when it was used",
+    "agents.pricelist": "is applied and undone; both are security events, and each route's history tells its prices",
     "agents.halt": "begins and is taken back by steps; each is a security event",
     "agents.haltstop": "is what a halt asked to stop and what confirmed",
     "agents.hostgrant": "comes of an approval or its rule and ends with it; both tell who and when",

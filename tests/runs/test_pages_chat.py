@@ -281,7 +281,7 @@ def test_the_number_of_queries_does_not_grow_with_the_talk(
         finished(alice, atlas, "Elsewhere")
     client = browser(alice)
 
-    with django_assert_max_num_queries(22):
+    with django_assert_max_num_queries(24):
         response = client.get(f"/chat/{talk.pk}/")
 
     assert len(response.content) < 60_000
