@@ -7,15 +7,18 @@ class McpGatewayConfig(AppConfig):
     name = "mcp_gateway"
 
     def ready(self) -> None:
-        from agents import agent_pages, rotation
+        from agents import agent_pages, erasing, exporting, rotation
         from mcp_gateway import requesting, servers
         from mcp_gateway.models import McpAccount, McpClient, McpSecret
+        from mcp_gateway.oauth import accounts
         from runs import approvals
         from runs.models import ApprovalKind
         from sandboxes.tool_server import outside
 
         approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided)
         outside.FAMILIES.append(servers.families)
+        erasing.PARTS.append(accounts.erase)
+        exporting.PARTS.append(accounts.EXPORTED)
         for model, column in (
             (McpSecret, "sealed"),
             (McpClient, "sealed_secret"),

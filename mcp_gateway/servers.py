@@ -65,6 +65,9 @@ def change(user: User, server_id: str, version: int | None, **fields: Any) -> Mc
             permissions.require(user, "server.launch")
         if "tier" in differs:
             permissions.require(user, "server.manage", server)
+        if before["account"] != server.account or places.origin(before["url"]) != places.origin(server.url):
+            # They were connected for another place, or for others than those who would use them now.
+            server.accounts.all().delete()
         return _saved(server) if differs else server
 
 

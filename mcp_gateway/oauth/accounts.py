@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.db import transaction
@@ -11,6 +13,7 @@ from django.db.models import Prefetch, Q
 
 from agents import audit, permissions, secrets
 from agents.errors import LogosError, NotFound
+from agents.exporting import values
 from agents.models import User
 from mcp_gateway.models import AccountUse, McpAccount, McpServer
 from mcp_gateway.oauth.asking import Asker, authentication
@@ -65,6 +68,20 @@ def disconnect(user: User, server_id: str) -> bool:
         McpAccount.objects.filter(pk=account.pk).delete()
         audit.note("mcp_account_removed", actor=user, about=server, account=server.account)
     return _revoke(account, server.allows_private)
+
+
+def erase(person: User) -> None:
+    """Forget every account of a person who is erased; whose they were there is known there."""
+    McpAccount.objects.filter(person=person).delete()
+
+
+def _exported(person: User) -> Iterator[dict[str, Any]]:
+    rows = McpAccount.objects.filter(person=person).order_by("pk")
+    return values(rows, "server__name", "client__issuer", "scopes", "connected_at", "refreshed_at", "lost_at")
+
+
+# For archives of what Logos holds about a person: never tokens.
+EXPORTED = ("mcp_accounts.json", "Accounts at MCP servers you connected, without their tokens.", False, _exported)
 
 
 def _revoke(account: McpAccount, allows_private: bool) -> bool:

@@ -298,6 +298,31 @@ def test_a_server_that_moved_meanwhile_gets_no_account(ada: User) -> None:
         assert McpAccount.objects.filter(person=None).count() == 0
 
 
+@pytest.mark.parametrize("change", [{"account": "person"}, {"url": "http://localhost:9/mcp"}], ids=["whose", "where"])
+def test_accounts_end_when_the_server_is_another_or_for_others(ada: User, change: dict[str, str]) -> None:
+    with a_sign_in() as sign_in:
+        server = server_at(ada, sign_in)
+        connect(browser(ada), server, sign_in)
+        servers.change(ada, server.pk, server.version, description="Kept.")
+        assert McpAccount.objects.count() == 1
+        server.refresh_from_db()
+        servers.change(ada, server.pk, server.version, **change)
+        assert not McpAccount.objects.exists()
+
+
+def test_an_erased_person_leaves_no_account_and_an_archive_holds_no_token(ada: User, alice: User) -> None:
+    with a_sign_in() as sign_in:
+        server = server_at(ada, sign_in, account="person")
+        connect(browser(alice), server, sign_in)
+        (told,) = list(accounts.EXPORTED[3](alice))
+        assert (told["server__name"], told["client__issuer"]) == ("tickets", sign_in.base)
+        assert "token" not in json.dumps(told, default=str)
+        accounts.erase(ada)
+        assert McpAccount.objects.count() == 1
+        accounts.erase(alice)
+        assert not McpAccount.objects.exists()
+
+
 def test_the_list_asks_the_database_as_often_for_ten_as_for_one(ada: User, django_assert_max_num_queries: Any) -> None:
     def queries() -> int:
         with django_assert_max_num_queries(10) as counted:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mcp_gateway.remote.peer import RemoteLaunch
 from sandboxes.inference.serve import PassedListeners
 from tests.mcp_gateway import suite
 from tests.mcp_gateway.gate import ATLAS, Gate, a_gate
@@ -28,11 +29,18 @@ def showing_the_token(gate: Gate) -> Any:
     return app
 
 
+@pytest.mark.parametrize("far", [False, True], ids=["a program", "elsewhere"])
 @pytest.mark.parametrize(("revision", "era", "scored"), [("2025-11-25", "handshake", 30), ("2026-07-28", "modern", 37)])
-async def test_every_scored_scenario_passes(tmp_path: Path, revision: str, era: str, scored: int) -> None:
+async def test_every_scored_scenario_passes(tmp_path: Path, revision: str, era: str, scored: int, far: bool) -> None:
     listeners, listener = PassedListeners(drain_s=1), socket.create_server(("127.0.0.1", 0))
-    async with a_gate() as gate:
-        gate.add("everything", "--era", era, asks_caller=True)
+    async with a_gate() as gate, a_gate() as other:
+        if far:
+            # The same server behind a gateway of its own: every message goes over HTTP once more.
+            other.add("everything", "--era", era, asks_caller=True)
+            start = RemoteLaunch(f"{other.url}/everything", {"Authorization": f"Bearer {ATLAS}"}, allows_private=True)
+            gate.add("everything", start=start, asks_caller=True)
+        else:
+            gate.add("everything", "--era", era, asks_caller=True)
         await listeners.add("shim", listener, showing_the_token(gate))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp/everything"
         try:
