@@ -27,7 +27,7 @@ CHECK_S = 15.0
 _threads = DatabaseThreads(2, "inbox-db")
 
 Mark = tuple[tuple[Any, ...], ...]
-Mine = tuple[tuple[str, bool], ...]
+Mine = tuple[tuple[str, bool, str | None], ...]
 
 
 class Watch:
@@ -39,7 +39,7 @@ class Watch:
         self._lock = asyncio.Lock()
 
     async def look(self) -> Mark:
-        """The same as long as nothing has come, gone, been frozen or run out of time."""
+        """The same as long as nothing has come, gone, been frozen, left by the reviewer, or run out of time."""
         async with self._lock:
             clock = asyncio.get_running_loop().time
             if clock() - self._asked_at >= LOOK_S:
@@ -91,17 +91,18 @@ def _frame(mine: Mine) -> bytes:
 
 def _mark() -> Mark:
     waiting = Approval.objects.filter(state=ApprovalState.PENDING).order_by("pk")
-    now = timezone.now()
+    now, fields = timezone.now(), ("pk", "frozen_at", "expires_at", "opinion__outcome")
     return tuple(
-        (pk, frozen_at, frozen_at is None and expires_at <= now)
-        for pk, frozen_at, expires_at in waiting.values_list("pk", "frozen_at", "expires_at")[:2000]
+        (pk, frozen_at, frozen_at is None and expires_at <= now, review)
+        for pk, frozen_at, expires_at, review in waiting.values_list(*fields)[:2000]
     )
 
 
 def _mine(scope: Scope) -> Mine | None:
-    """What this person may decide, by id, and whether it is frozen; None for a stranger."""
+    """What this person may decide, by id, whether it is frozen, and whether the reviewer looks at it too; None for a
+    stranger."""
     person = visitor_of(scope)
     if person is None:
         return None
-    rows = approvals.open_for(person).values_list("pk", "frozen_at")[:2000]
-    return tuple((pk, frozen_at is not None) for pk, frozen_at in rows)
+    rows = approvals.open_for(person).values_list("pk", "frozen_at", "opinion__outcome")[:2000]
+    return tuple((pk, frozen_at is not None, review) for pk, frozen_at, review in rows)

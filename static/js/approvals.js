@@ -162,6 +162,11 @@
       if (old && ("frozen" in old.dataset) !== ("frozen" in card.dataset)) {
         old.replaceWith(card);
         draw(card);
+      } else if (old) {
+        // What the reviewer said comes later than the card; a reason that is being typed in it stays.
+        const was = old.querySelector("[data-review]");
+        const is = card.querySelector("[data-review]");
+        if (was && is && was.textContent !== is.textContent) was.replaceWith(is);
       }
       if (known.has(card.id)) continue;
       queue.append(card);

@@ -11,7 +11,7 @@ import pytest
 from agents.models import Agent, User
 from channels_app import inbox_streams
 from runs import approvals
-from runs.models import Approval
+from runs.models import Approval, ReviewerOpinion
 from tests.channels_app.visiting import Visit
 from tests.runs.waiting import waiting
 
@@ -64,6 +64,16 @@ async def test_that_work_is_halted_is_told(alice: User, atlas: Agent, cookie: He
     async with InboxVisit(PATH, cookie=await db(cookie, alice)) as visit:
         await visit.until(lambda seen: counts(seen) == [1])
         await db(lambda: approvals.freeze(Approval.objects.all()))
+        await visit.until(lambda seen: counts(seen) == [1, 1])
+
+
+async def test_that_the_reviewer_leaves_it_to_people_is_told(alice: User, atlas: Agent, cookie: Header, db: Db) -> None:
+    asked = await db(waiting, alice, atlas)
+    await db(lambda: ReviewerOpinion.objects.create(approval=asked))
+
+    async with InboxVisit(PATH, cookie=await db(cookie, alice)) as visit:
+        await visit.until(lambda seen: counts(seen) == [1])
+        await db(lambda: ReviewerOpinion.objects.update(outcome="left", why="unsure"))
         await visit.until(lambda seen: counts(seen) == [1, 1])
 
 

@@ -38,6 +38,7 @@ SUBJECTS = (
     "tests/runs/test_work.py",
     "tests/runs/test_history.py",
     "tests/runs/budgets/test_ledger.py",
+    "tests/runs/reviewing",
     "tests/channels_app",
     "tests/logos_site/test_account_lockout.py",
     "tests/logos_site/test_account_sessions.py",
