@@ -146,7 +146,7 @@ class OpinionQuery(PageQuery):
     outcome: ReviewOutcome | Literal[""] = Field("", description="Only those that came to this.")
 
 
-class ReasonOut(Schema):
+class ReviewReasonOut(Schema):
     """How often requests were left to people for one reason."""
 
     why: str
@@ -170,7 +170,7 @@ class ReviewerFigure(Schema):
     cost: Decimal = Field(description="USD; at least that while `unpriced` calls are in it.")
     unpriced: int
     average_ms: float | None = None
-    reasons: list[ReasonOut]
+    reasons: list[ReviewReasonOut]
 
     model_config = {
         "json_schema_extra": {
