@@ -17,6 +17,7 @@ from agents.models import (
     AgentSecret,
     ApiToken,
     DataExport,
+    GateRule,
     Halt,
     HaltStop,
     HostGrant,
@@ -99,6 +100,7 @@ RECORDS = [
     McpAccess,
     McpToken,
     McpCall,
+    GateRule,
 ]
 PARTS = [AgentCapability, AgentSecret, AgentDocument]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
