@@ -11,11 +11,11 @@ from agents.api.asking import asker
 from agents.api.shapes import Text
 from mcp_gateway import categories
 from mcp_gateway.models import McpCategory
-from sandboxes.tool_server.tiers import Tier
 
 router = Router(tags=["MCP servers"])
 
 Access = Literal["auto", "user", "admin", "deny"]
+Calls = Literal["allow", "notify", "ask", "block"]
 EXAMPLE: dict[str, Any] = {"name": "code", "access": "admin", "calls": "ask"}
 
 
@@ -26,7 +26,7 @@ class McpCategoryOut(Schema):
     access: Access = Field(
         description="Who may let an agent use a server of this category that does not say it itself."
     )
-    calls: Tier = Field(description="What becomes of a call where no rule says otherwise.")
+    calls: Calls = Field(description="What becomes of a call where no rule says otherwise.")
 
     model_config = {"json_schema_extra": {"example": EXAMPLE}}
 
@@ -35,7 +35,7 @@ class McpCategoryIn(Schema):
     """What is to hold from now on."""
 
     access: Access = "user"
-    calls: Tier = Tier.ALLOW
+    calls: Calls = "allow"
 
     model_config = {"json_schema_extra": {"example": {"access": "admin", "calls": "ask"}}}
 
@@ -44,6 +44,8 @@ class McpCategoryList(Schema):
     """The whole table by name."""
 
     items: list[McpCategoryOut]
+
+    model_config = {"json_schema_extra": {"example": {"items": [EXAMPLE]}}}
 
 
 @router.get("", response=McpCategoryList, operation_id="list_mcp_categories", summary="Categories of MCP servers")
