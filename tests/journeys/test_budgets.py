@@ -12,7 +12,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from agents import routes
 from agents.models import Agent, ModelRoute, Provider
 from runs.models import Budget, Charge
-from tests.journeys.house import House, a_house
+from tests.journeys.house import House, a_house, until
 from tests.journeys.provider import provider_in_thread
 from tests.journeys.sound import assert_sound, kinds_of, text_of
 from tests.sandboxes.inference import upstream
@@ -166,6 +166,6 @@ def test_kill_minus_nine_while_the_local_model_stands_in_loses_no_cent(
 
     story = assert_sound(run)
     assert kinds_of(story).count("budget.fallback") <= 1
-    assert not Charge.objects.filter(state="open").exists()
+    until(lambda: not Charge.objects.filter(state="open").exists(), "every call is settled")
     words = text_of(story).count("word")
     assert Decimal(words) / 1_000 <= paid()["long"] <= ROOM
