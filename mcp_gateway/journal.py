@@ -1,6 +1,6 @@
 """Calls that may have an effect, written to a file before they are made: what a killed Logos had begun can be told.
 
-A line in a file costs a call some twenty microseconds and outlives the process; a row would cost milliseconds. What stands
+A line in a file costs a call hundredths of a millisecond and outlives the process; a row would cost milliseconds. What stands
 here of a process that is dead becomes rows when a gateway starts beside it.
 """
 

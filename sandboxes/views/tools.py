@@ -82,9 +82,9 @@ def _rules(request: HttpRequest, user: User, agent: Agent | None, here: str) -> 
 def _change(user: User, agent: Agent | None, given: Mapping[str, str], typed: dict[str, str]) -> str:
     if agent is not None:
         permissions.require(user, "tool.rules", agent)
-    if given.get("do") == "remove":
-        rule = overview.rule_for(user, agent, given.get("rule", "")[:40])
-        rules.remove(user, rule, whole(typed["version"]))
+    if "remove" in given:
+        rule_id, _, version = given["remove"].partition(" ")
+        rules.remove(user, overview.rule_for(user, agent, rule_id[:40]), whole(version))
         return "The rule is gone. It stopped to hold at once."
     layer = Layer.SITE if agent is None else typed["layer"] or Layer.AGENT
     if layer not in Layer.values:

@@ -187,7 +187,7 @@ def test_looser_tool_rules_by_every_door(ada: User, atlas: Agent, two: None, bro
     assert Program(ada)("DELETE", f"tool-rules/{block.pk}").status_code == 409
     page = browser(ada).post("/tools/", {"tool": "git.push", "tier": "ask", "layer": "site"})
     assert page.status_code in (400, 409)
-    browser(ada).post("/tools/", {"do": "remove", "rule": block.pk})
+    browser(ada).post("/tools/", {"remove": block.pk})
     shell.run("tools", "allow", "-", "git.push", "--user", "ada")
     Console(ada).act(ToolRule, "remove", block, confirmed="yes")
     block.refresh_from_db()

@@ -222,7 +222,7 @@ def test_a_run_page_takes_few_queries(
 ) -> None:
     client = browser(alice)
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         client.get(f"/runs/{some['disk'].pk}/")
 
 

@@ -76,8 +76,8 @@ def test_a_rule_that_changed_meanwhile_is_not_removed_unseen(alice: User, browse
     rule = rules.put(alice, atlas, tool="git.push", tier="ask")
     rules.put(alice, atlas, tool="git.push", tier="block")
 
-    assert client.post(at, {"do": "remove", "rule": rule.pk, "version": "1"}).status_code == 409
-    assert client.post(at, {"do": "remove", "rule": rule.pk, "version": "2"}).status_code == 302
+    assert client.post(at, {"remove": f"{rule.pk} 1"}).status_code == 409
+    assert client.post(at, {"remove": f"{rule.pk} 2"}).status_code == 302
     assert not ToolRule.objects.exists()
 
 

@@ -55,7 +55,7 @@ def test_who_manages_it_sees_every_tool_and_makes_and_removes_rules(alice: User,
     )
     shown = page(client.get(at))
     rule = ToolRule.objects.get()
-    client.post(at, {"do": "remove", "rule": rule.pk})
+    client.post(at, {"remove": rule.pk})
 
     assert all(name in first for name in catalogue.BY_NAME)
     assert made.status_code == 302
