@@ -167,9 +167,9 @@ def test_error_pages_need_no_context(name: str) -> None:
 @pytest.mark.parametrize(
     ("who", "links"),
     [
-        ("ada", "/ /chat/ /approvals/ /runs/ /agents/ /souls/ /models/ /policies/ /budgets/ /people/ /audit/ /admin/"),
-        ("alice", "/ /chat/ /approvals/ /runs/ /agents/ /souls/ /models/ /policies/ /budgets/"),
-        ("viewer", "/ /runs/ /agents/ /souls/ /budgets/"),
+        ("ada", "/ /chat/ /approvals/ /runs/ /agents/ /souls/ /models/ /policies/ /mcp-servers/ /budgets/ /people/ /audit/ /admin/"),
+        ("alice", "/ /chat/ /approvals/ /runs/ /agents/ /souls/ /models/ /policies/ /mcp-servers/ /budgets/"),
+        ("viewer", "/ /runs/ /agents/ /souls/ /mcp-servers/ /budgets/"),
     ],
 )
 def test_the_rail_has_only_what_one_may_use_and_every_link_opens(
