@@ -17,6 +17,7 @@ from agents import diffing, permissions
 from agents.errors import Invalid, LogosError
 from agents.models import Agent, User, Visibility
 from agents.numbers import whole
+from agents.past.kinds import may_read
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.forms import complain
@@ -182,6 +183,7 @@ def _page(request: HttpRequest, user: User, server: McpServer, *, status: int = 
         "using": list(using[:SHOWN_AGENTS]),
         "agents": list(agents.values_list("pk", "name")[:200]),
         "may_edit": may_edit,
+        "may_read_past": may_read(user, server),
         "may_share": bool(permissions.allows(user, "server.manage", server)),
         "errors": server.health.errors[-6_000:] if may_edit else "",
         "is_program": server.kind == ServerKind.STDIO,

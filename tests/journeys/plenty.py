@@ -44,7 +44,7 @@ from agents.models import (
 )
 from agents.models.halts import Halt
 from channels_app.models import PushDevice
-from mcp_gateway.models import McpAccess, McpServer
+from mcp_gateway.models import McpAccess, McpHealth, McpServer
 from runs import approvals
 from runs.models import (
     Approval,
@@ -200,6 +200,7 @@ def _tools(alice: User, atlas: Agent, run: Run) -> dict[type[Model], Any]:
     server = McpServer.objects.create(
         name="notes-of-the-archive", description=STRANDS, owner=alice, command="true", enabled=False
     )
+    McpHealth.objects.create(server=server, state="disabled", reason=STRANDS, title=STRANDS, errors=STRANDS * 20)
     access = McpAccess.objects.create(agent=atlas, server=server, given_by=alice, reason=STRANDS)
     ToolRule.objects.create(
         layer="agent", agent=atlas, tool="git.*", tier="ask", note="Ask me before the history moves."
