@@ -1,7 +1,7 @@
 """An MCP server over stdio with everything the official conformance suite asks of one, in either era, and some ways to
 misbehave; of the standard library only, because it is started hundreds of times.
 
-``python everything.py [--era handshake|modern|both] [--misbehave …]``
+``python everything.py [--era handshake|modern] [--misbehave …]``
 """
 
 from __future__ import annotations

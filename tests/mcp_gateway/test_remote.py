@@ -275,7 +275,7 @@ async def test_proxies_of_the_environment_are_not_used(gate: Gate, monkeypatch: 
 async def test_a_server_behind_a_gate_of_its_own_is_reached_with_a_header(gate: Gate) -> None:
     """Two gateways in a row: everything the stdio server can do arrives."""
     async with a_gate() as other:
-        other.add("near", "--era", "both")
+        other.add("near", "--era", "handshake")
         supervisor = gate.add(
             "far",
             start=RemoteLaunch(f"{other.url}/near", {"Authorization": f"Bearer {ATLAS}"}, (ATLAS,), True),
