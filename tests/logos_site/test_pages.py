@@ -167,7 +167,10 @@ def test_error_pages_need_no_context(name: str) -> None:
 @pytest.mark.parametrize(
     ("who", "links"),
     [
-        ("ada", "/ /chat/ /approvals/ /runs/ /agents/ /souls/ /models/ /policies/ /mcp-servers/ /budgets/ /people/ /audit/ /admin/"),
+        (
+            "ada",
+            "/ /chat/ /approvals/ /runs/ /agents/ /souls/ /models/ /policies/ /mcp-servers/ /budgets/ /people/ /audit/ /admin/",
+        ),
         ("alice", "/ /chat/ /approvals/ /runs/ /agents/ /souls/ /models/ /policies/ /mcp-servers/ /budgets/"),
         ("viewer", "/ /runs/ /agents/ /souls/ /mcp-servers/ /budgets/"),
     ],
