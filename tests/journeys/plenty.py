@@ -168,7 +168,7 @@ def _worked(alice: User, atlas: Agent) -> dict[type[Model], Any]:
         approval=asked, outcome="left", why="confidence", verdict="deny", confidence="0.5", reason=STRANDS[:480],
         asked_at=timezone.now(), answered_at=timezone.now(),
     )  # fmt: skip
-    ReviewerReversal.objects.create(
+    reversal = ReviewerReversal.objects.create(
         agent=atlas, kind="command", key=asked.key, words="exactly this command: " + "y" * 300, note=STRANDS[:480],
         approval=asked, made_by=alice,
     )  # fmt: skip
@@ -193,7 +193,8 @@ def _worked(alice: User, atlas: Agent) -> dict[type[Model], Any]:
         run_id=run.pk,
     )
     found = {Run: run, Conversation: run.conversation, Approval: asked, Sandbox: box, PriceList: prices, Panel: panel}
-    return {**found, Budget: budget, ApprovalRule: rule, Halt: halt, **_tools(alice, atlas, run)}
+    found |= {Budget: budget, ApprovalRule: rule, Halt: halt, ReviewerReversal: reversal}
+    return {**found, **_tools(alice, atlas, run)}
 
 
 def _tools(alice: User, atlas: Agent, run: Run) -> dict[type[Model], Any]:
