@@ -89,7 +89,10 @@ def _rows(text: str) -> list[tuple[str, dict[str, Any]]]:
     except (ValueError, RecursionError, yaml.YAMLError, csv.Error) as error:
         raise Invalid("The file is neither JSON nor CSV nor YAML.", field="file") from error
     if isinstance(document, dict) and isinstance(document.get("prices"), list):
-        document = document["prices"]
+        said = [value for key, value in document.items() if _is_currency(key)]  # of every price that names none itself
+        document = [
+            {"currency": said[0], **row} if said and isinstance(row, dict) else row for row in document["prices"]
+        ]
     if isinstance(document, dict):
         return [(name, row) for name, row in document.items() if isinstance(row, dict) and isinstance(name, str)]
     if isinstance(document, list):
@@ -104,8 +107,9 @@ def _price(name: str, row: dict[str, Any]) -> Price | None:
         return None
     if len(name) > MAX_NAME or not name.isprintable():
         raise Invalid(f"{name[:40]!r} is no name of a model.", field="file")
-    currency = row.get("currency") or "USD"
-    if not isinstance(currency, str) or currency.strip().upper() != "USD":
+    for currency in [value or "USD" for key, value in row.items() if _is_currency(key)]:
+        if isinstance(currency, str) and currency.strip().upper() == "USD":
+            continue
         word = currency.strip()[:10] if isinstance(currency, str) else "something else"
         raise Invalid(f"{name[:80]}: the price is in {word}, and only USD is known here.", field="file")
     if "input_cost_per_token" in row or "output_cost_per_token" in row:
@@ -125,6 +129,11 @@ def _price(name: str, row: dict[str, Any]) -> Price | None:
     return Price(name, told[0].quantize(_STEP), told[1].quantize(_STEP), cached)
 
 
+def _is_currency(key: Any) -> bool:
+    """However it is written: a currency that is not noticed would be taken for dollars."""
+    return isinstance(key, str) and key.strip().casefold() == "currency"
+
+
 def _number(name: str, value: Any) -> Decimal | None:
     if value is None or value == "":
         return None
@@ -134,7 +143,7 @@ def _number(name: str, value: Any) -> Decimal | None:
         number = Decimal(value.strip())
     except InvalidOperation as error:
         raise Invalid(f"{name[:80]}: {str(value)[:40]} is no price.", field="file") from error
-    if not number.is_finite() or number < 0:
+    if not number.is_finite() or number < 0 or number > MAX_PRICE * _MILLION:
         raise Invalid(f"{name[:80]}: {str(value)[:40]} is no price.", field="file")
     return number
 

@@ -64,10 +64,10 @@ def decide(
         now = timezone.now()
         waits = _waits(approval, now)
         if approval.needed > 1 and choice != Choice.DENY:
-            counted = votes.add(actor, waits, choice, via or acting.door() or "page")
+            counted = votes.add(actor, waits, choice, rule, via or acting.door() or "page")
             if counted is None:
                 raise too_late(approval)
-            choice, missing = counted
+            choice, rule, missing = counted
             if missing:
                 approval.refresh_from_db()
                 return approval
@@ -160,7 +160,7 @@ def _require(actor: User, approval: Approval, choice: str) -> bool:
             action="Ask one of them; you may refuse it.",
         )
     is_of_operators = approval.tier == Tier.ADMIN
-    is_of_team = approval.team_id is not None and approval.needed == 1 and choice != Choice.DENY
+    is_of_team = bool(approval.team_name) and approval.needed == 1 and choice != Choice.DENY
     if approval.asked_for_id != actor.pk or not (is_of_operators or is_of_team):
         return False
     if actor.role != Role.ADMIN or other_admin(actor):

@@ -51,7 +51,7 @@ def _of_teams(user: User) -> Q:
 def own_alone(user: User) -> Q:
     """Requests that ``user`` may not allow because they come from their own runs: those of the operators' tier, and those
     for which one member of a team is enough. Only an admin who is the only one may."""
-    own = Q(tier=Tier.ADMIN, asked_for=user) | Q(team__isnull=False, needed=1, asked_for=user)
+    own = Q(tier=Tier.ADMIN, asked_for=user) | (Q(needed=1, asked_for=user) & ~Q(team_name=""))
     if user.role != Role.ADMIN:
         return own
     others = User.objects.filter(role=Role.ADMIN, is_active=True).exclude(pk=user.pk)

@@ -72,8 +72,8 @@ def longest_s(user: User, agent: Agent) -> int:
     return int(settings.LOGOS_RULE_HOURS) * HOUR_S
 
 
-def make(actor: User, approval: Approval, wish: RuleWish) -> ApprovalRule:
-    """The rule that ``actor`` makes of a request they allow. Invalid for one that is wider than they may make."""
+def checked(actor: User, approval: Approval, wish: RuleWish) -> tuple[Agent, int]:
+    """The agent and how long this rule of ``actor`` would live. Invalid for one that is wider than they may make."""
     agent = approval.agent
     if agent is None or (wish.scope == Scope.RUN and approval.run_id is None):
         raise Invalid("A rule needs an agent or a run.", field="scope", action="Allow it once.")
@@ -91,6 +91,12 @@ def make(actor: User, approval: Approval, wish: RuleWish) -> ApprovalRule:
         raise Invalid(
             f"A rule of yours may live {_hours(longest)} at most.", field="hours", action="Choose a shorter time."
         )
+    return agent, wanted
+
+
+def make(actor: User, approval: Approval, wish: RuleWish) -> ApprovalRule:
+    """The rule that ``actor`` makes of a request they allow. Invalid for one that is wider than they may make."""
+    agent, wanted = checked(actor, approval, wish)
     rule = ApprovalRule.objects.create(
         kind=approval.kind,
         tier=approval.tier,

@@ -33,15 +33,17 @@ class Told:
     def data(self) -> dict[str, Any]:
         """Of a ``budget.warning`` event."""
         limit = self.limit
+        figures = {"used": words.dollars(self.used), "amount": words.dollars(limit.amount)}
+        said = ": {used} of {amount} ".format_map(figures) + WORDS[limit.window]
+        if not words.is_told_to_all(limit):
+            figures, said = {}, ""
         return {
             "budget": limit.budget_id,
             "scope": limit.scope,
             "window": limit.window,
             "percent": self.threshold,
-            "used": words.dollars(self.used),
-            "amount": words.dollars(limit.amount),
-            "text": f"{self.threshold} % of the budget of {self.whose} is used: {words.dollars(self.used)} of "
-            f"{words.dollars(limit.amount)} {WORDS[limit.window]}.",
+            **figures,
+            "text": f"{self.threshold} % of the budget of {self.whose} is used{said}.",
         }
 
 

@@ -45,17 +45,19 @@ def whose(limit: Limit) -> str:
     return WHOSE[limit.scope]
 
 
+def is_told_to_all(limit: Limit) -> bool:
+    """May whoever reads a run read this budget's amounts? What everybody spends together is the admins' to read."""
+    return limit.scope != "site"
+
+
 def over(limit: Limit, used: int, frees: datetime | None) -> OverBudget:
     """The budget is used up, or what is left does not do."""
-    spent = f"{dollars(used)} of {dollars(limit.amount)} {WORDS[limit.window]}"
-    is_full = used >= limit.amount
-    said = (
-        f"The budget of {whose(limit)} is used up: {spent}."
-        if is_full
-        else (
-            f"What is left of the budget of {whose(limit)} does not pay for the next step: {spent} are used or reserved."
-        )
-    )
+    spent = f": {dollars(used)} of {dollars(limit.amount)} {WORDS[limit.window]}" if is_told_to_all(limit) else ""
+    if used >= limit.amount:
+        said = f"The budget of {whose(limit)} is used up{spent}."
+    else:
+        reserved = f"{spent} are used or reserved" if spent else ""
+        said = f"What is left of the budget of {whose(limit)} does not pay for the next step{reserved}."
     return OverBudget(said, limit, action=_way_forward(limit, frees), frees_at=frees)
 
 

@@ -14,7 +14,8 @@ from agents import composition, permissions, routes, souls
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.models import Agent, Role, User
 from runs import approvals, dispatch
-from runs.models import Approval, ApprovalRule, Run, Tier
+from runs.approvals import RuleWish
+from runs.models import Approval, ApprovalRule, Run, Scope, Tier
 from tests.api_client import Program
 from tests.conftest import person
 from tests.shell import run as shell
@@ -51,6 +52,24 @@ def test_the_last_of_those_who_must_allow_it_decides_for_the_narrowest_choice(
     assert (decided.state, decided.choice, decided.decided_by) == ("allowed", "once", ada)
     assert [vote["by"] for vote in decided.votes] == [otto.pk, ada.pk]
     assert not ApprovalRule.objects.exists()
+
+
+def test_a_rule_of_several_goes_no_further_than_each_of_them_said(run: Run, ada: User, otto: User) -> None:
+    asked = ask(run, needed=2)
+    approvals.decide(otto, asked, "rule", rule=RuleWish(Scope.RUN, 600))
+    rule = approvals.decide(ada, asked, "rule").rule
+
+    assert rule is not None
+    assert (rule.scope, rule.run, rule.made_by) == ("run", run, ada)
+    assert rule.expires_at <= timezone.now() + timedelta(seconds=600)
+
+
+def test_nobody_counts_towards_a_rule_they_may_not_make(run: Run, otto: User) -> None:
+    asked = ask(run, needed=2)
+    with pytest.raises(Invalid, match="may live"):
+        approvals.decide(otto, asked, "rule", rule=RuleWish(Scope.RUN, 10**9))
+    asked.refresh_from_db()
+    assert asked.votes == []
 
 
 def test_one_who_denies_denies(run: Run, ada: User, otto: User) -> None:

@@ -93,6 +93,25 @@ def test_whose_run_asks_never_fills_it_alone(run: Run, alice: User, bob: User, a
     assert approvals.decide(bob, two, "once").state == "allowed"
 
 
+def test_whose_run_asks_never_fills_it_alone_when_the_team_is_gone(
+    run: Run, alice: User, ada: User, atlas: Agent, team: Group
+) -> None:
+    User.objects.filter(pk=alice.pk).update(role=Role.OPERATOR)
+    alice.refresh_from_db()
+    permissions.grant(alice, "manage", atlas)
+    panel = panels.create(ada, team=team, escalate_min=3)
+    asked = asked_by(run)
+    panels.remove(ada, panel.pk)
+    team.delete()
+    lapse_of_minutes(asked)
+
+    assert not approvals.open_for(alice).exists()
+    with pytest.raises(LogosError) as refused:
+        approvals.decide(alice, asked, "once")
+    assert refused.value.reason == "own_request"
+    assert approvals.decide(ada, asked, "once").state == "allowed"
+
+
 @pytest.mark.parametrize("lost", ["suspended", "left the team", "became a viewer"])
 def test_leave_of_who_may_no_more_does_not_count(run: Run, bob: User, ada: User, team: Group, lost: str) -> None:
     dora = person("dora")

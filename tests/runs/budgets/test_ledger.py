@@ -167,6 +167,19 @@ def test_a_refusal_says_the_figure_the_window_and_when_there_is_room(spender: Sp
     assert (timezone.now() + timedelta(hours=24)).strftime("%Y-%m-%d %H:%M")[:13] in refusal.action
 
 
+def test_a_run_does_not_tell_what_everybody_spends_together(spender: Spender) -> None:
+    budget(2_000_000)
+    answers = [one(reserve(spender, needed, call="infer_1")) for needed in (1_990_000, 2_000_000)]
+    told = [each.data() for answer in answers for each in answer.told]
+    refusals = [one(reserve(spender, 1)).refusal]
+    budget(5_000_000)
+    refusals.append(one(reserve(spender, 9_000_000)).refusal)
+
+    assert told
+    assert all(refusals)
+    assert "$" not in f"{told} {[(str(each), each.action) for each in refusals if each]}"
+
+
 def test_many_in_one_transaction_are_answered_in_order(spender: Spender) -> None:
     budget(100)
     answers = post([reserve(spender, 30, call=f"infer_{n}") for n in range(5)], ME)
@@ -180,7 +193,7 @@ def test_each_threshold_is_told_once_in_a_window(spender: Spender) -> None:
     told = [one(reserve(spender, needed, call="infer_1")).told for needed in (49, 50, 60, 79, 85, 100, 100)]
 
     assert [[each.threshold for each in said] for said in told] == [[], [50], [], [], [80], [100], []]
-    assert "50 % of the budget of this Logos is used" in told[1][0].data()["text"]
+    assert told[1][0].data()["text"] == "50 % of the budget of this Logos is used."
     BudgetWarning.objects.update(at=timezone.now() - timedelta(hours=25))
     assert [each.threshold for each in one(reserve(spender, 100, call="infer_1")).told] == [100]
 

@@ -109,7 +109,7 @@ async def test_an_answer_may_go_to_the_last_token_that_is_paid_for(spender: Spen
     hold = await RunPurse(mine, spender, told).open(order())
 
     await hold.cover(1_000)
-    with pytest.raises(LogosError, match=r"used up: \$0\.001 of \$0\.001 in the last 24 hours") as refusal:
+    with pytest.raises(LogosError, match=r"budget of this Logos is used up\.") as refusal:
         await hold.cover(1_001)
     hold.cut(refusal.value)
     hold.settle(usage(1_000))
