@@ -211,7 +211,10 @@ def _guard_presets(
 
 
 def _guard_given(sender: Any, instance: Any, action: str, reverse: bool, pk_set: set[str] | None, **rest: Any) -> None:
-    """Receiver of ``m2m_changed``: an agent gets a policy more, from whichever side."""
+    """Receiver of ``m2m_changed``: an agent gets a policy more, or one with denials less, from whichever side."""
+    if action in ("pre_remove", "pre_clear"):
+        _guard_taken(instance, reverse, pk_set)
+        return
     if action != "pre_add" or not pk_set or not waits():
         return
     if reverse:
@@ -221,6 +224,21 @@ def _guard_given(sender: Any, instance: Any, action: str, reverse: bool, pk_set:
         given = list(Policy.objects.filter(pk__in=pk_set - held))
     if any(widens((), rules_now(each)) for each in given):
         raise SecondPerson
+
+
+def _guard_taken(instance: Any, reverse: bool, pk_set: set[str] | None) -> None:
+    if not waits():
+        return
+    if reverse:
+        agents = instance.agents.all() if pk_set is None else instance.agents.filter(pk__in=pk_set)
+        taken = [instance] if agents.exists() else []
+    else:
+        taken = list(instance.policies.all() if pk_set is None else instance.policies.filter(pk__in=pk_set))
+    for policy in taken:
+        if widens(rules_now(policy), ()) or policy.gate_rules.exists():
+            raise SecondPerson(
+                action=f"Take out what {policy.name} denies, and its rules of the gate, first: that can wait in the inbox."
+            )
 
 
 def proposal_of(policy: Policy, before: tuple[Rule, ...], after: tuple[Rule, ...], **rest: Any) -> Proposal:

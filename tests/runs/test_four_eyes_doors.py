@@ -135,6 +135,32 @@ def test_giving_by_program_page_console_and_the_rows_is_no_way_round(
     assert not Agent.objects.filter(policies=policy).exists()
 
 
+@pytest.mark.parametrize("kept", ["a denial", "a rule of the gate"])
+def test_a_policy_that_keeps_something_from_an_agent_is_not_taken_away(
+    ada: User, otto: User, atlas: Agent, policy: Policy, kept: str
+) -> None:
+    harmless = policies.create(ada, "Wide", rule_lines.read("github.com"), visibility="shared")
+    if kept == "a denial":
+        policies.change(ada, policy.pk, policy.version, rules=rule_lines.read("pypi.org\ndeny evil.example"))
+    else:
+        gate_rules.create(ada, policy, **GATE)
+    atlas.policies.add(policy, harmless)
+    four_eyes.switch(ada, True)
+    program = Program(otto)
+
+    atlas.refresh_from_db()
+    answer = program("PATCH", f"agents/{atlas.pk}", {"policy_ids": [harmless.pk], "version": atlas.version})
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (409, "second_person")
+    for door in (atlas.policies.clear, lambda: policy.agents.remove(atlas), lambda: atlas.policies.set([])):
+        with pytest.raises(four_eyes.SecondPerson), transaction.atomic():
+            door()
+    assert set(atlas.policies.all()) == {policy, harmless}
+
+    answer = program("PATCH", f"agents/{atlas.pk}", {"policy_ids": [policy.pk], "version": atlas.version})
+    assert answer.status_code == 200, answer.json()
+    assert set(atlas.policies.all()) == {policy}
+
+
 def test_a_copy_has_no_policies_and_says_so(ada: User, alice: User, atlas: Agent, policy: Policy) -> None:
     atlas.policies.add(policy)
     four_eyes.switch(ada, True)
