@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mcp_gateway import jsonrpc
+from mcp_gateway import jsonrpc, patience
 from mcp_gateway.asked import Asked
 from runs import questions
 from runs.questions import Reply
@@ -43,10 +42,6 @@ TOOLS: list[dict[str, Any]] = [
     },
 ]
 
-# How long a call is held for a person: below what most clients wait. Its progress is told so often meanwhile.
-HOLD_S = 45.0
-LOOK_S, TELL_EVERY = 0.5, 20
-
 Db = Callable[..., Awaitable[Any]]
 
 
@@ -78,26 +73,14 @@ class AskPerson:
         """Wait a while for the person. Raises Left when the caller does not."""
         if reply.status != "pending":
             return reply
-        answering = asyncio.ensure_future(self._answered(asked, reply))
-        try:
-            return await asked.exchange.until(answering, HOLD_S)
-        except TimeoutError:
-            return reply
-        finally:
-            answering.cancel()
 
-    async def _answered(self, asked: Asked, reply: Reply) -> Reply:
-        meta = asked.params.get("_meta")
-        token = meta.get("progressToken") if isinstance(meta, dict) else None
-        looks = 0
-        while reply.status == "pending":
-            await asyncio.sleep(LOOK_S)
-            reply = await self._db(questions.look, asked.caller.agent_id, reply.request_id)
-            looks += 1
-            if token is not None and looks % TELL_EVERY == 0:
-                progress = {"progressToken": token, "progress": looks, "message": "waiting for a person"}
-                asked.exchange.tell({"jsonrpc": "2.0", "method": "notifications/progress", "params": progress})
-        return reply
+        async def look() -> Reply:
+            found: Reply = await self._db(questions.look, asked.caller.agent_id, reply.request_id)
+            return found
+
+        return await patience.held(
+            asked, reply, lambda found: found.status == "pending", look, "waiting for a person", patience.HOLD_S
+        )
 
 
 def _given(asked: Asked) -> dict[str, Any]:

@@ -281,7 +281,7 @@ async def test_an_agent_asks_a_person_in_words_and_reads_the_answer(
     said = await asyncio.wait_for(asking, PATIENCE_S)
     assert (said["status"], said["answer"]) == ("answered", "Green")
 
-    monkeypatch.setattr("mcp_gateway.ask_person.HOLD_S", 0.1)
+    monkeypatch.setattr("mcp_gateway.patience.HOLD_S", 0.1)
     later = await hub(house.secret, "ask_person", question="And the door?")
     assert (later["status"], later["answer"]) == ("pending", "")
     waits = await sync_to_async(Approval.objects.get)(pk=later["request_id"])
