@@ -1,0 +1,1 @@
+"""The verbs of ``./logos mcp``, a module for each noun."""

@@ -1,0 +1,69 @@
+"""The options of ``mcp add`` and ``mcp edit`` that say what a server is."""
+
+from __future__ import annotations
+
+import json
+from argparse import BooleanOptionalAction
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from agents.errors import Invalid
+from mcp_gateway.models import AccessTier, AccountUse
+
+
+def add_fields(parser: CommandParser) -> None:
+    parser.add_argument("--env", action="append", metavar="NAME=VALUE", help="a variable; ${SECRET} in it; repeat")
+    parser.add_argument("--cwd", metavar="DIRECTORY", help="where it runs; default: a directory of its own")
+    parser.add_argument("--url", metavar="URL", help="of a server elsewhere, in place of a command")
+    parser.add_argument("--header", action="append", metavar="NAME=VALUE", help="sent to it; ${SECRET} in it; repeat")
+    parser.add_argument(
+        "--private", action=BooleanOptionalAction, help="it may be in our own network, and without https; for admins"
+    )
+    parser.add_argument("--account", choices=[*AccountUse.values], help="whose account at a server elsewhere is used")
+    parser.add_argument("--client-id", metavar="TEXT", help="what its sign-in knows Logos as, if it must be given")
+    parser.add_argument("--scopes", metavar="WORDS", help="what to ask its sign-in for; default: what it says")
+    parser.add_argument("--limits", metavar="JSON", help='for instance {"memory_mb": 512, "open_files": 256}')
+    parser.add_argument("--description", metavar="TEXT")
+    parser.add_argument("--category", metavar="WORD")
+    parser.add_argument("--tier", choices=[*AccessTier.values], help="who may let agents use it")
+    parser.add_argument("--timeout", type=int, metavar="SECONDS", dest="timeout_s", help="for a call")
+    parser.add_argument("--connect-timeout", type=int, metavar="SECONDS", dest="connect_timeout_s", help="to start")
+    parser.add_argument("--include", nargs="*", metavar="TOOL", help="only these tools")
+    parser.add_argument("--exclude", nargs="*", metavar="TOOL", help="not these tools")
+
+
+def read_fields(options: dict[str, Any]) -> dict[str, Any]:
+    names = (
+        "cwd",
+        "url",
+        "account",
+        "client_id",
+        "scopes",
+        "description",
+        "category",
+        "tier",
+        "timeout_s",
+        "connect_timeout_s",
+        "include",
+        "exclude",
+    )
+    fields = {name: options[name] for name in names if options[name] is not None}
+    for option, name in (("env", "env"), ("header", "headers")):
+        if options[option] is not None:
+            fields[name] = _pairs(options[option], name)
+    if options["private"] is not None:
+        fields["allows_private"] = options["private"]
+    if options["limits"] is not None:
+        try:
+            fields["limits"] = json.loads(options["limits"])
+        except ValueError as error:
+            raise Invalid("The limits are not JSON.", field="limits") from error
+    return fields
+
+
+def _pairs(given: list[str], field: str) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    if wrong := next((name for name, equals, _ in pairs if not equals), None):
+        raise Invalid(f"Write {wrong[:60]} as NAME=VALUE.", field=field)
+    return {name: value for name, _, value in pairs}

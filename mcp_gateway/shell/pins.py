@@ -1,0 +1,40 @@
+"""Look at what was accepted of a server and accept its changes, from a shell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agents.command_line import LogosCommand, actor, add_person, plain, reader
+from mcp_gateway import pinning, pins
+from mcp_gateway.shell.naming import server_named
+
+
+class PinVerbs(LogosCommand):
+    """``mcp pins|accept``."""
+
+    def add_arguments_of_pins(self, verbs: Any) -> None:
+        pinned = verbs.add_parser("pins", help="list a server's tools as they were accepted, and what waits to be")
+        pinned.add_argument("server", metavar="SERVER", help="name or id")
+        add_person(pinned)
+        accept = verbs.add_parser("accept", help="let agents have a tool as its server offers it now")
+        accept.add_argument("server", metavar="SERVER", help="name or id")
+        accept.add_argument("tool", metavar="TOOL")
+        add_person(accept)
+
+    def do_pins(self, options: dict[str, Any]) -> None:
+        user = reader(options["user"])
+        rows = pins.of(user, server_named(user, options["server"], "server.view").pk)
+        self.print_table(("TOOL", "STATE", "BY"), ((plain(row.tool), row.state, row.accepted_by) for row in rows))
+        for row in pins.waiting(rows):
+            self.stdout.write(f"\n{plain(row.tool)} was:  {plain(json.dumps(row.definition, ensure_ascii=False))}")
+            self.stdout.write(f"{plain(row.tool)} is:   {plain(json.dumps(row.offered, ensure_ascii=False))}")
+            for flag in pinning.flags(row.offered):
+                self.stdout.write(flag)
+
+    def do_accept(self, options: dict[str, Any]) -> None:
+        user = actor(options["user"])
+        server = server_named(user, options["server"], "server.edit")
+        row = pins.of(user, server.pk).filter(tool=options["tool"]).first()
+        pins.accept(user, server.pk, options["tool"], row.offered_digest if row else "")
+        self.say(f"Agents have {options['tool']} of {server.name} as it is offered now.")
