@@ -1,15 +1,10 @@
-"""One running MCP server over its pipes, with everything it started.
-
-What it says is taken line by line; a line that is too long ends one call, not the server.
-"""
+"""One running MCP server on this host over its pipes, with everything it started."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
-import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,16 +14,11 @@ from typing import Any
 
 from mcp_gateway import jsonrpc
 from mcp_gateway.jsonrpc import Message
-from mcp_gateway.peers import ERROR_LINE, ERROR_LINES, MAX_LINE, Asks, Gone, Notice, Peer, TooLarge
+from mcp_gateway.lines import MAX_UNREAD, LinePeer
+from mcp_gateway.peers import Asks, Gone, Notice
 
-logger = logging.getLogger(__name__)
-
-# What a server that does not read may leave unread before its calls are refused.
-MAX_UNREAD = 32 * 1024 * 1024
 GRACE_S = 1.0
 _STARTER = Path(__file__).with_name("starter.py")
-# An answer that is too large is thrown away; whose it was stands at one of its ends.
-_ID = re.compile(rb'"id"\s*:\s*(\d{1,18})')
 
 # Of our own environment a server gets only where programs are and which language people read.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ")
@@ -48,16 +38,11 @@ class Launch:
         return await Child.start(self, notice, asked)
 
 
-class Child(Peer, asyncio.SubprocessProtocol):
+class Child(LinePeer, asyncio.SubprocessProtocol):
     """Start with ``Child.start``; ``ended`` is set when the process is gone."""
 
     def __init__(self, notice: Notice, asked: Asks) -> None:
         super().__init__(notice, asked)
-        self._line: list[bytes] = []
-        self._size = 0
-        self._is_too_long = False
-        self._tail = b""
-        self.exit_code: int | None = None
         self._transport: asyncio.SubprocessTransport | None = None
         self._stdin: asyncio.WriteTransport | None = None
 
@@ -119,50 +104,7 @@ class Child(Peer, asyncio.SubprocessProtocol):
     # What asyncio calls.
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if fd == 2:
-            self._hear_errors(data)
-            return
-        while data:
-            piece, newline, data = data.partition(b"\n")
-            self._size += len(piece)
-            if self._size > MAX_LINE:
-                self._is_too_long = True
-            if self._is_too_long:
-                self._tail = (self._tail + piece)[-4096:]
-                if self._line:
-                    self._line = [b"".join(self._line)[:4096]]
-            else:
-                self._line.append(piece)
-            if newline:
-                self._finish_line()
-
-    def _finish_line(self) -> None:
-        line, is_too_long, tail = b"".join(self._line), self._is_too_long, self._tail
-        self._line, self._size, self._is_too_long, self._tail = [], 0, False, b""
-        if is_too_long:
-            self._throw_away(line, tail)
-        elif line.strip():
-            try:
-                self._take(line)
-            except Exception:
-                logger.exception("A message of an MCP server could not be taken")
-
-    def _throw_away(self, head: bytes, tail: bytes) -> None:
-        """An answer that is too large ends its call, not its server."""
-        found = _ID.search(head[:4096]) or next(reversed(list(_ID.finditer(tail))), None)
-        call = self.calls.pop(int(found[1]), None) if found else None
-        self.errors.append(f"[Logos] A line of more than {MAX_LINE:,} bytes was thrown away.")
-        if call is not None and not call.answer.done():
-            call.answer.set_exception(TooLarge(f"Its answer is larger than {MAX_LINE // 1024 // 1024} MB."))
-
-    def ending(self) -> str:
-        last = next((line for line in reversed(self.errors) if line.strip()), "")
-        code = "" if self.exit_code is None else f" with status {self.exit_code}"
-        return f"It ended{code}.{f' Its last line: {last[:200]}' if last else ''}"
-
-    def _hear_errors(self, data: bytes) -> None:
-        for line in data.decode(errors="replace").splitlines()[-ERROR_LINES:]:
-            self.errors.append(line[:ERROR_LINE])
+        (self.hear_errors if fd == 2 else self.hear_output)(data)
 
     def pipe_connection_lost(self, fd: int, error: Exception | None) -> None:
         if fd == 1 and not self.ended.is_set():

@@ -120,6 +120,8 @@ class Gateway:
         await self.fleet.close()
         with contextlib.suppress(DatabaseError):
             await self._flush()
+            while self._records:  # of a busy moment there are more than one batch
+                await self._flush()
             if self._holds_lease:
                 await self._threads.run(reading.all_stopped)
                 await self._threads.run(reading.give_lease, self.owner)

@@ -11,6 +11,7 @@ from agents.errors import Invalid
 from agents.invisible import first_hidden
 from agents.numbers import whole
 from agents.secrets import redact
+from mcp_gateway import launchers
 
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9]|-(?=[a-z0-9])){0,31}")
 TOOL = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
@@ -27,13 +28,6 @@ LIMITS: dict[str, tuple[int, int]] = {"memory_mb": (64, 1_048_576), "open_files"
 # Names whose values are secrets: written down plainly, everybody who may see the server reads them.
 _SECRETIVE = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|APIKEY|API_KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$")
 _PLAIN_NAME = "Name it ${NAME} in the environment and set the secret NAME."
-
-_LAUNCHERS = {
-    "npx": re.compile(r"(?:@[^/@]+/)?[^@]+@[^@]+"),
-    "bunx": re.compile(r"(?:@[^/@]+/)?[^@]+@[^@]+"),
-    "uvx": re.compile(r"[^=@]+(?:==|@)[^=@]+"),
-    "pipx": re.compile(r"[^=@]+==[^=@]+"),
-}
 
 
 def clean_name(name: str) -> str:
@@ -142,17 +136,8 @@ def clean_seconds(value: Any, field: str) -> int:
 
 def warnings(command: str, args: list[str]) -> list[str]:
     """What people should know before they trust this command."""
-    launcher = PurePosixPath(command).name
-    pinned = _LAUNCHERS.get(launcher)
-    if pinned is None:
-        return []
-    words = [arg for arg in args if not arg.startswith("-") and arg not in ("run",)]
-    if words and not pinned.fullmatch(words[0]):
-        return [
-            f"{launcher} fetches whatever version of {words[0][:80]} is newest at each start. "
-            "Name one, so that the program cannot change behind your back."
-        ]
-    return []
+    found = launchers.warning(command, args)
+    return [found] if found else []
 
 
 def references(env: Mapping[str, str]) -> list[str]:

@@ -14,9 +14,10 @@ from mcp_gateway.book import Book, Served
 from mcp_gateway.carrying import Carrier
 from mcp_gateway.eras import Refusal
 from mcp_gateway.exchange import Exchange, Left
+from mcp_gateway.introducing import LISTS
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.peers import Gone, Peer
-from mcp_gateway.supervisor import LISTS, Supervisor
+from mcp_gateway.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 

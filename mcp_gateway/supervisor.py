@@ -10,12 +10,13 @@ import contextlib
 import contextvars
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from agents.errors import LogosError
-from mcp_gateway import eras, jsonrpc, pinning
+from mcp_gateway import eras, introducing, jsonrpc
+from mcp_gateway.introducing import DiedOfTheQuestion, Known
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.peers import Call, Gone, Launchable, NeedsAccount, Peer
 
@@ -27,38 +28,8 @@ STEADY_S = 60.0
 QUICK_DEATHS = 5
 # So many calls in a row without an answer make us ask whether it hears at all, and how long it may take to say so.
 SILENCES, PING_S = 2, 10.0
-# How long a server may think about a question of the newer era before it is asked in the older way too.
-DISCOVER_S = 5.0
-MAX_PAGES, MAX_TOOLS = 50, 5_000
 # States that end only when somebody does something.
 RESTING = ("parked", "needs_auth", "disabled", "stopped")
-
-LISTS = {
-    "notifications/tools/list_changed": "toolsListChanged",
-    "notifications/prompts/list_changed": "promptsListChanged",
-    "notifications/resources/list_changed": "resourcesListChanged",
-}
-
-
-@dataclass(slots=True)
-class Known:
-    """What a running server says of itself."""
-
-    era: str = ""
-    protocol: str = ""
-    capabilities: dict[str, Any] = field(default_factory=dict)
-    info: dict[str, Any] = field(default_factory=dict)
-    instructions: str = ""
-    tools: list[dict[str, Any]] = field(default_factory=list)
-    marks: dict[str, str] = field(default_factory=dict)
-
-    def offers(self, tools: list[dict[str, Any]]) -> None:
-        """These are its tools now."""
-        self.tools, self.marks = tools, {tool["name"]: pinning.digest(tool) for tool in tools}
-
-    @property
-    def is_modern(self) -> bool:
-        return self.era == "modern"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +179,7 @@ class Supervisor:
         try:
             try:
                 async with asyncio.timeout(self.times.connect_s):
-                    self.known = await self._introduce(child)
+                    self.known = await introducing.introduce(child, is_old=self._is_old)
                     await self._offers(self)
             except TimeoutError:
                 self._may_come_back = child.may_come_back
@@ -216,6 +187,7 @@ class Supervisor:
             except NeedsAccount:
                 raise
             except Gone as error:
+                self._is_old |= isinstance(error, DiedOfTheQuestion)
                 self._may_come_back = child.may_come_back and not child.is_open
                 if child.is_open:
                     return str(error)
@@ -223,83 +195,17 @@ class Supervisor:
                     async with asyncio.timeout(5.0):
                         await child.ended.wait()  # then it is known how
                 return child.ending()
+            except Exception:
+                logger.exception("What the MCP server %s says of itself cannot be understood", self.name)
+                return "What it says of itself cannot be understood; the log says why."
             self._now("ready", "")
             if self.known.is_modern:
-                self._in_background(self._listen(child))
+                self._in_background(introducing.listen(child, self.known))
             await child.ended.wait()
             self._may_come_back = child.may_come_back
             return child.ending()
         finally:
             await asyncio.shield(asyncio.ensure_future(child.stop()))
-
-    async def _introduce(self, child: Peer) -> Known:
-        """Which era it speaks, what it can do, which tools it has. Raises Gone."""
-        known = await self._recognise(child)
-        if "tools" in known.capabilities:
-            known.offers(await self._all_tools(child, known))
-        return known
-
-    async def _recognise(self, child: Peer) -> Known:
-        """Ask in the way of the newer era first. A server that knows only the older one refuses, or says nothing: then
-        both questions wait for it, and its first good answer counts. One that dies of it is not asked so again."""
-        if self._is_old:
-            return await self._shake_hands(child)
-        discover = child.ask("server/discover", eras.for_modern_server({}))
-        await asyncio.wait({discover.answer}, timeout=DISCOVER_S)
-        if not discover.answer.done():
-            try:
-                return await self._shake_hands(child)
-            except Gone:
-                if not discover.answer.done() or discover.answer.exception() is not None:
-                    raise
-        if (problem := discover.answer.exception()) is not None:
-            if not child.may_die_of_questions:
-                raise problem
-            self._is_old = True
-            raise Gone("It ended at the first question.")
-        return _modern(discover.answer.result()) or await self._shake_hands(child)
-
-    async def _shake_hands(self, child: Peer) -> Known:
-        params = {
-            "protocolVersion": eras.HANDSHAKE[0],
-            "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
-            "clientInfo": eras.OURSELVES,
-        }
-        found = await child.ask("initialize", params).answer
-        result = found.get("result")
-        if not isinstance(result, dict) or result.get("protocolVersion") not in eras.HANDSHAKE:
-            said = _object(found.get("error")).get("message")
-            raise Gone(f"It does not speak a revision of MCP that Logos knows. {str(said or '')[:200]}".strip())
-        child.tell("notifications/initialized")
-        version, info = result["protocolVersion"], _object(result.get("serverInfo"))
-        return Known("handshake", version, _object(result.get("capabilities")), info, _text(result))
-
-    async def _all_tools(self, child: Peer, known: Known) -> list[dict[str, Any]]:
-        tools: list[dict[str, Any]] = []
-        cursor = None
-        for _ in range(MAX_PAGES):
-            params: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
-            found = await child.ask("tools/list", eras.for_modern_server(params) if known.is_modern else params).answer
-            result = _object(found.get("result"))
-            tools += [each for each in result.get("tools") or () if _is_tool(each)]
-            cursor = result.get("nextCursor")
-            if not isinstance(cursor, str) or len(tools) >= MAX_TOOLS:
-                break
-        return tools[:MAX_TOOLS]
-
-    async def _listen(self, child: Peer) -> None:
-        """Have a modern server tell of changed lists; a handshake one does so by itself."""
-        wanted = {
-            word: True
-            for method, word in LISTS.items()
-            if _object(self.known.capabilities.get(method.split("/")[1])).get("listChanged")
-        }
-        if wanted:
-            with contextlib.suppress(Gone):
-                call = child.ask("subscriptions/listen", eras.for_modern_server({"notifications": wanted}))
-                # It is answered when the stream ends, and must not count as a call under way.
-                child.calls.pop(call.id, None)
-                call.answer.cancel()
 
     async def _probe(self, child: Peer) -> None:
         """Is it stuck, or only busy with something slow?"""
@@ -327,7 +233,7 @@ class Supervisor:
         """Its tools are others now: listeners are told once we know them."""
         with contextlib.suppress(Gone, TimeoutError):
             async with asyncio.timeout(self.times.connect_s):
-                self.known.offers(await self._all_tools(child, self.known))
+                self.known.offers(await introducing.all_tools(child, self.known))
                 await self._offers(self)
         self._changed(self)
         self._said(self, message)
@@ -357,24 +263,3 @@ class Supervisor:
         task = asyncio.create_task(story, context=contextvars.Context())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _modern(found: Message) -> Known | None:
-    result = _object(found.get("result"))
-    if eras.MODERN not in (result.get("supportedVersions") or ()):
-        return None
-    info = _object(result.get("_meta")).get(eras.SERVER) or result.get("serverInfo")
-    return Known("modern", eras.MODERN, _object(result.get("capabilities")), _object(info), _text(result))
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(result: Mapping[str, Any]) -> str:
-    said = result.get("instructions")
-    return said[:20_000] if isinstance(said, str) else ""
-
-
-def _is_tool(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("name"), str) and 0 < len(value["name"]) <= 128

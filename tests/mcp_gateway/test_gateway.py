@@ -407,3 +407,14 @@ async def test_logos_own_tools_are_recorded_and_stopped_as_all_others(house: Hou
     assert found
     assert said == [("current_time", "ok", house.agent.pk), ("request_mcp_access", "error", house.agent.pk)]
     assert "is stopped: Look first." in refused["content"][0]["text"]
+
+
+async def test_a_stop_in_a_busy_moment_writes_every_record(house: House, started: Gateway) -> None:
+    for _ in range(1_234):
+        started._records.append(
+            calls.Record(house.agent.pk, house.server.pk, "files", "tools/call", "echo", "ok", "at the end")
+        )
+
+    await started.stop()
+
+    assert await sync_to_async(McpCall.objects.filter(reason="at the end").count)() == 1_234

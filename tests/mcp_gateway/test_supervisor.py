@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from mcp_gateway import children
+from mcp_gateway import children, lines
 from mcp_gateway.supervisor import Times
 from tests.mcp_gateway.gate import PATIENCE_S, Gate, a_gate, children_of, lives, until
 
@@ -133,7 +134,7 @@ async def test_a_line_that_is_too_large_ends_its_call_and_nothing_else(
     assert (await other)["result"]["content"][0]["text"] == "other"
     assert (await gate.call("files", "echo", text="on"))["result"]["content"][0]["text"] == "on"
     assert supervisor.starts == 1
-    assert children.MAX_LINE == 16 * 1024 * 1024
+    assert lines.MAX_LINE == 16 * 1024 * 1024
 
 
 async def test_a_server_that_closes_its_output_is_as_good_as_dead(gate: Gate) -> None:
@@ -200,3 +201,25 @@ async def test_servers_and_what_they_left_die_with_a_gateway_that_was_killed() -
     await process.wait()
 
     await until(lambda: not lives(server) and not lives(left), "both are gone")
+
+
+NONSENSE = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" in asked:
+        answer = {"supportedVersions": 7} if asked["method"] == "server/discover" else {"tools": 5}
+        if asked["method"] == "initialize":
+            answer = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": [1]}
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": answer}), flush=True)
+"""
+
+
+async def test_a_server_that_says_nonsense_of_itself_is_one_without_tools(gate: Gate, tmp_path: Path) -> None:
+    script = tmp_path / "nonsense.py"
+    script.write_text(NONSENSE)
+    odd = gate.add("odd", str(script), command="python3")
+
+    await until(lambda: odd.state == "ready", "it is taken for what it is")
+
+    assert (odd.known.tools, odd.known.info) == ([], {})

@@ -1,0 +1,146 @@
+"""Meet an MCP server at its start: which era it speaks, what it can do, which tools it has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcp_gateway import eras, pinning
+from mcp_gateway.jsonrpc import Message
+from mcp_gateway.peers import Gone, Peer
+
+# How long a server may think about a question of the newer era before it is asked in the older way too.
+DISCOVER_S = 5.0
+MAX_PAGES, MAX_TOOLS = 50, 5_000
+
+LISTS = {
+    "notifications/tools/list_changed": "toolsListChanged",
+    "notifications/prompts/list_changed": "promptsListChanged",
+    "notifications/resources/list_changed": "resourcesListChanged",
+}
+
+
+class DiedOfTheQuestion(Gone):
+    """It ended at the first question of the newer era: it is not to be asked so again."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What a running server says of itself."""
+
+    era: str = ""
+    protocol: str = ""
+    capabilities: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    instructions: str = ""
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    marks: dict[str, str] = field(default_factory=dict)
+
+    def offers(self, tools: list[dict[str, Any]]) -> None:
+        """These are its tools now."""
+        self.tools, self.marks = tools, {tool["name"]: pinning.digest(tool) for tool in tools}
+
+    @property
+    def is_modern(self) -> bool:
+        return self.era == "modern"
+
+
+async def introduce(child: Peer, *, is_old: bool = False) -> Known:
+    """Which era it speaks, what it can do, which tools it has. ``is_old``: it is asked in the older way only. Raises
+    Gone."""
+    known = await (_shake_hands(child) if is_old else _recognise(child))
+    if "tools" in known.capabilities:
+        known.offers(await all_tools(child, known))
+    return known
+
+
+async def _recognise(child: Peer) -> Known:
+    """Ask in the way of the newer era first. A server that knows only the older one refuses, or says nothing: then
+    both questions wait for it, and its first good answer counts. One that dies of it is not asked so again."""
+    discover = child.ask("server/discover", eras.for_modern_server({}))
+    await asyncio.wait({discover.answer}, timeout=DISCOVER_S)
+    if not discover.answer.done():
+        try:
+            return await _shake_hands(child)
+        except Gone:
+            if not discover.answer.done() or discover.answer.exception() is not None:
+                raise
+    if (problem := discover.answer.exception()) is not None:
+        if not child.may_die_of_questions:
+            raise problem
+        raise DiedOfTheQuestion("It ended at the first question.")
+    return _modern(discover.answer.result()) or await _shake_hands(child)
+
+
+async def _shake_hands(child: Peer) -> Known:
+    params = {
+        "protocolVersion": eras.HANDSHAKE[0],
+        "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
+        "clientInfo": eras.OURSELVES,
+    }
+    found = await child.ask("initialize", params).answer
+    result = found.get("result")
+    if not isinstance(result, dict) or result.get("protocolVersion") not in eras.HANDSHAKE:
+        said = _object(found.get("error")).get("message")
+        raise Gone(f"It does not speak a revision of MCP that Logos knows. {str(said or '')[:200]}".strip())
+    child.tell("notifications/initialized")
+    version, info = result["protocolVersion"], _object(result.get("serverInfo"))
+    return Known("handshake", version, _object(result.get("capabilities")), info, _text(result))
+
+
+async def all_tools(child: Peer, known: Known) -> list[dict[str, Any]]:
+    """The tools it offers now, of every page. Raises Gone."""
+    tools: list[dict[str, Any]] = []
+    cursor = None
+    for _ in range(MAX_PAGES):
+        params: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
+        found = await child.ask("tools/list", eras.for_modern_server(params) if known.is_modern else params).answer
+        result = _object(found.get("result"))
+        tools += [each for each in _list(result.get("tools")) if _is_tool(each)]
+        cursor = result.get("nextCursor")
+        if not isinstance(cursor, str) or len(tools) >= MAX_TOOLS:
+            break
+    return tools[:MAX_TOOLS]
+
+
+async def listen(child: Peer, known: Known) -> None:
+    """Have a modern server tell of changed lists; a handshake one does so by itself."""
+    wanted = {
+        word: True
+        for method, word in LISTS.items()
+        if _object(known.capabilities.get(method.split("/")[1])).get("listChanged")
+    }
+    if wanted:
+        with contextlib.suppress(Gone):
+            call = child.ask("subscriptions/listen", eras.for_modern_server({"notifications": wanted}))
+            # It is answered when the stream ends, and must not count as a call under way.
+            child.calls.pop(call.id, None)
+            call.answer.cancel()
+
+
+def _modern(found: Message) -> Known | None:
+    result = _object(found.get("result"))
+    if eras.MODERN not in _list(result.get("supportedVersions")):
+        return None
+    info = _object(result.get("_meta")).get(eras.SERVER) or result.get("serverInfo")
+    return Known("modern", eras.MODERN, _object(result.get("capabilities")), _object(info), _text(result))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _text(result: Mapping[str, Any]) -> str:
+    said = result.get("instructions")
+    return said[:20_000] if isinstance(said, str) else ""
+
+
+def _is_tool(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("name"), str) and 0 < len(value["name"]) <= 128

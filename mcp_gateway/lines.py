@@ -1,0 +1,72 @@
+"""A peer that talks in lines over pipes: what it says is cut into messages, and a line that is too long ends one call."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from mcp_gateway.peers import ERROR_LINE, ERROR_LINES, MAX_LINE, Asks, Notice, Peer, TooLarge
+
+logger = logging.getLogger(__name__)
+
+# What a server that does not read may leave unread before its calls are refused.
+MAX_UNREAD = 32 * 1024 * 1024
+# An answer that is too large is thrown away; whose it was stands at one of its ends.
+_ID = re.compile(rb'"id"\s*:\s*(\d{1,18})')
+
+
+class LinePeer(Peer):
+    """Feed it what comes out of the server's pipes."""
+
+    def __init__(self, notice: Notice, asked: Asks) -> None:
+        super().__init__(notice, asked)
+        self._line: list[bytes] = []
+        self._size = 0
+        self._is_too_long = False
+        self._tail = b""
+        self.exit_code: int | None = None
+
+    def ending(self) -> str:
+        last = next((line for line in reversed(self.errors) if line.strip()), "")
+        code = "" if self.exit_code is None else f" with status {self.exit_code}"
+        return f"It ended{code}.{f' Its last line: {last[:200]}' if last else ''}"
+
+    def hear_output(self, data: bytes) -> None:
+        """More of its standard output."""
+        while data:
+            piece, newline, data = data.partition(b"\n")
+            self._size += len(piece)
+            if self._size > MAX_LINE:
+                self._is_too_long = True
+            if self._is_too_long:
+                self._tail = (self._tail + piece)[-4096:]
+                if self._line:
+                    self._line = [b"".join(self._line)[:4096]]
+            else:
+                self._line.append(piece)
+            if newline:
+                self._finish_line()
+
+    def _finish_line(self) -> None:
+        line, is_too_long, tail = b"".join(self._line), self._is_too_long, self._tail
+        self._line, self._size, self._is_too_long, self._tail = [], 0, False, b""
+        if is_too_long:
+            self._throw_away(line, tail)
+        elif line.strip():
+            try:
+                self._take(line)
+            except Exception:
+                logger.exception("A message of an MCP server could not be taken")
+
+    def _throw_away(self, head: bytes, tail: bytes) -> None:
+        """An answer that is too large ends its call, not its server."""
+        found = _ID.search(head[:4096]) or next(reversed(list(_ID.finditer(tail))), None)
+        call = self.calls.pop(int(found[1]), None) if found else None
+        self.errors.append(f"[Logos] A line of more than {MAX_LINE:,} bytes was thrown away.")
+        if call is not None and not call.answer.done():
+            call.answer.set_exception(TooLarge(f"Its answer is larger than {MAX_LINE // 1024 // 1024} MB."))
+
+    def hear_errors(self, data: bytes) -> None:
+        """More of its standard error."""
+        for line in data.decode(errors="replace").splitlines()[-ERROR_LINES:]:
+            self.errors.append(line[:ERROR_LINE])
