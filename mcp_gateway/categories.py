@@ -29,6 +29,12 @@ def rows() -> QuerySet[McpCategory]:
     return McpCategory.objects.all()
 
 
+def known(user: User) -> list[str]:
+    """Names to choose from: those of the table, and those of servers this person sees."""
+    used = permissions.visible(user, McpServer.objects.exclude(category="")).values_list("category", flat=True)
+    return sorted({*rows().values_list("name", flat=True), *used.distinct()[:MOST]})
+
+
 def put(user: User, name: str, access: str, calls: str) -> McpCategory:
     """What holds for servers of this category from now on. For admins."""
     permissions.require(user, "tool.site")

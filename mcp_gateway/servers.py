@@ -61,7 +61,7 @@ def change(user: User, server_id: str, version: int | None, **fields: Any) -> Mc
         before = {name: getattr(server, name) for name in WRITTEN}
         _fill(server, fields)
         differs = [name for name in WRITTEN if getattr(server, name) != before[name]]
-        if set(differs) & set(LAUNCH) or (set(differs) & set(REACH) and _holds_secrets(server)):
+        if set(differs) & set(LAUNCH) or (set(differs) & set(REACH) and holds_secrets(server)):
             permissions.require(user, "server.launch")
         if "tier" in differs:
             permissions.require(user, "server.manage", server)
@@ -126,12 +126,16 @@ def families(user: User) -> list[str]:
 
 def warnings(server: McpServer) -> list[str]:
     """What people should know of a server before they trust it, and what it lacks."""
-    held = {row.name for row in server.secrets.all()}
-    lacking = [name for name in launching.references({**server.env, **server.headers}) if name not in held]
     return [
         *launching.warnings(server.command, server.args),
-        *(f"It names the secret {name}, which is not set." for name in lacking),
+        *(f"It names the secret {name}, which is not set." for name in lacking(server)),
     ]
+
+
+def lacking(server: McpServer) -> list[str]:
+    """Secrets that it names and does not have."""
+    held = {row.name for row in server.secrets.all()}
+    return [name for name in launching.references({**server.env, **server.headers}) if name not in held]
 
 
 def check(fields: dict[str, Any], *, allows_private: bool = False) -> dict[str, Any]:
@@ -169,7 +173,7 @@ def check_whole(server: McpServer) -> None:
         raise Invalid("A server elsewhere is not started here: it has an address and headers only.", field=unfit)
 
 
-def _holds_secrets(server: McpServer) -> bool:
+def holds_secrets(server: McpServer) -> bool:
     """Would whoever the server is next get to know something?"""
     return server.secrets.exists() or server.accounts.exists()
 

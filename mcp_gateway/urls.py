@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from mcp_gateway.views import accounts, outside, servers
+from mcp_gateway.views import accounts, changing, outside, servers
 
 app_name = "mcp"
 urlpatterns = [
     path("mcp-servers/", servers.server_list, name="server-list"),
-    path("mcp-servers/new/", servers.server_new, name="server-new"),
+    path("mcp-servers/new/", changing.server_new, name="server-new"),
     path("mcp-servers/<str:server_id>/", servers.server_detail, name="server-detail"),
+    path("mcp-servers/<str:server_id>/live/", servers.server_live, name="server-live"),
+    path("mcp-servers/<str:server_id>/edit/", changing.server_edit, name="server-edit"),
+    path("mcp-servers/<str:server_id>/secrets/", changing.server_secrets, name="server-secrets"),
+    path("mcp-servers/<str:server_id>/off/", changing.server_off, name="server-off"),
+    path("mcp-servers/<str:server_id>/delete/", changing.server_delete, name="server-delete"),
     path("agents/<str:agent_id>/outside/", outside.agent_outside, name="agent-outside"),
     path("mcp-accounts/", accounts.account_list, name="accounts"),
     path("mcp-accounts/callback/", accounts.callback, name="account-callback"),

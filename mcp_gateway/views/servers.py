@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
@@ -15,72 +15,16 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from agents import diffing, permissions
 from agents.errors import Invalid, LogosError
-from agents.models import Agent, User, Visibility
+from agents.models import Agent, User
 from agents.numbers import whole
-from agents.past.kinds import may_read
 from agents.views import listing
 from agents.views.access import person, signed_in
-from agents.views.forms import complain
 from agents.views.listing import Choice, Filters
-from mcp_gateway import access, pinning, pins, servers
-from mcp_gateway.models import AccessTier, McpPin, McpServer, PinState, ServerKind, ServerState
+from mcp_gateway import access, pinning, pins, server_pages, servers
+from mcp_gateway.models import McpPin, McpServer, PinState, ServerKind, ServerState
 
-LOOKS = {
-    ServerState.READY: "ok",
-    ServerState.STARTING: "running",
-    ServerState.BACKOFF: "waiting",
-    ServerState.PARKED: "failed",
-    ServerState.STOPPED: "stopped",
-    ServerState.DISABLED: "stopped",
-}
-SHOWN_TOOLS, SHOWN_AGENTS = 60, 20
+SHOWN_TOOLS, SHOWN_AGENTS, SHOWN_ERRORS = 60, 20, 6_000
 MOST_CHANGE = 4_000
-
-
-class NewServer(forms.Form):
-    """A server that is not there yet: a program of this host, or an address elsewhere."""
-
-    name = forms.CharField(max_length=40, help_text="Small letters, digits and dashes; part of its tools' names.")
-    kind = forms.ChoiceField(label="Where it is", choices=ServerKind.choices)
-    command = forms.CharField(
-        required=False,
-        max_length=300,
-        help_text="One program, by name or whole path. It runs on this host, as Logos itself does.",
-    )
-    args = forms.CharField(
-        label="Arguments",
-        required=False,
-        help_text="One a line. Everybody on this host can read them: no secrets.",
-        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "autocapitalize": "none", "class": "mono"}),
-    )
-    env = forms.CharField(
-        label="Environment",
-        required=False,
-        help_text="NAME=VALUE, one a line; ${SECRET} stands for a secret that you set afterwards.",
-        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false", "autocapitalize": "none", "class": "mono"}),
-    )
-    url = forms.CharField(label="Address", required=False, max_length=500, help_text="Of one elsewhere: https://…")
-    description = forms.CharField(required=False, max_length=300)
-    category = forms.CharField(required=False, max_length=40)
-    tier = forms.ChoiceField(label="Who gives agents access", choices=AccessTier.choices)
-    visibility = forms.ChoiceField(label="Who sees it", choices=Visibility.choices)
-
-    use_required_attribute = False
-
-    def told(self) -> dict[str, Any]:
-        """What was filled in, as ``mcp_gateway.servers`` takes it."""
-        given = dict(self.cleaned_data)
-        given["args"] = [line.strip() for line in given["args"].splitlines() if line.strip()]
-        pairs = [line.strip().partition("=") for line in given["env"].splitlines() if line.strip()]
-        if wrong := next((name for name, equals, _ in pairs if not equals), None):
-            raise Invalid(f"Write {wrong[:60]} as NAME=VALUE.", field="env")
-        given["env"] = {name.strip(): value for name, _, value in pairs}
-        if given["kind"] == ServerKind.HTTP:
-            for name in ("command", "args", "env"):
-                given.pop(name)
-        else:
-            given.pop("url")
-        return given
 
 
 @require_safe
@@ -99,30 +43,13 @@ def server_list(request: HttpRequest) -> HttpResponse:
     if state.value:
         rows = rows.filter(health__state=state.value)
     page = listing.page(rows, filters, order="name")
-    found = [{"server": row, "look": LOOKS[ServerState(row.health.state)], "line": _line(row)} for row in page.items]
+    found = [
+        {"server": row, "look": server_pages.LOOKS[ServerState(row.health.state)], "line": _line(row)}
+        for row in page.items
+    ]
     context = {"filters": filters, "page": page, "found": found, "may_add": permissions.may(user, "server.create")}
+    context["tabs"] = server_pages.places(user, "servers")
     return render(request, "mcp/servers.html", context)
-
-
-@never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
-@signed_in
-def server_new(request: HttpRequest) -> HttpResponse:
-    """Add a server; it is started at once."""
-    user = person(request)
-    permissions.require(user, "server.create")
-    form = NewServer(request.POST or None)
-    if form.is_valid():
-        try:
-            made = servers.create(user, **form.told())
-        except LogosError as error:
-            complain(form, error)
-        else:
-            messages.success(request, f"{made.name} is added and is being started.")
-            return redirect("mcp:server-detail", made.pk)
-    may_launch = permissions.may(user, "server.launch")
-    context = {"form": form, "may_launch": may_launch}
-    return render(request, "mcp/server_new.html", context, status=400 if form.is_bound else 200)
 
 
 @never_cache
@@ -144,14 +71,36 @@ def server_detail(request: HttpRequest, server_id: str) -> HttpResponse:
     return redirect("mcp:server-detail", server.pk)
 
 
+@never_cache
+@require_safe
+@signed_in
+def server_live(request: HttpRequest, server_id: str) -> HttpResponse:
+    """How a server is, as a part of its page; nothing when that is what is shown already."""
+    user = person(request)
+    server = permissions.fetch(user, "server.view", McpServer.objects.select_related("health"), pk=server_id)
+    frame = server_pages.frame(user, server, "overview")
+    live = _live(server, frame)
+    if request.GET.get("seen") == live["seen"]:
+        return HttpResponse(status=204)
+    return render(request, "mcp/_live.html", {**frame, **live})
+
+
+def _live(server: McpServer, frame: dict[str, Any]) -> dict[str, str]:
+    """What changes by itself: the end of what it said, and what stands for all of it."""
+    health = server.health
+    errors = health.errors[-SHOWN_ERRORS:] if frame["may_edit"] else ""
+    told = [health.state, health.reason, health.since.isoformat(), health.starts, health.title, health.protocol, errors]
+    return {"errors": errors, "seen": sha256(json.dumps(told).encode()).hexdigest()[:16]}
+
+
 def _do(request: HttpRequest, user: User, server: McpServer) -> str:
     given, do = request.POST, request.POST.get("do", "")
     if do == "restart":
         servers.restart(user, server.pk)
         return f"{server.name} is started anew."
-    if do in ("enable", "disable"):
-        servers.change(user, server.pk, None, enabled=do == "enable")
-        return f"{server.name} is {do}d."
+    if do == "enable":
+        servers.change(user, server.pk, None, enabled=True)
+        return f"{server.name} is being started."
     if do == "accept":
         pins.accept(user, server.pk, given.get("tool", "")[:128], given.get("digest", "")[:64])
         return "Agents have the tool as it is offered now."
@@ -171,21 +120,17 @@ def _do(request: HttpRequest, user: User, server: McpServer) -> str:
 def _page(request: HttpRequest, user: User, server: McpServer, *, status: int = 200, **more: Any) -> HttpResponse:
     rows = list(McpPin.objects.filter(server=server).select_related("accepted_by")[: SHOWN_TOOLS + 1])
     using = access.living(permissions.visible(user, access.rows()).filter(server=server))
-    may_edit = bool(permissions.allows(user, "server.edit", server))
+    frame = server_pages.frame(user, server, "overview")
     agents = permissions.visible(user, Agent.objects.alive().filter(archived_at=None), "access.give").order_by("name")
     context = {
-        "server": server,
-        "look": LOOKS[ServerState(server.health.state)],
+        **frame,
         "warnings": servers.warnings(server),
         "waiting": [_change(pin) for pin in rows[:SHOWN_TOOLS] if pin.state != PinState.ACCEPTED],
         "tools": [pin for pin in rows[:SHOWN_TOOLS] if pin.state == PinState.ACCEPTED],
         "more_tools": len(rows) > SHOWN_TOOLS,
         "using": list(using[:SHOWN_AGENTS]),
         "agents": list(agents.values_list("pk", "name")[:200]),
-        "may_edit": may_edit,
-        "may_read_past": may_read(user, server),
-        "may_share": bool(permissions.allows(user, "server.manage", server)),
-        "errors": server.health.errors[-6_000:] if may_edit else "",
+        **_live(server, frame),
         "is_program": server.kind == ServerKind.STDIO,
         **more,
     }

@@ -138,10 +138,13 @@
   });
   for (const name of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(name, (event) => {
+      if (event.detail.elt.matches?.("[data-while-visible]")) return;
       notice(errorPlace(event.detail.elt), "Logos did not answer.", "Check that it is running and try again; what you typed is kept.");
     });
   }
   document.addEventListener("htmx:beforeRequest", (event) => {
+    // What asks by itself waits until somebody looks.
+    if (document.hidden && event.detail.elt.matches("[data-while-visible]")) return event.preventDefault();
     const place = event.detail.elt.querySelector?.("[data-errors]");
     if (place) place.replaceChildren();
   });
@@ -151,6 +154,18 @@
     if (token) event.detail.headers["X-CSRFToken"] = token;
   });
   document.addEventListener("htmx:afterSettle", (event) => enhance(event.detail.elt.parentElement || document));
+  // The end of a log stays in sight, unless the reader has scrolled up; then what is being read does not move.
+  let readAt = null;
+  const toTail = () => {
+    const log = document.querySelector("pre[data-tail]");
+    if (log) log.scrollTop = readAt ?? log.scrollHeight;
+  };
+  document.addEventListener("scroll", ({ target }) => {
+    if (!target.matches?.("pre[data-tail]")) return;
+    readAt = target.scrollTop + target.clientHeight >= target.scrollHeight - 8 ? null : target.scrollTop;
+  }, true);
+  document.addEventListener("htmx:oobAfterSwap", toTail);
+  toTail();
   document.addEventListener("logos:drawn", (event) => enhance(event.target));
   document.addEventListener("click", (event) => {
     if (event.target.closest("#notices .notice")) event.target.closest(".notice").remove();

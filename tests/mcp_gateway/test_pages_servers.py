@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -98,7 +99,7 @@ def test_whoever_manages_an_agent_lets_it_use_a_server_and_takes_it_back(
 def test_a_server_is_added_started_anew_and_switched_off(browser: Browser, ada: User) -> None:
     typed = {
         "name": "shelf", "kind": "stdio", "command": "mcp-shelf", "args": "--root\n/srv", "env": "LEVEL=3\nKEY=${SHELF_KEY}",
-        "tier": "category", "visibility": "shared", "category": "code",
+        "tier": "category", "visibility": "shared", "category": "code", "enabled": "on",
     }  # fmt: skip
 
     secret = browser(ada).post("/mcp-servers/new/", {**typed, "args": "--token=abcdef123456"})
@@ -109,8 +110,13 @@ def test_a_server_is_added_started_anew_and_switched_off(browser: Browser, ada: 
     assert "mcp-shelf" in secret.content.decode()  # what was typed is kept
     made = McpServer.objects.get(name="shelf")
     assert (made.args, made.env) == (["--root", "/srv"], {"LEVEL": "3", "KEY": "${SHELF_KEY}"})
-    for do in ("restart", "disable", "enable"):
-        assert browser(ada).post(f"/mcp-servers/{made.pk}/", {"do": do}).status_code == 302
+    assert done["Location"] == f"/mcp-servers/{made.pk}/secrets/"  # it names one that it does not have
+    assert browser(ada).post(f"/mcp-servers/{made.pk}/", {"do": "restart"}).status_code == 302
+    assert "Switch shelf off" in browser(ada).get(f"/mcp-servers/{made.pk}/off/").content.decode()
+    assert browser(ada).post(f"/mcp-servers/{made.pk}/off/").status_code == 302
+    assert not McpServer.objects.get(pk=made.pk).enabled
+    assert browser(ada).post(f"/mcp-servers/{made.pk}/", {"do": "enable"}).status_code == 302
+    assert McpServer.objects.get(pk=made.pk).enabled
     assert McpHealth.objects.get(server=made).restarts_asked == 1
     assert "SHELF_KEY, which is not set" in browser(ada).get(f"/mcp-servers/{made.pk}/").content.decode()
 
@@ -122,5 +128,31 @@ def test_only_who_may_adds_one_and_a_private_one_is_not_there(browser: Browser, 
 
     assert browser(alice).get("/mcp-servers/new/").status_code == 403
     assert browser(alice).get(f"/mcp-servers/{private.pk}/").status_code == 404
-    assert browser(otto).post("/mcp-servers/new/", typed).status_code in (400, 403)
+    form = browser(otto).get("/mcp-servers/new/").content.decode()
+    refused = browser(otto).post("/mcp-servers/new/", typed)
+    assert "only admins say which" in form
+    assert 'name="command"' not in form
+    assert refused.status_code == 400
+    assert "Say where the server is" in refused.content.decode()
     assert not McpServer.objects.filter(name="mine").exists()
+
+
+def test_how_a_server_is_is_asked_again_and_sent_only_when_it_has_changed(
+    browser: Browser, ada: User, alice: User, mallory: User, files: McpServer
+) -> None:
+    page = browser(ada).get(f"/mcp-servers/{files.pk}/").content.decode()
+    live = re.search(r'hx-get="(/mcp-servers/[^"]+/live/\?seen=\w+)"', page)
+    assert live is not None
+
+    same = browser(ada).get(live[1])
+    McpHealth.objects.filter(server=files).update(state="parked", reason="Ended five times.", errors="boom-4712")
+    changed = browser(ada).get(live[1])
+    others = browser(alice).get(live[1]).content.decode()
+    servers.change(ada, files.pk, None, description="A shelf")
+    private = servers.create(ada, "private-server", "true")
+
+    assert (same.status_code, same.content) == (204, b"")
+    assert "boom-4712" in changed.content.decode()
+    assert "Ended five times." in others
+    assert "boom-4712" not in others
+    assert browser(mallory).get(f"/mcp-servers/{private.pk}/live/").status_code == 404
