@@ -169,8 +169,8 @@ class McpTokenAdmin(RecordAdmin):
     """Tokens of agents for clients outside; never their secrets."""
 
     view_action = "access.give"
-    fields = ("agent", "name", "hint", "made_by", "created_at", "expires_at", "revoked_at")
-    list_display = ("name", "agent", "hint", "made_by", "created_at", "expires_at", "revoked_at")
+    fields = ("agent", "name", "hint", "made_by", "created_at", "expires_at", "last_used_at", "revoked_at")
+    list_display = ("name", "agent", "hint", "made_by", "created_at", "expires_at", "last_used_at", "revoked_at")
     list_select_related = ("agent", "made_by")
     search_fields = ("name", "agent__name")
     ordering = ("-created_at", "-pk")
@@ -183,11 +183,11 @@ class McpCallAdmin(RecordAdmin):
     view_action = "mcpcall.view"
     fields = (
         *("agent", "server_name", "method", "tool", "outcome", "reason", "duration_ms"),
-        *("arguments_digest", "via", "run_id", "at"),
+        *("decision", "arguments_digest", "argument_bytes", "result_bytes", "via", "run_id", "at"),
     )
     list_display = ("at", "agent", "server_name", "tool", "outcome", "duration_ms", "via")
     list_select_related = ("agent",)
-    list_filter = ("outcome", "via")
+    list_filter = ("outcome", "decision", "via")
     search_fields = ("tool", "server_name", "agent__name")
     ordering = ("-id",)
 

@@ -26,6 +26,10 @@ class Asked:
     headers: eras.Headers
     modern: bool
     exchange: Exchange
+    # How many bytes it had.
+    size: int = 0
+    # What the rules said of the call it is, once they were asked.
+    decision: str = ""
 
     @property
     def id(self) -> Any:

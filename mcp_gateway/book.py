@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcp_gateway.blotting import Blot
 from sandboxes.tool_server.deciding import Rule
 
 
@@ -20,6 +21,8 @@ class Caller:
     via: str = "token"
     token_id: int = 0
     sandbox_id: str = ""
+    # Hides the agent's own secrets in what it is told; None where it has none.
+    blot: Blot | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,9 @@ class Served:
     pins: Mapping[str, tuple[str, Mapping[str, Any]]] | None = None
     # What becomes of calls of its tools where no rule says otherwise.
     calls: str = "allow"
+    # How long what it answers, and what it is sent, may be.
+    max_result: int = 1024 * 1024
+    max_argument: int = 1024 * 1024
 
     def shows(self, tool: str) -> bool:
         """May agents see and call a tool of this name?"""
@@ -77,6 +83,8 @@ class Book:
     sandboxes: Mapping[str, str] = field(default_factory=dict)
     # The rules about calls: of one agent by its id, of all by "".
     rules: Mapping[str, Sequence[Rule]] = field(default_factory=dict)
+    # What hides the secrets of an agent, where it has some.
+    blots: Mapping[str, Blot] = field(default_factory=dict, repr=False)
 
     def rules_for(self, agent_id: str) -> Sequence[Rule]:
         """Every rule that may be about a call of this agent."""
@@ -88,14 +96,16 @@ class Book:
         token = self.tokens.get(digest(secret))
         if token is None or token.agent_id not in self.agents or _is_over(token.ends):
             return None
-        return Caller(token.agent_id, self.agents[token.agent_id], "token", token.id)
+        blot = self.blots.get(token.agent_id)
+        return Caller(token.agent_id, self.agents[token.agent_id], "token", token.id, blot=blot)
 
     def by_sandbox(self, sandbox_id: str) -> Caller | None:
         """The agent whose own sandbox asks; None when it is not in use any more."""
         agent_id = self.sandboxes.get(sandbox_id, "")
         if agent_id not in self.agents:
             return None
-        return Caller(agent_id, self.agents[agent_id], "socket", sandbox_id=sandbox_id)
+        blot = self.blots.get(agent_id)
+        return Caller(agent_id, self.agents[agent_id], "socket", sandbox_id=sandbox_id, blot=blot)
 
     def reach(self, agent_id: str, name: str) -> Served | None:
         """The server of this name, if the agent has access to it now."""

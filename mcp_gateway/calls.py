@@ -36,6 +36,10 @@ class Record:
     at: datetime = field(default_factory=timezone.now)
     # Of the arguments, where they are not known any more.
     digest: str = ""
+    # What the rules said of it; nothing where none was asked.
+    decision: str = ""
+    argument_bytes: int = 0
+    result_bytes: int = 0
     # Given here, so that what is written again after an interruption is written once.
     id: str = field(default_factory=ids.call_id)
 
@@ -49,7 +53,7 @@ def fingerprint(arguments: Any) -> str:
 
 
 # What is not known when a call begins.
-LATER = ["outcome", "reason", "duration_ms"]
+LATER = ["outcome", "reason", "duration_ms", "result_bytes"]
 INTERRUPTED = "Logos ended while it went on. Whether it had an effect is not known."
 
 
@@ -102,6 +106,9 @@ def _rows(records: Sequence[Record]) -> list[Any]:
             reason=_storable(redact(each.reason), 300),
             duration_ms=round(each.duration_ms, 2),
             arguments_digest=each.digest or fingerprint(each.arguments),
+            decision=each.decision,
+            argument_bytes=each.argument_bytes,
+            result_bytes=each.result_bytes,
             via=each.via,
             run_id=each.run_id,
             at=each.at,

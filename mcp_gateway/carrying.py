@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from mcp_gateway import eras, ids
+from mcp_gateway import bounding, eras, ids
 from mcp_gateway.asked import RUN, Asked
 from mcp_gateway.book import Served
 from mcp_gateway.calls import Done, Record
@@ -77,7 +77,7 @@ class Carrier:
         elif asked.modern and not known.is_modern:
             params = eras.for_handshake_server(params)
         try:
-            call = child.ask(asked.method, params, asked.exchange.tell, agent)
+            call = child.ask(asked.method, params, _hearing(asked), agent)
         except Gone as error:
             self.note(asked, served.name, served.id, "gone", str(error), id=id)
             return asked.failed(f"{served.name}: {error}")
@@ -89,6 +89,10 @@ class Carrier:
             found = await asked.exchange.until(call.answer, served.timeout_s)
             supervisor.answered(call)
             outcome = "error" if "error" in found or found.get("result", {}).get("isError") is True else "ok"
+            if asked.caller.blot is not None:
+                found = asked.caller.blot.message(found)
+            if call.size > served.max_result:
+                found = bounding.within(found, served.max_result, served.name, asked.method, tool)
             return _answered(asked, found)
         except TimeoutError:
             outcome = "timeout"
@@ -108,7 +112,7 @@ class Carrier:
             child.calls.pop(call.id, None)
             self._counts[agent] -= 1
             self._drop(key, call)
-            self.note(asked, served.name, served.id, outcome, reason, child_began=call.began, params=params, id=id)
+            self.note(asked, served.name, served.id, outcome, reason, call=call, params=params, id=id)
 
     def cancel(self, asked: Asked, server_id: str) -> None:
         """The caller takes a request back."""
@@ -129,6 +133,7 @@ class Carrier:
         outcome: Done,
         reason: str,
         *,
+        call: Call | None = None,
         child_began: float = 0.0,
         params: Mapping[str, Any] | None = None,
         id: str = "",
@@ -136,8 +141,12 @@ class Carrier:
         """Write down what came of a call."""
         if asked.method not in eras.NAMED and outcome == "ok":
             return  # lists and the like are no calls
+        began = call.began if call is not None else child_began
+        size = call.size if call is not None else 0
         self._record(
-            self._record_of(asked, server, server_id, outcome, reason, child_began=child_began, params=params, id=id)
+            self._record_of(
+                asked, server, server_id, outcome, reason, child_began=began, params=params, id=id, size=size
+            )
         )
 
     def _record_of(
@@ -151,6 +160,7 @@ class Carrier:
         child_began: float = 0.0,
         params: Mapping[str, Any] | None = None,
         id: str = "",
+        size: int = 0,
     ) -> Record:
         now = asyncio.get_running_loop().time()
         subject = asked.params.get(eras.NAMED.get(asked.method, ""), "")
@@ -168,6 +178,9 @@ class Carrier:
             sandbox_id=asked.caller.sandbox_id,
             run_id=self.run_of(asked) if asked.caller.sandbox_id else "",
             id=id or ids.call_id(),
+            decision=asked.decision,
+            argument_bytes=asked.size,
+            result_bytes=size,
         )
 
     def _drop(self, key: tuple[str, str, str], call: Call) -> None:
@@ -193,6 +206,12 @@ def without_run(params: Mapping[str, Any]) -> Mapping[str, Any]:
 def key_of(id: Any) -> str:
     """A caller's id as a key: 1 and "1" are two."""
     return f"{type(id).__name__}:{id}"
+
+
+def _hearing(asked: Asked) -> Callable[[Message], None]:
+    """What takes that which a server says of a call before it answers."""
+    tell, blot = asked.exchange.tell, asked.caller.blot
+    return tell if blot is None else lambda message: tell(blot.message(message))
 
 
 def _answered(asked: Asked, found: Message) -> tuple[int, Message]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcp_gateway import jsonrpc
+from mcp_gateway import blotting, jsonrpc
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.lines import MAX_UNREAD, LinePeer
 from mcp_gateway.peers import Asks, Gone, Notice
@@ -33,6 +33,9 @@ class Launch:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cwd: Path = Path("/")
     limits: Mapping[str, int] = field(default_factory=dict)
+    # Its secrets, blotted out of what it says; and whether what only looks like one is too.
+    known: tuple[str, ...] = field(default=(), repr=False)
+    masks_keys: bool = False
 
     async def start(self, notice: Notice, asked: Asks) -> Child:
         return await Child.start(self, notice, asked)
@@ -55,6 +58,7 @@ class Child(LinePeer, asyncio.SubprocessProtocol):
         environment = {**own, "HOME": str(launch.cwd), "TMPDIR": "/tmp", **launch.env}  # noqa: S108 (the usual place)
         words = [sys.executable, "-I", "-S", str(_STARTER), jsonrpc.dumps(plan).decode(), launch.command, *launch.args]
         child = cls(notice, asked)
+        child.blot = blotting.blot(launch.known, shapes=launch.masks_keys)
         try:
             transport, _ = await asyncio.get_running_loop().subprocess_exec(
                 lambda: child, *words, env=environment, cwd=str(launch.cwd)

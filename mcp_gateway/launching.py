@@ -25,6 +25,9 @@ TIERS = ("category", "auto", "user", "admin", "deny")
 MAX_ARGS, MAX_ARG, MAX_VARIABLES, MAX_TOOLS = 64, 2_000, 64, 500
 LIMITS: dict[str, tuple[int, int]] = {"memory_mb": (64, 1_048_576), "open_files": (32, 65_536), "file_mb": (1, 102_400)}
 
+# In KB: a line of a server, and the body of a request, have no more.
+SIZES = {"max_result_kb": 16_384, "max_argument_kb": 4_096}
+
 # Names whose values are secrets: written down plainly, everybody who may see the server reads them.
 _SECRETIVE = re.compile(r"(?:^|_)(?:TOKEN|SECRET|PASSWORD|PASSWD|APIKEY|API_KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$")
 _PLAIN_NAME = "Name it ${NAME} in the environment and set the secret NAME."
@@ -124,6 +127,14 @@ def clean_tier(tier: Any) -> str:
     if tier not in TIERS:
         raise Invalid(f"Access is given by one of: {', '.join(TIERS)}.", field="tier")
     return str(tier)
+
+
+def clean_size(value: Any, field: str) -> int:
+    """A size in KB, as large as Logos carries at most."""
+    number = whole(value) if isinstance(value, str) else value
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= SIZES[field]:
+        raise Invalid(f"A size is 1 to {SIZES[field]:,} KB.", field=field)
+    return number
 
 
 def clean_seconds(value: Any, field: str) -> int:

@@ -69,4 +69,4 @@ class LinePeer(Peer):
     def hear_errors(self, data: bytes) -> None:
         """More of its standard error."""
         for line in data.decode(errors="replace").splitlines()[-ERROR_LINES:]:
-            self.errors.append(line[:ERROR_LINE])
+            self.errors.append(self._plain(line[:ERROR_LINE]))

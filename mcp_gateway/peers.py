@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mcp_gateway import jsonrpc
+from mcp_gateway.blotting import Blot
 from mcp_gateway.jsonrpc import Message
 
 MAX_LINE = 16 * 1024 * 1024
 ERROR_LINES, ERROR_LINE = 200, 2_000
+# What it says beside answers may be this long.
+MAX_NOTICE = 256 * 1024
 
 Notice = Callable[[Message], None]
 Asks = Callable[["Peer", Message], None]
@@ -47,6 +50,8 @@ class Call:
     token: Any = None
     began: float = 0.0
     agent_id: str = ""
+    # How many bytes the answer had.
+    size: int = 0
 
 
 class Launchable(Protocol):
@@ -72,6 +77,8 @@ class Peer:
         self.calls: dict[int, Call] = {}
         self.errors: deque[str] = deque(maxlen=ERROR_LINES)
         self.noise = 0
+        # Hides its own secrets in all it says; None where it was given none.
+        self.blot: Blot | None = None
         self.ended = asyncio.Event()
         # It can answer: not so any more once its output is closed, which comes a little before its end.
         self.is_open = True
@@ -135,19 +142,28 @@ class Peer:
             message = None
         if not isinstance(message, dict):
             self.noise += 1
-            self.errors.append(f"[stdout] {line[:ERROR_LINE].decode(errors='replace')}")
+            self.errors.append(self._plain(f"[stdout] {line[:ERROR_LINE].decode(errors='replace')}"))
             return
+        if self.blot is not None:
+            message = self.blot.message(message)
         if "method" in message:
             if "id" in message:
                 self._asked(self, message)
+            elif len(line) > MAX_NOTICE:
+                self.errors.append(f"[Logos] A notification of {len(line):,} bytes was thrown away.")
             else:
                 self._notified(message)
         elif isinstance(id := message.get("id"), int):
-            self._answered(id, message)
+            self._answered(id, message, len(line))
 
-    def _answered(self, id: int, message: Message) -> None:
+    def _plain(self, text: str) -> str:
+        """What it says to nobody, as people may read it."""
+        return text if self.blot is None else self.blot.text(text)
+
+    def _answered(self, id: int, message: Message, size: int = 0) -> None:
         call = self.calls.pop(id, None)
         if call is not None and not call.answer.done():
+            call.size = size
             call.answer.set_result(message)
 
     def _notified(self, message: Message) -> None:

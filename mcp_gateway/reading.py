@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from agents import secrets
 from agents.errors import NotFound
-from agents.models import Agent
-from mcp_gateway import launching
+from agents.models import Agent, AgentSecret
+from mcp_gateway import launching, own_secrets
 from mcp_gateway.book import Book, Served, Token
 from mcp_gateway.children import Launch
 from mcp_gateway.fleet import Health, Wanted
@@ -61,7 +61,8 @@ def mark() -> tuple[Any, ...]:
     accounts = McpAccount.objects.aggregate(Count("pk"), Max("connected_at"), Count("lost_at"))
     ruled = ToolRule.objects.aggregate(Count("pk"), Max("pk"), Sum("version"))
     kinds = McpCategory.objects.aggregate(Count("pk"), Max("updated_at"))
-    found = (agents, servers, secrets_, tokens, access, asked, pinned, boxes, accounts, ruled, kinds)
+    own = AgentSecret.objects.aggregate(Count("pk"), Sum("version"))
+    found = (agents, servers, secrets_, tokens, access, asked, pinned, boxes, accounts, ruled, kinds, own)
     return tuple(value for each in found for value in each.values())
 
 
@@ -84,6 +85,8 @@ def book() -> Book:
             row.timeout_s,
             pins.get(row.pk, {}),
             calls=calls.get(row.category, Tier.ALLOW),
+            max_result=row.max_result_kb * 1024,
+            max_argument=row.max_argument_kb * 1024,
         )
         for row in McpServer.objects.filter(enabled=True)
     }
@@ -100,7 +103,7 @@ def book() -> Book:
     ruled: dict[str, list[Rule]] = {}
     for rule in ToolRule.objects.filter(Q(tool="*") | Q(tool__startswith=outside.PREFIX)).order_by("pk"):
         ruled.setdefault(rule.agent_id or "", []).append(rules.as_rule(rule))
-    return Book(servers, agents, tokens, grants, boxes, ruled)
+    return Book(servers, agents, tokens, grants, boxes, ruled, own_secrets.blots(grants))
 
 
 def wanted() -> list[Wanted]:
@@ -111,7 +114,7 @@ def wanted() -> list[Wanted]:
     found = []
     for row in McpServer.objects.filter(enabled=True).select_related("health"):
         where = [row.kind, row.url, row.headers, row.allows_private, row.account, _account_mark(row)]
-        identity = [row.command, row.args, row.env, row.cwd, row.limits, *where, marks.get(row.pk)]
+        identity = [row.command, row.args, row.env, row.cwd, row.limits, *where, marks.get(row.pk), row.masks_keys]
         times = Times(float(row.timeout_s), float(row.connect_timeout_s))
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         asked = row.health.restarts_asked if hasattr(row, "health") else 0
@@ -141,10 +144,12 @@ def launch(server_id: str) -> Launch | RemoteLaunch:
             row.allows_private,
             is_personal=row.account == AccountUse.PERSON,
             uses_account=row.account != AccountUse.NONE,
+            masks_keys=row.masks_keys,
         )
     env = launching.resolved(row.env, values)
     where = launching.directory(row.cwd, settings.LOGOS_HOME / "mcp" / row.pk)
-    return Launch(row.command, tuple(row.args), env, where, row.limits)
+    known = tuple(values.values())
+    return Launch(row.command, tuple(row.args), env, where, row.limits, known=known, masks_keys=row.masks_keys)
 
 
 def write(changes: Iterable[Health]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from agents.errors import LogosError
@@ -81,7 +82,7 @@ class Relay:
         except Malformed as error:
             await out.finish(400, jsonrpc.error(error.id, error.code, str(error)))
             return
-        asked = Asked(caller, message, headers, eras.is_modern(headers, message), out)
+        asked = Asked(caller, message, headers, eras.is_modern(headers, message), out, len(body))
         try:
             status, reply = await self._take(asked, target)
         except Refused as error:
@@ -139,6 +140,8 @@ class Relay:
         if now is None:
             return asked.failed(NO_ACCESS)
         served = now
+        if method in passed and asked.size > served.max_argument:
+            return self._too_long(asked, served)
         if method == "initialize":
             return 200, jsonrpc.result(asked.id, introduction(asked.params, supervisor))
         if method == "server/discover":
@@ -175,8 +178,11 @@ class Relay:
         arguments = asked.params.get("arguments") or {}
         if not isinstance(arguments, dict):
             raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, "Arguments are an object."))
+        if asked.size > served.max_argument:
+            return self._too_long(asked, served)
         agent = asked.caller.agent_id
         verdict = self._judge.judge(agent, served, found["name"], arguments, self.book().rules_for(agent))
+        asked = replace(asked, decision=str(verdict.tier))
         if verdict.tier == Tier.BLOCK:
             self.carrier.note(asked, served.name, served.id, "denied", verdict.reason, params=found)
             return asked.failed(f"This call is not allowed. {verdict.reason}")
@@ -185,6 +191,11 @@ class Relay:
         params = {**asked.params, "name": found["name"]}
         reason = verdict.reason if verdict.tier == Tier.NOTIFY else ""
         return await self.carrier.carry(asked, served, supervisor, params, found, reason=reason)
+
+    def _too_long(self, asked: Asked, served: Served) -> Answer:
+        sentence = f"A call to {served.name} may have {served.max_argument // 1024:,} KB. Send less at a time."
+        self.carrier.note(asked, served.name, served.id, "denied", sentence)
+        return asked.failed(sentence)
 
     async def _hold(self, asked: Asked, served: Served, wanted: Wanted) -> Answer:
         if self._holder is None:

@@ -28,6 +28,7 @@ WRITTEN = (
     *REACH,
     "scopes",
     *("timeout_s", "connect_timeout_s", "enabled", "tier", "asks_caller", "include", "exclude"),
+    *("max_result_kb", "max_argument_kb", "masks_keys"),
 )
 MAX_SECRETS = 40
 
@@ -206,6 +207,9 @@ _CLEAN: dict[str, Any] = {
     "enabled": bool,
     "tier": launching.clean_tier,
     "asks_caller": bool,
+    "max_result_kb": lambda value: launching.clean_size(value, "max_result_kb"),
+    "max_argument_kb": lambda value: launching.clean_size(value, "max_argument_kb"),
+    "masks_keys": bool,
     "include": lambda value: launching.clean_tools(value, "include"),
     "exclude": lambda value: launching.clean_tools(value, "exclude"),
 }

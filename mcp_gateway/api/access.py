@@ -81,6 +81,7 @@ class McpTokenOut(Schema):
     made_by: PersonRef | None
     created_at: datetime
     expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute.")
 
 
 class McpTokenList(Schema):
@@ -133,6 +134,9 @@ class McpCallOut(Schema):
     reason: str
     duration_ms: float
     arguments_digest: str = Field(description="The same for the same arguments.")
+    decision: str = Field(description="What the rules said: allow, notify, ask or block; empty where none was asked.")
+    argument_bytes: int = Field(description="How long the message with the call was.")
+    result_bytes: int = Field(description="How long the server's answer was, also where it was cut.")
     via: str = Field(description="`socket` of the agent's sandbox, or `token` of a client outside.")
     run_id: str
     at: datetime

@@ -13,7 +13,7 @@ from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, page
 from agents.models import Visibility
-from mcp_gateway import pinning, pins, servers
+from mcp_gateway import launching, pinning, pins, servers
 from mcp_gateway.launching import MAX_ARGS, MAX_TOOLS
 from mcp_gateway.models import AccessTier, AccountUse, McpPin, McpSecret, McpServer, PinState, ServerKind, ServerState
 
@@ -41,6 +41,9 @@ EXAMPLE: dict[str, Any] = {
     "enabled": True,
     "tier": "user",
     "asks_caller": False,
+    "max_result_kb": 1024,
+    "max_argument_kb": 1024,
+    "masks_keys": False,
     "include": [],
     "exclude": ["delete_repository"],
     "secrets": ["GITHUB_TOKEN"],
@@ -105,6 +108,9 @@ class McpServerOut(Schema):
     enabled: bool
     tier: AccessTier = Field(description="Who may let an agent use it.")
     asks_caller: bool = Field(description="What it asks of a client is passed on to the agent that called it.")
+    max_result_kb: int = Field(description="A longer result of it is cut, and the agent told so.")
+    max_argument_kb: int = Field(description="A longer call of it is refused.")
+    masks_keys: bool = Field(description="What looks like a key is blotted out of all it says.")
     include: list[str]
     exclude: list[str]
     secrets: list[str]
@@ -158,6 +164,9 @@ class McpServerIn(Schema):
     enabled: bool = True
     tier: AccessTier = AccessTier.CATEGORY
     asks_caller: bool = False
+    max_result_kb: int = Field(1024, ge=1, le=launching.SIZES["max_result_kb"])
+    max_argument_kb: int = Field(1024, ge=1, le=launching.SIZES["max_argument_kb"])
+    masks_keys: bool = False
     include: list[Text] = Field([], max_length=MAX_TOOLS, description="Only these tools; none: all.")
     exclude: list[Text] = Field([], max_length=MAX_TOOLS, description="Not these tools.")
     visibility: Visibility = Visibility.PRIVATE
@@ -189,6 +198,9 @@ class McpServerPatch(Schema):
     enabled: bool | None = None
     tier: AccessTier | None = None
     asks_caller: bool | None = None
+    max_result_kb: int | None = Field(None, ge=1, le=launching.SIZES["max_result_kb"])
+    max_argument_kb: int | None = Field(None, ge=1, le=launching.SIZES["max_argument_kb"])
+    masks_keys: bool | None = None
     include: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
     exclude: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
 

@@ -56,6 +56,7 @@ class McpToken(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ["-created_at"]
@@ -90,6 +91,9 @@ class McpCall(models.Model):
     reason = models.CharField(max_length=300, blank=True)
     duration_ms = models.FloatField(default=0)
     arguments_digest = models.CharField(max_length=64, blank=True)
+    decision = models.CharField(max_length=6, blank=True)
+    argument_bytes = models.PositiveIntegerField(default=0)
+    result_bytes = models.PositiveIntegerField(default=0)
     via = models.CharField(max_length=10)
     run_id = models.CharField(max_length=40, blank=True, db_index=True)
     at = models.DateTimeField()

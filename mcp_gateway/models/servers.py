@@ -90,6 +90,17 @@ class McpServer(Shareable):
         default=False,
         help_text="What it asks of a client (sampling, elicitation) is passed on to the agent that called it.",
     )
+    max_result_kb = models.PositiveIntegerField(
+        "longest result (KB)", default=1024, help_text="What is longer is cut, and the agent told so."
+    )
+    max_argument_kb = models.PositiveIntegerField(
+        "longest call (KB)", default=1024, help_text="What is sent with a call; a longer one is refused."
+    )
+    masks_keys = models.BooleanField(
+        "hides keys in results",
+        default=False,
+        help_text="What looks like a key or a token is blotted out of all it says, not only the server's own secrets.",
+    )
     include = models.JSONField("only these tools", default=list, blank=True)
     exclude = models.JSONField("not these tools", default=list, blank=True)
 

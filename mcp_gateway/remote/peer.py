@@ -19,9 +19,9 @@ from typing import Any
 import aiohttp
 
 from agents import secrets
-from mcp_gateway import eras, jsonrpc
+from mcp_gateway import blotting, eras, jsonrpc
 from mcp_gateway.jsonrpc import Message
-from mcp_gateway.peers import Asks, Call, Gone, NeedsAccount, Notice, Peer
+from mcp_gateway.peers import MAX_NOTICE, Asks, Call, Gone, NeedsAccount, Notice, Peer
 from mcp_gateway.remote import places, streams, wording
 from mcp_gateway.remote.credentials import Account, Credential, nobody
 from sandboxes.egress.addresses import Lookup, system_lookup
@@ -45,6 +45,7 @@ class RemoteLaunch:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     known: tuple[str, ...] = field(default=(), repr=False)
+    masks_keys: bool = False
     allows_private: bool = False
     account: Account = nobody
     is_personal: bool = False
@@ -87,6 +88,7 @@ class RemotePeer(Peer):
         self._hello: Message | None = None
         self._mirrored: dict[str, dict[str, str]] = {}
         self._hidden = _bytes_of(launch.known)
+        self.blot = blotting.blot(launch.known, shapes=launch.masks_keys)
         self._hidden_bearers: dict[str, tuple[bytes, ...]] = {}
         self._was_well = False
         self._reason = ""
@@ -349,12 +351,16 @@ class RemotePeer(Peer):
         if not isinstance(message, dict):
             self.noise += 1
             self.errors.append(f"[Logos] It sent what is no message: {data[:200].decode(errors='replace')}")
-        elif "method" in message:
-            self._heard_from(message, line)
+            return
+        if self.blot is not None:
+            message = self.blot.message(message)
+        if "method" in message:
+            if "id" in message or len(data) <= MAX_NOTICE:
+                self._heard_from(message, line)
         elif call is not None and message.get("id") == call.id and not isinstance(message.get("id"), bool):
             self._was_well = self._was_well or "result" in message
             self._learn(message, call, line)
-            self._answered(call.id, message)
+            self._answered(call.id, message, len(data))
 
     def _heard_from(self, message: Message, line: Line | None) -> None:
         if not isinstance(message["method"], str):
