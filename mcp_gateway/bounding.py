@@ -62,11 +62,12 @@ def _result(result: dict[str, Any], most: int, server: str, tool: Mapping[str, A
             left -= size
         else:
             out.append(f"{_kb(size)} of {name}")
-    if out:
-        promised = "structuredContent" not in kept and "structuredContent" in result and "outputSchema" in tool
-        blocks.append({"type": "text", "text": _sentence(out, most, server, promised)})
-        if promised:
-            kept["isError"] = True
+    if not out:
+        return result
+    promised = "structuredContent" not in kept and "structuredContent" in result and "outputSchema" in tool
+    blocks.append({"type": "text", "text": _sentence(out, most, server, promised)})
+    if promised:
+        kept["isError"] = True
     return {"content": blocks, **kept}
 
 

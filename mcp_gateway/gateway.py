@@ -16,9 +16,9 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from mcp_gateway import calls, journal, pins, reading
+from mcp_gateway import calls, journal, pins, reading, token_uses
 from mcp_gateway.asked import Asked
-from mcp_gateway.book import Book
+from mcp_gateway.book import Book, Caller
 from mcp_gateway.calls import Record
 from mcp_gateway.door import App, Door, refuse
 from mcp_gateway.exchange import Receive, Scope, Send
@@ -32,6 +32,7 @@ from mcp_gateway.peers import Gone, Launchable, Peer
 from mcp_gateway.relay import Relay
 from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.supervisor import Supervisor
+from mcp_gateway.token_uses import TokenUses
 from runs.threads import DatabaseThreads
 from sandboxes.claimants import process_name
 from sandboxes.halts import HaltWatch
@@ -86,7 +87,8 @@ class Gateway:
             begin=self._begin,
         )
         self.relay.hub = Hub(self.relay, self._threads.run, self._run_of)
-        self.public: App = Door(self.relay, lambda secret: self.book.by_token(secret), _public_hosts)
+        self._uses = TokenUses()
+        self.public: App = Door(self.relay, self._by_token, _public_hosts)
         self._mark: Any = None
         self._holds_lease = False
         self._renew_at = 0.0
@@ -131,6 +133,12 @@ class Gateway:
     def for_sandbox(self, sandbox_id: str) -> App:
         """``/mcp`` on a sandbox's own listener: the socket is the identity, and no token is looked at."""
         return Door(self.relay, lambda secret: self.book.by_sandbox(sandbox_id), lambda: SANDBOX_HOSTS)
+
+    def _by_token(self, secret: str) -> Caller | None:
+        caller = self.book.by_token(secret)
+        if caller is not None:
+            self._uses.note(caller.token_id)
+        return caller
 
     async def _launch(self, server_id: str) -> Launchable:
         found = await self._threads.run(reading.launch, server_id)
@@ -231,6 +239,13 @@ class Gateway:
     async def _flush(self) -> None:
         if changes := self.fleet.changes():
             await self._threads.run(reading.write, changes)
+        now = token_uses.now()
+        if used := self._uses.due(now):
+            try:
+                await self._threads.run(token_uses.write, used, now)
+            except DatabaseError:
+                self._uses.forget(used)
+                raise
         if self._begun:
             begun, self._begun = list(self._begun.values()), {}
             await self._threads.run(calls.begin, begun)

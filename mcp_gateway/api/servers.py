@@ -99,7 +99,7 @@ class McpServerOut(Schema):
     limits: dict[str, int]
     url: str = Field(description="Where a server elsewhere is.")
     headers: dict[str, str]
-    allows_private: bool = Field(description="It may be in our own network, and without https.")
+    allows_private: bool = Field(description="It may be in our own network, there also without https.")
     account: AccountUse = Field(description="By whose account a server elsewhere is used.")
     client_id: str = Field(description="What its sign-in knows Logos as, where that was given.")
     scopes: str
@@ -153,7 +153,9 @@ class McpServerIn(Schema):
     limits: dict[Text, int] = Field({}, description="`memory_mb`, `open_files`, `file_mb`.")
     url: Text = Field("", max_length=500, description="Of a server of kind `http`: https on the open internet.")
     headers: dict[Text, Text] = Field({}, description="Values may hold `${NAME}` of the server's secrets.")
-    allows_private: bool = Field(False, description="Addresses of your own network, also without https: for admins.")
+    allows_private: bool = Field(
+        False, description="Addresses of your own network, there also without https: for admins."
+    )
     account: AccountUse = Field(AccountUse.NONE, description="Connected with OAuth: everybody's, or each person's own.")
     client_id: Text = Field("", max_length=300, description="Where its sign-in neither reads documents nor registers.")
     scopes: Text = Field("", max_length=500, description="What to ask for; empty: what the server says.")

@@ -57,7 +57,7 @@ class McpServer(Shareable):
     allows_private = models.BooleanField(
         "may be in our own network",
         default=False,
-        help_text="It may be at an address that is not on the open internet, and without https. Only admins say so.",
+        help_text="It may be at an address of our own network, there also without https. Only admins say so.",
     )
     account = models.CharField(
         "account",

@@ -51,11 +51,14 @@ class Asker:
         self._allows_private, self._lookup = allows_private, lookup
 
     async def __aenter__(self) -> Asker:
-        self._http = places.open_session(self._allows_private, self._lookup)
+        self._http = {
+            plain: places.open_session(self._allows_private, self._lookup, plain=plain) for plain in (False, True)
+        }
         return self
 
     async def __aexit__(self, *about: object) -> None:
-        await self._http.close()
+        for each in self._http.values():
+            await each.close()
 
     async def get(self, url: str) -> Answer:
         """Raises Unusable for an address nobody may be asked at, Unreachable."""
@@ -75,7 +78,7 @@ class Asker:
         headers = {"Accept": "application/json, text/event-stream;q=0.1", **body.pop("headers", {})}
         try:
             async with asyncio.timeout(PATIENCE_S):
-                async with self._http.request(
+                async with self._http[places.is_plain(address)].request(
                     method, address, headers=headers, allow_redirects=False, **body
                 ) as response:
                     said = await _object(response) if reads else None

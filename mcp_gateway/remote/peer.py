@@ -45,12 +45,12 @@ class RemoteLaunch:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     known: tuple[str, ...] = field(default=(), repr=False)
-    masks_keys: bool = False
     allows_private: bool = False
     account: Account = nobody
     is_personal: bool = False
     uses_account: bool = False
     lookup: Lookup = system_lookup
+    masks_keys: bool = False
 
     async def start(self, notice: Notice, asked: Asks) -> RemotePeer:
         return RemotePeer(self, notice, asked)
@@ -78,7 +78,7 @@ class RemotePeer(Peer):
     def __init__(self, launch: RemoteLaunch, notice: Notice, asked: Asks) -> None:
         super().__init__(notice, asked)
         self._launch = launch
-        self._http = places.open_session(launch.allows_private, launch.lookup)
+        self._http = places.open_session(launch.allows_private, launch.lookup, plain=places.is_plain(launch.url))
         self._tasks: set[asyncio.Task[None]] = set()
         self._task_of: dict[int, asyncio.Task[None]] = {}
         self._line_of: dict[int, Line] = {}

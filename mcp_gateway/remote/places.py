@@ -44,10 +44,10 @@ class Forbidden(OSError):
     """The name or address leads where this server must not be; the text says so."""
 
 
-def permitted(text: str, allows_private: bool) -> bool:
-    """May a connection go to this address?"""
+def permitted(text: str, allows_private: bool, *, plain: bool = False) -> bool:
+    """May a connection go to this address? ``plain``: one without https, which never leaves one's own network."""
     if is_public(text):
-        return True
+        return not plain
     if not allows_private:
         return False
     try:
@@ -55,7 +55,7 @@ def permitted(text: str, allows_private: bool) -> bool:
     except ValueError:
         return False
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return permitted(str(address.ipv4_mapped), True)
+        return permitted(str(address.ipv4_mapped), True, plain=plain)
     return _is_in(address, _OWN) and not _is_in(address, _METADATA)
 
 
@@ -85,11 +85,11 @@ def clean_url(text: str, allows_private: bool, field: str = "url") -> str:
             action="Put it into a header as ${NAME} and set the secret NAME.",
         )
     host = _clean_host(parts.hostname or "", allows_private, field)
-    if parts.scheme == "http" and not allows_private:
+    if parts.scheme == "http" and not (allows_private and _may_be_own(host)):
         raise Invalid(
             "Without https everybody on the way could read and change what agents get.",
             field=field,
-            action="Use https, or have an admin allow addresses of your own network.",
+            action="Use https; http is for addresses of your own network, where an admin allowed those.",
         )
     port = f":{parts.port}" if parts.port and parts.port != {"http": 80, "https": 443}[parts.scheme] else ""
     shown = f"[{host}]" if ":" in host else host
@@ -120,6 +120,15 @@ def _clean_host(host: str, allows_private: bool, field: str) -> str:
     return name
 
 
+def _may_be_own(host: str) -> bool:
+    """Could it be in one's own network? Where a name leads is known when it is connected to."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return not is_public(host)
+
+
 def _not_there(place: str, field: str) -> Invalid:
     return Invalid(
         f"{place} is not on the open internet.",
@@ -138,8 +147,8 @@ def origin(url: str) -> tuple[str, str, int]:
 class CheckedResolver(AbstractResolver):
     """The machine's resolver, for names all of whose addresses are permitted."""
 
-    def __init__(self, allows_private: bool, lookup: Lookup) -> None:
-        self._allows_private, self._lookup = allows_private, lookup
+    def __init__(self, allows_private: bool, lookup: Lookup, plain: bool = False) -> None:
+        self._allows_private, self._lookup, self._plain = allows_private, lookup, plain
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -154,8 +163,8 @@ class CheckedResolver(AbstractResolver):
             raise OSError(f"{host} could not be looked up.") from problem
         if not found:
             raise OSError(f"{host} has no address.")
-        if wrong := next((each for each in found if not permitted(each, self._allows_private)), ""):
-            raise Forbidden(f"{host} leads to {wrong}, where this server may not be.")
+        if wrong := next((e for e in found if not permitted(e, self._allows_private, plain=self._plain)), ""):
+            raise Forbidden(f"{host} leads to {wrong}, where this server may not be{_why_not(wrong, self._plain)}.")
         return [
             ResolveResult(
                 hostname=host,
@@ -172,18 +181,29 @@ class CheckedResolver(AbstractResolver):
         return None
 
 
-def open_session(allows_private: bool, lookup: Lookup = system_lookup) -> aiohttp.ClientSession:
-    """A session that connects only to permitted addresses, follows nothing, keeps no cookies, and knows no proxies."""
+def _why_not(address: str, plain: bool) -> str:
+    return " without https" if plain and is_public(address) else ""
+
+
+def is_plain(url: str) -> bool:
+    """Would it be asked without https?"""
+    return urlsplit(url).scheme == "http"
+
+
+def open_session(allows_private: bool, lookup: Lookup = system_lookup, *, plain: bool = False) -> aiohttp.ClientSession:
+    """A session that connects only to permitted addresses, follows nothing, keeps no cookies, and knows no proxies.
+    ``plain``: for addresses without https, so that they are not those of the open internet."""
 
     def made(where: Any) -> socket.socket:
         # The last look, at the very address: also of those that were never looked up.
-        if not permitted(str(where[4][0]), allows_private):
-            raise Forbidden(f"{where[4][0]} is where this server may not be.")
+        address = str(where[4][0])
+        if not permitted(address, allows_private, plain=plain):
+            raise Forbidden(f"{address} is where this server may not be{_why_not(address, plain)}.")
         return socket.socket(where[0], where[1], where[2])
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            resolver=CheckedResolver(allows_private, lookup),
+            resolver=CheckedResolver(allows_private, lookup, plain),
             use_dns_cache=False,
             socket_factory=made,
             limit=MAX_CONNECTIONS,

@@ -33,9 +33,12 @@ class CallVerbs(LogosCommand):
         agent = agent_named(user, options["agent"], "mcpcall.view")
         rows = permissions.visible(user, McpCall.objects.all()).filter(agent=agent)[:50]
         self.print_table(
-            ("AT", "SERVER", "TOOL", "OUTCOME", "MS", "REASON"),
+            ("AT", "SERVER", "TOOL", "DECISION", "OUTCOME", "MS", "BYTES", "REASON"),
             (
-                (f"{c.at:%F %T}", c.server_name, plain(c.tool), c.outcome, f"{c.duration_ms:.0f}", plain(c.reason))
+                (
+                    *(f"{c.at:%F %T}", c.server_name, plain(c.tool), c.decision, c.outcome),
+                    *(f"{c.duration_ms:.0f}", c.result_bytes, plain(c.reason)),
+                )
                 for c in rows
             ),
         )

@@ -18,7 +18,9 @@ def add_fields(parser: CommandParser) -> None:
     parser.add_argument("--url", metavar="URL", help="of a server elsewhere, in place of a command")
     parser.add_argument("--header", action="append", metavar="NAME=VALUE", help="sent to it; ${SECRET} in it; repeat")
     parser.add_argument(
-        "--private", action=BooleanOptionalAction, help="it may be in our own network, and without https; for admins"
+        "--private",
+        action=BooleanOptionalAction,
+        help="it may be in our own network, there also without https; for admins",
     )
     parser.add_argument("--account", choices=[*AccountUse.values], help="whose account at a server elsewhere is used")
     parser.add_argument("--client-id", metavar="TEXT", help="what its sign-in knows Logos as, if it must be given")
@@ -29,6 +31,13 @@ def add_fields(parser: CommandParser) -> None:
     parser.add_argument("--tier", choices=[*AccessTier.values], help="who may let agents use it")
     parser.add_argument("--timeout", type=int, metavar="SECONDS", dest="timeout_s", help="for a call")
     parser.add_argument("--connect-timeout", type=int, metavar="SECONDS", dest="connect_timeout_s", help="to start")
+    parser.add_argument("--max-result", type=int, metavar="KB", dest="max_result_kb", help="what is longer is cut")
+    parser.add_argument(
+        "--max-argument", type=int, metavar="KB", dest="max_argument_kb", help="a longer call is refused"
+    )
+    parser.add_argument(
+        "--mask-keys", action=BooleanOptionalAction, dest="masks_keys", help="hide what looks like a key in its answers"
+    )
     parser.add_argument("--include", nargs="*", metavar="TOOL", help="only these tools")
     parser.add_argument("--exclude", nargs="*", metavar="TOOL", help="not these tools")
 
@@ -45,6 +54,9 @@ def read_fields(options: dict[str, Any]) -> dict[str, Any]:
         "tier",
         "timeout_s",
         "connect_timeout_s",
+        "max_result_kb",
+        "max_argument_kb",
+        "masks_keys",
         "include",
         "exclude",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -44,9 +45,9 @@ class OutsideVerbs(LogosCommand):
     def do_tokens(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
         self.print_table(
-            ("ID", "NAME", "BEGINS", "MADE BY", "EXPIRES"),
+            ("ID", "NAME", "BEGINS", "MADE BY", "EXPIRES", "LAST USED"),
             (
-                (t.pk, plain(t.name), t.hint, t.made_by, f"{t.expires_at:%F %R}" if t.expires_at else "never")
+                (t.pk, plain(t.name), t.hint, t.made_by, _when(t.expires_at), _when(t.last_used_at))
                 for t in access.tokens_of(agent_named(user, options["agent"]))
             ),
         )
@@ -64,3 +65,7 @@ class OutsideVerbs(LogosCommand):
                 if not options["client"]:
                     self.stdout.write(f"# {each.label}: {each.place}\n{f'# {each.note}' if each.note else '#'}")
                 self.stdout.write(each.text + ("" if options["client"] else "\n"))
+
+
+def _when(at: datetime | None) -> str:
+    return f"{at:%F %R}" if at else "never"

@@ -7,6 +7,7 @@ misbehave; of the standard library only, because it is started hundreds of times
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import hmac
 import json
@@ -17,6 +18,7 @@ import sys
 import threading
 import time
 from typing import Any
+from urllib.parse import quote
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
 WAV = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAAAAA=="
@@ -416,6 +418,65 @@ def who(arguments: Any, params: Any) -> Any:
     return {**text("me"), "pid": os.getpid(), "parent": os.getppid(), "env": dict(os.environ), "cwd": os.getcwd()}
 
 
+@tool("knows", {"type": "object", "properties": {"name": {"type": "string"}, "value": {"type": "string"}}})
+def knows(arguments: Any, params: Any) -> Any:
+    """Is this the value of that variable? What it is, is not said."""
+    return text("yes" if os.environ.get(arguments["name"]) == arguments["value"] else "no")
+
+
+@tool("tells", {"type": "object", "properties": {"name": {"type": "string"}, "how": {"type": "string"}}})
+def tells(arguments: Any, params: Any) -> Any:
+    """Give a variable away, in one of many ways."""
+    value, how = os.environ[arguments["name"]], arguments.get("how", "plain")
+    encoded = {
+        "plain": f"it is {value}.",
+        "base64": base64.b64encode(value.encode()).decode(),
+        "hex": value.encode().hex(),
+        "url": quote(value, safe=""),
+        "json": json.dumps({"value": value}),
+    }
+    if how in encoded:
+        return text(encoded[how])
+    if how == "error":
+        raise Fault(-32000, f"It failed with {value}", {"used": value})
+    if how == "structured":
+        return {**text("see"), "structuredContent": {"deep": [{"value": value}], value: 1}, "future": value}
+    if how == "image":
+        data = base64.b64encode(f"x{value}y".encode()).decode()
+        return {"content": [{"type": "image", "data": data, "mimeType": "image/png"}]}
+    if how == "progress":
+        notify("notifications/progress", progressToken=params["_meta"]["progressToken"], progress=1, message=value)
+    if how == "log":
+        notify("notifications/message", level="info", data={"used": value})
+    if how == "stderr":
+        sys.stderr.write(f"it is {value}\n")
+        sys.stderr.flush()
+    return text("told")
+
+
+@tool("mixed", {"type": "object", "properties": {"sizes": {"type": "object"}}})
+def mixed_sizes(arguments: Any, params: Any) -> Any:
+    """Blocks of every kind, of these sizes."""
+    sizes = arguments["sizes"]
+    made = {
+        "text": lambda size: {"type": "text", "text": "ä" * (size // 2)},
+        "image": lambda size: {"type": "image", "data": "QUJD" * (size // 4), "mimeType": "image/png"},
+        "resource": lambda size: embedded("test://long", words="x" * size),
+        "blob": lambda size: {
+            "type": "resource",
+            "resource": {"uri": "test://blob", "mimeType": "application/pdf", "blob": "QUJD" * (size // 4)},
+        },
+    }
+    data = {"structuredContent": {"items": ["x" * sizes["data"]]}} if "data" in sizes else {}
+    return {"content": [made[kind](size) for kind, size in sizes.items() if kind in made], **data}
+
+
+@tool("promised", {"type": "object", "properties": {"bytes": {"type": "integer"}}})
+def promised(arguments: Any, params: Any) -> Any:
+    items = ["x" * arguments["bytes"]]
+    return {**text(json.dumps(items)), "structuredContent": {"items": items}}
+
+
 @tool("counts")
 def tell_counts(arguments: Any, params: Any) -> Any:
     return {**text("counts"), "counts": dict(counts)}
@@ -503,12 +564,20 @@ RESOURCES = {
     "test://static-binary": {"mimeType": "image/png", "blob": PNG},
     "test://watched-resource": {"mimeType": "text/plain", "text": "Watched."},
 }
+# For our own tests, and in no list.
+UNLISTED = {
+    "test://long": lambda: {"mimeType": "text/plain", "text": "x" * 5_000},
+    "test://secret": lambda: {"mimeType": "text/plain", "text": os.environ.get("A", "")},
+    "test://secret-bytes": lambda: {"blob": base64.b64encode(os.environ.get("A", "").encode()).decode()},
+}
 
 
 def read(params: Any) -> Any:
     uri = params.get("uri", "")
     if uri in RESOURCES:
         return {"contents": [{"uri": uri, **RESOURCES[uri]}]}
+    if uri in UNLISTED:
+        return {"contents": [{"uri": uri, **UNLISTED[uri]()}]}
     if uri.startswith("test://template/") and uri.endswith("/data"):
         id = uri.removeprefix("test://template/").removesuffix("/data")
         body = json.dumps({"id": id, "templateTest": True, "data": f"Data for ID: {id}"})
@@ -516,11 +585,16 @@ def read(params: Any) -> Any:
     raise Fault(-32602 if options.era == "modern" else -32002, "Resource not found", {"uri": uri})
 
 
+def more(name: str) -> dict[str, Any]:
+    """What only some tools say of themselves."""
+    return {"outputSchema": {"type": "object", "required": ["items"]}} if name == "promised" else {}
+
+
 def listed_tools() -> list[dict[str, Any]]:
     named = {name: SCHEMAS[name] for name, (_, era) in TOOLS.items() if era in ("", options.era)}
     named |= dict.fromkeys(extra, OBJECT)
     return [
-        {"name": name, "description": described.get(name, f"The tool {name}."), "inputSchema": schema}
+        {"name": name, "description": described.get(name, f"The tool {name}."), "inputSchema": schema, **more(name)}
         for name, schema in named.items()
     ]
 

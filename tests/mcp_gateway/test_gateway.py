@@ -17,6 +17,7 @@ from django.utils import timezone
 from agents import composition, halting, souls
 from agents.errors import Invalid, LogosError, NotFound
 from agents.models import Role, SecurityEvent
+from agents.secrets import MASK
 from mcp_gateway import access, calls, gateway, reading, servers
 from mcp_gateway.gateway import Gateway
 from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpToken
@@ -93,7 +94,9 @@ async def test_what_a_server_is_becomes_rows_and_its_secrets_never_do(house: Hou
     found = (await call(house.secret, "who"))["result"]
 
     health = await rows(lambda: McpHealth.objects.filter(state="ready").first())
-    assert found["env"]["A"] == "planted-value-9"
+    assert found["env"]["A"] == MASK
+    knows = await call(house.secret, "knows", name="A", value="planted-value-9")
+    assert knows["result"]["content"][0]["text"] == "yes"
     assert (health.protocol, health.title, health.starts) == ("2025-11-25", "Everything", 1)
     assert "echo" in [tool["name"] for tool in health.tools]
     done = await rows(lambda: McpCall.objects.filter(tool="who").first())

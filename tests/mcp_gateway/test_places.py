@@ -125,6 +125,33 @@ def test_an_admin_may_allow_ones_own_network(text: str) -> None:
     assert places.clean_url(text, True) == text
 
 
+@pytest.mark.parametrize("text", ["http://93.184.216.34/mcp", "http://[2606:2800:220:1:248:1893:25c8:1946]/mcp"])
+def test_nobody_may_allow_the_open_internet_without_https(text: str) -> None:
+    with pytest.raises(Invalid, match="Without https"):
+        places.clean_url(text, True)
+
+
+@pytest.mark.parametrize(
+    ("address", "plain"), [("93.184.216.34", False), ("10.1.2.3", True), ("::ffff:10.0.0.1", True), ("::1", True)]
+)
+def test_without_https_only_ones_own_network_is_permitted(address: str, plain: bool) -> None:
+    assert places.permitted(address, True, plain=True) == plain
+    assert places.permitted(address, True)
+    assert not places.permitted(address, False, plain=True)
+
+
+async def test_a_name_asked_without_https_is_not_followed_to_the_open_internet() -> None:
+    async def lookup(host: str, port: int) -> list[str]:
+        return ["10.0.0.1", "93.184.216.34"]
+
+    launch = RemoteLaunch("http://tools.example.org/mcp", allows_private=True, lookup=lookup)
+    peer = RemotePeer(launch, lambda message: None, lambda peer, message: None)
+    with pytest.raises(Exception, match=r"leads to 93\.184\.216\.34, where this server may not be without https"):
+        await peer.ask("tools/list", {}).answer
+    assert not peer.may_come_back
+    await peer.stop()
+
+
 @pytest.mark.parametrize("text", ["http://169.254.169.254/", "https://[fe80::1]/", "http://0.0.0.0/"])
 def test_nobody_may_allow_addresses_of_the_link(text: str) -> None:
     with pytest.raises(Invalid):
