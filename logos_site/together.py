@@ -14,7 +14,7 @@ class Together:
     def __init__(self, engine: Engine, gateway: Gateway) -> None:
         self._engine, self._gateway = engine, gateway
         engine.router.beside["mcp"] = gateway.for_sandbox
-        gateway.run_named, gateway.tell_run = engine.lanes.run_named, engine.tell
+        gateway.run_named, gateway.recorder.tell_run = engine.lanes.run_named, engine.tell
 
     async def start(self) -> None:
         """The gateway first: what runs that are taken over ask of it must find it."""

@@ -19,16 +19,15 @@ from django.db import DatabaseError
 from mcp_gateway import calls, journal, pins, reading, token_uses
 from mcp_gateway.asked import Asked
 from mcp_gateway.book import Book, Caller
-from mcp_gateway.calls import Record
 from mcp_gateway.door import App, Door, refuse
 from mcp_gateway.exchange import Receive, Scope, Send
 from mcp_gateway.fleet import Fleet
 from mcp_gateway.holding import Holder
 from mcp_gateway.hub_door import Hub
-from mcp_gateway.journal import Journal
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.oauth.renewing import Accounts
 from mcp_gateway.peers import Gone, Launchable, Peer
+from mcp_gateway.recording import FULL, Recorder
 from mcp_gateway.relay import Relay
 from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.supervisor import Supervisor
@@ -45,8 +44,6 @@ POLL_S = 0.4
 # Below LOGOS_HOME: what is about to be done, of each process.
 BEGUN = "mcp-begun"
 RENEW_S = 4.0
-# Records that wait for the database; beyond them nothing new is carried. What goes on then may still lose its own.
-MAX_RECORDS = 10_000
 
 # The names by which a sandbox reaches its own listener.
 SANDBOX_HOSTS = (INFERENCE_HOST,)
@@ -68,23 +65,20 @@ class Gateway:
     def __init__(self) -> None:
         self.owner = process_name()
         self._threads = DatabaseThreads(2, "mcp-db")
-        self._journal = Journal(settings.LOGOS_HOME / BEGUN, self.owner)
-        # Calls that go on and have no row yet.
-        self._begun: dict[str, Record] = {}
+        self.recorder = Recorder(self._threads.run, settings.LOGOS_HOME / BEGUN, self.owner)
         self.book = Book()
         self.fleet = Fleet(self._launch, said=self._said, asked=self._asked, offers=self._offers)
         self._halts = HaltWatch(self._threads.run)
-        # Which run in a sandbox has this name, and who wants to hear of a run's calls; the engine's, where there is one.
+        # Which run in a sandbox has this name; the engine's, where there is one.
         self.run_named: Callable[[str, str], str] = lambda sandbox_id, name: ""
-        self.tell_run: Callable[[str, str, dict[str, Any]], None] = lambda run_id, kind, data: None
         self.relay = Relay(
             lambda: self.book,
             self.fleet,
-            self._record,
+            self.recorder.end,
             halted=self._halted,
             run_of=self._run_of,
             holder=Holder(self._threads.run, self._run_of),
-            begin=self._begin,
+            begin=self.recorder.begin,
         )
         self.relay.hub = Hub(self.relay, self._threads.run, self._run_of)
         self._uses = TokenUses()
@@ -92,7 +86,6 @@ class Gateway:
         self._mark: Any = None
         self._holds_lease = False
         self._renew_at = 0.0
-        self._records: list[Record] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._has_stopped = False
 
@@ -122,13 +115,11 @@ class Gateway:
         await self.fleet.close()
         with contextlib.suppress(DatabaseError):
             await self._flush()
-            while self._records:  # of a busy moment there are more than one batch
-                await self._flush()
             if self._holds_lease:
                 await self._threads.run(reading.all_stopped)
                 await self._threads.run(reading.give_lease, self.owner)
         await asyncio.to_thread(self._threads.close)
-        self._journal.close()
+        self.recorder.close()
 
     def for_sandbox(self, sandbox_id: str) -> App:
         """``/mcp`` on a sandbox's own listener: the socket is the identity, and no token is looked at."""
@@ -164,8 +155,8 @@ class Gateway:
 
     async def _halted(self, agent_id: str, server: str) -> str:
         """Why nothing may begin for this agent on this server, "" when it may."""
-        if len(self._records) >= MAX_RECORDS:
-            return "Logos cannot record calls just now, so it makes none."
+        if self.recorder.is_full:
+            return FULL
         halts = await self._halts.now()
         held = halts.of_work(agent_id, None, (*self._halts.servers, server)) if halts else None
         return held.sentence if held is not None else ""
@@ -174,22 +165,6 @@ class Gateway:
         """The run that asks from this sandbox, by the name it gives, where it can be told."""
         sandbox_id = asked.caller.sandbox_id
         return self.run_named(sandbox_id, asked.named_run) if sandbox_id else ""
-
-    def _begin(self, record: Record) -> None:
-        """Before a call that may have an effect is made. Raises Unrecorded."""
-        self._journal.begin(record)
-        self._begun[record.id] = record
-
-    def _record(self, record: Record) -> None:
-        self._begun.pop(record.id, None)
-        if record.run_id:
-            data = {"server": record.server, "tool": record.tool, "outcome": record.outcome}
-            more = {"duration_ms": round(record.duration_ms, 1), "reason": record.reason}
-            self.tell_run(record.run_id, "mcp.call", data | more)
-        if len(self._records) < MAX_RECORDS:
-            self._records.append(record)
-        else:
-            logger.error("A record of an MCP call was lost: the database does not take them")
 
     async def _watch(self) -> None:
         while True:
@@ -246,14 +221,7 @@ class Gateway:
             except DatabaseError:
                 self._uses.forget(used)
                 raise
-        if self._begun:
-            begun, self._begun = list(self._begun.values()), {}
-            await self._threads.run(calls.begin, begun)
-        if self._records:
-            batch = self._records[:500]
-            await self._threads.run(calls.store, batch)
-            del self._records[: len(batch)]
-            self._journal.stored(each.id for each in batch)
+        await self.recorder.flush()
 
 
 def _public_hosts() -> Iterable[str]:

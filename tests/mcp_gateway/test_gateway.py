@@ -18,7 +18,7 @@ from agents import composition, halting, souls
 from agents.errors import Invalid, LogosError, NotFound
 from agents.models import Role, SecurityEvent
 from agents.secrets import MASK
-from mcp_gateway import access, calls, gateway, reading, servers
+from mcp_gateway import access, calls, gateway, reading, recording, servers
 from mcp_gateway.gateway import Gateway
 from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpLease, McpToken
 from runs import approvals
@@ -363,7 +363,7 @@ async def test_a_sandbox_is_known_by_its_socket_and_its_calls_by_their_run(house
     box = await sync_to_async(Sandbox.objects.create)(agent=house.agent, number=1)
     told: list[Any] = []
     started.run_named = lambda sandbox_id, name: "run_1" if sandbox_id == box.pk else ""
-    started.tell_run = lambda run_id, kind, data: told.append((run_id, kind, data["tool"], data["outcome"]))
+    started.recorder.tell_run = lambda run_id, kind, data: told.append((run_id, kind, data["tool"], data["outcome"]))
     await until(lambda: box.pk in started.book.sandboxes, "the gateway knows")
 
     found = await ask("", "/mcp/files", request("tools/call", name="echo", arguments={}), started.for_sandbox(box.pk))
@@ -379,7 +379,7 @@ async def test_a_call_that_cannot_be_recorded_is_not_made(
     house: House, started: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "isError" not in (await call(house.secret, "who"))["result"]
-    monkeypatch.setattr(gateway, "MAX_RECORDS", 0)
+    monkeypatch.setattr(recording, "MAX_RECORDS", 0)
 
     assert "cannot record" in json.dumps(await call(house.secret, "who"))
 
@@ -414,7 +414,7 @@ async def test_logos_own_tools_are_recorded_and_stopped_as_all_others(house: Hou
 
 async def test_a_stop_in_a_busy_moment_writes_every_record(house: House, started: Gateway) -> None:
     for _ in range(1_234):
-        started._records.append(
+        started.recorder.end(
             calls.Record(house.agent.pk, house.server.pk, "files", "tools/call", "echo", "ok", "at the end")
         )
 

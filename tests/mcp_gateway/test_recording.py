@@ -1,0 +1,89 @@
+"""Calls on their way to rows: all of them get there, and nothing is made that could not be recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from mcp_gateway import recording
+from mcp_gateway.calls import Record
+from mcp_gateway.recording import Recorder
+
+
+class Rows:
+    """A database that keeps the ids it was given, in turns of the loop."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.stored: list[str] = []
+        self.meanwhile: list[Any] = []
+
+    async def __call__(self, function: Any, records: list[Record]) -> None:
+        await asyncio.sleep(0)
+        kept = self.stored if function is recording.calls.store else self.begun
+        kept.extend(each.id for each in records)
+        for each in self.meanwhile:
+            each()
+
+
+def a_call(tool: str = "echo") -> Record:
+    return Record("agent_1", "mcp_1", "files", "tools/call", tool, "ok")
+
+
+async def test_all_that_ended_is_written_however_much_it_is(tmp_path: Path) -> None:
+    rows = Rows()
+    recorder = Recorder(rows, tmp_path, "host:1:1")
+    ended = [a_call() for _ in range(3 * recording.BATCH + 1)]
+    for each in ended:
+        recorder.end(each)
+
+    await recorder.flush()
+
+    assert rows.stored == [each.id for each in ended]
+
+
+async def test_what_ends_while_rows_are_written_is_for_the_next_time(tmp_path: Path) -> None:
+    rows, late = Rows(), a_call("late")
+    recorder = Recorder(rows, tmp_path, "host:1:1")
+    early = a_call("early")
+    recorder.end(early)
+    rows.meanwhile = [lambda: recorder.end(late)]
+
+    await recorder.flush()
+    first, rows.meanwhile = list(rows.stored), []
+    await recorder.flush()
+
+    assert (first, rows.stored) == ([early.id], [early.id, late.id])
+
+
+async def test_a_call_that_goes_on_is_begun_once_and_its_line_goes_with_its_row(tmp_path: Path) -> None:
+    rows = Rows()
+    recorder = Recorder(rows, tmp_path, "host:1:1")
+    call = a_call("pay")
+    recorder.begin(call)
+    (line,) = [path.read_bytes() for path in tmp_path.iterdir()]
+    await recorder.flush()
+    await recorder.flush()
+    recorder.end(call)
+    await recorder.flush()
+    recorder.close()
+
+    assert call.id.encode() in line
+    assert (rows.begun, rows.stored) == ([call.id], [call.id])
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_database_that_takes_nothing_stops_new_calls_and_loses_none_that_wait(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(recording, "MAX_RECORDS", 3)
+    rows = Rows()
+    recorder = Recorder(rows, tmp_path, "host:1:1")
+    for _ in range(5):
+        recorder.end(a_call())
+
+    assert recorder.is_full
+    await recorder.flush()
+    assert not recorder.is_full
+    assert len(rows.stored) == 3
