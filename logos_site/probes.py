@@ -173,6 +173,25 @@ def running() -> Check:
     return Check("running", False, f"Logos is not running; {where} is free", UP, mandatory=False)
 
 
+def mcp_port() -> Check:
+    """The further port for MCP clients answers while Logos runs, and is free while it does not."""
+    name, host, port = "MCP port", settings.LOGOS_MCP_BIND, settings.LOGOS_MCP_PORT
+    fix = f"End what listens on port {port}, or set LOGOS_MCP_PORT to another port, or to 0. Then start Logos anew."
+    if not port:
+        return Check(name, True, "none: MCP clients come in by the site's own port", mandatory=False)
+    if is_up():
+        answers = addresses.is_listening(host, port)
+        detail = f"MCP clients come in at port {port} too" if answers else f"nothing answers at port {port}"
+        return Check(name, answers, detail, "" if answers else fix, mandatory=False)
+    try:
+        addresses.check_free(host, port)
+    except LogosError as error:
+        return Check(
+            name, False, f"{error.message} MCP clients will come in by the site's own port.", fix, mandatory=False
+        )
+    return Check(name, True, f"port {port} is free", mandatory=False)
+
+
 def is_up() -> bool:
     """Is an ``up`` running on this state directory?"""
     return lock.is_held(Path(settings.LOGOS_HOME))

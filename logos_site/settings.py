@@ -20,6 +20,12 @@ LOGOS_HOME = env.state_directory("LOGOS_HOME", "Directory for the database, secr
 LOGOS_SECRETS = LOGOS_HOME / "secrets"
 LOGOS_HOST = env.text("LOGOS_HOST", "127.0.0.1", "Address to listen on.")
 LOGOS_PORT = env.number("LOGOS_PORT", 8091, "Port to listen on.")
+LOGOS_MCP_PORT = env.number(
+    "LOGOS_MCP_PORT", 8081, "Further port for MCP clients outside; 0 for none. /mcp on the site's own port answers too."
+)
+LOGOS_MCP_BIND = (
+    env.text("LOGOS_MCP_BIND", "", "Address to listen on for it; empty is that of LOGOS_HOST.") or LOGOS_HOST
+)
 LOGOS_URL = env.text("LOGOS_URL", "", "Public address when behind a proxy, for instance https://logos.example.org.")
 
 # --- secrets --------------------------------------------------------------------------------------

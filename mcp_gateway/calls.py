@@ -44,12 +44,14 @@ class Record:
     id: str = field(default_factory=ids.call_id)
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def fingerprint(arguments: Any) -> str:
     """Tells whether two calls had the same arguments, and nothing else of them."""
     if arguments is None:
         return ""
-    canonical = json.dumps(arguments, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(_canonical(arguments).encode()).hexdigest()
 
 
 # What is not known when a call begins.

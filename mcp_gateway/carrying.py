@@ -103,11 +103,11 @@ class Carrier:
             outcome = "gone"
             return asked.failed(f"{served.name}: {error} {_again(tool)}".strip())
         except (Left, asyncio.CancelledError) as error:
-            outcome = "cancelled"
+            outcome, is_taken_back = "cancelled", call.answer.cancelled()
             child.forget(call, cancel=True)
-            if isinstance(error, Left) or not call.answer.cancelled():
+            if isinstance(error, Left):
                 raise
-            return asked.failed("The caller cancelled this.")
+            return asked.failed("The caller cancelled this." if is_taken_back else f"Logos ends. {_again(tool)}")
         finally:
             child.calls.pop(call.id, None)
             self._counts[agent] -= 1

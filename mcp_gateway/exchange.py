@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ Send = Callable[[Any], Awaitable[None]]
 MAX_BODY = 4 * 1024 * 1024
 # An answer that takes longer than this becomes a stream, so that nothing on the way takes the silence for an end.
 QUIET_S, HEARTBEAT_S = 10.0, 15.0
+# Most answers come sooner than this; only then is it watched whether the caller is still there.
+SOON_S = 0.05
 # What may wait to be told to one caller; progress beyond it is dropped, an answer never.
 MAX_TOLD = 256
 
@@ -65,38 +68,49 @@ class Exchange:
         """Something the caller should hear before the answer; nothing when it takes only JSON."""
         if self.may_stream and not self._is_done and len(self._told) < MAX_TOLD:
             self._told.append(message)
-            self._bell.set()
+            self._ring()
 
     async def until(self, answer: asyncio.Future[T], timeout_s: float | None) -> T:
         """The answer, everything told meanwhile sent on. Raises TimeoutError, Left, and what ``answer`` raises."""
-        loop = asyncio.get_running_loop()
-        ends = None if timeout_s is None else loop.time() + timeout_s
-        gone = asyncio.ensure_future(self._gone())
-        bell: asyncio.Future[Any] | None = None
+        now = asyncio.get_running_loop().time
+        ends = math.inf if timeout_s is None else now() + timeout_s
+        gone: asyncio.Future[None] | None = None
+        answer.add_done_callback(self._ring)
         try:
             while True:
-                if bell is None:
-                    bell = asyncio.ensure_future(self._bell.wait())
-                left = HEARTBEAT_S if self.is_open else QUIET_S
-                if ends is not None:
-                    left = min(left, ends - loop.time())
-                awaited: set[asyncio.Future[Any]] = {answer, gone, bell}
-                await asyncio.wait(awaited, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
-                if self._told:
-                    bell = None
+                quiet_s = HEARTBEAT_S if self.is_open else QUIET_S
+                await self._rung(min(SOON_S if gone is None else quiet_s, ends - now()))
+                has_told = bool(self._told)
+                if has_told:
                     await self._flush()
                 if answer.done():
                     return answer.result()
-                if gone.done():
+                if gone is not None and gone.done():
                     raise Left
-                if ends is not None and loop.time() >= ends:
+                if now() >= ends:
                     raise TimeoutError
-                if bell is not None and self.may_stream:
+                if gone is None:
+                    gone = asyncio.ensure_future(self._gone())
+                    gone.add_done_callback(self._ring)
+                elif not has_told and self.may_stream:
                     await self._heartbeat()
         finally:
-            for task in (gone, bell):
-                if task is not None:
-                    task.cancel()
+            answer.remove_done_callback(self._ring)
+            if gone is not None:
+                gone.cancel()
+
+    async def _rung(self, patience_s: float) -> None:
+        """Return when something has happened, or after ``patience_s``."""
+        if not self._bell.is_set():
+            timer = asyncio.get_running_loop().call_later(max(0.0, patience_s), self._ring)
+            try:
+                await self._bell.wait()
+            finally:
+                timer.cancel()
+        self._bell.clear()
+
+    def _ring(self, done: Any = None) -> None:
+        self._bell.set()
 
     async def finish(
         self, status: int, message: Message | None, headers: list[tuple[bytes, bytes]] | None = None
@@ -121,7 +135,6 @@ class Exchange:
 
     async def _flush(self) -> None:
         told, self._told = self._told, []
-        self._bell.clear()
         await self.open()
         for message in told:
             await self._send({"type": "http.response.body", "body": _event(message), "more_body": True})

@@ -26,6 +26,7 @@ from mcp_gateway.holding import Holder
 from mcp_gateway.hub_door import Hub
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.oauth.renewing import Accounts
+from mcp_gateway.own_port import OwnPort
 from mcp_gateway.peers import Gone, Launchable, Peer
 from mcp_gateway.recording import FULL, Recorder
 from mcp_gateway.relay import Relay
@@ -59,6 +60,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     await _current.public(scope, receive, send)
 
 
+def own_address(host: str) -> str:
+    """Where clients find the hub by the gateway's own port, for somebody who reached the site as ``host``; "" for nowhere."""
+    return _current.own_port.address(host) if _current is not None else ""
+
+
 class Gateway:
     """Start it on a running loop; stop it before the loop ends."""
 
@@ -83,6 +89,7 @@ class Gateway:
         self.relay.hub = Hub(self.relay, self._threads.run, self._run_of)
         self._uses = TokenUses()
         self.public: App = Door(self.relay, self._by_token, _public_hosts)
+        self.own_port = OwnPort()
         self._mark: Any = None
         self._holds_lease = False
         self._renew_at = 0.0
@@ -99,6 +106,8 @@ class Gateway:
             asyncio.create_task(story(), context=contextvars.Context()) for story in (self._watch, self._write)
         ]
         _current = self
+        if settings.LOGOS_MCP_PORT:
+            await self.own_port.open(settings.LOGOS_MCP_BIND, settings.LOGOS_MCP_PORT, self.public)
         logger.info("The MCP gateway is running")
 
     async def stop(self) -> None:
@@ -109,6 +118,7 @@ class Gateway:
         if self._has_stopped:
             return
         self._has_stopped = True
+        await self.own_port.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

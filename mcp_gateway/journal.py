@@ -10,13 +10,13 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from mcp_gateway import calls
+from mcp_gateway import calls, jsonrpc
 from mcp_gateway.calls import Record
 from sandboxes.claimants import is_dead
 
@@ -106,9 +106,10 @@ def may_have_an_effect(tool: Mapping[str, Any] | None) -> bool:
 
 def _line(record: Record) -> bytes:
     """On a line of its own, also after one that was cut off."""
-    known = replace(record, digest=record.digest or calls.fingerprint(record.arguments))
-    values = {name: getattr(known, name) for name in _KEPT} | {"at": record.at.isoformat()}
-    return b"\n" + json.dumps(values, separators=(",", ":")).encode() + b"\n"
+    values = {name: getattr(record, name) for name in _KEPT}
+    values["digest"] = record.digest or calls.fingerprint(record.arguments)
+    values["at"] = record.at.isoformat()
+    return b"\n%b\n" % jsonrpc.dumps(values)
 
 
 def _record(line: bytes) -> Record | None:

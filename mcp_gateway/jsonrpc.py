@@ -30,7 +30,7 @@ def loads(text: bytes | str) -> Any:
 
 def dumps(value: Any) -> bytes:
     """One line of JSON."""
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def _constant(word: str) -> NoReturn:
@@ -51,6 +51,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+# Made once: json.dumps makes a new one at every call that is not all defaults.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _decoder = json.JSONDecoder(parse_constant=_constant, parse_float=_float, object_pairs_hook=_object)
 
 

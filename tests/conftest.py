@@ -202,4 +202,5 @@ def walkable_dir() -> Iterator[Path]:
 @pytest.fixture
 def clean_environment() -> dict[str, str]:
     kept = {"PATH", "HOME", "LANG", "TMPDIR", "UV_CACHE_DIR", "XDG_CACHE_HOME", "SSL_CERT_FILE", "PIP_CERT"}
-    return {key: value for key, value in os.environ.items() if key in kept}
+    # Sites of several tests run at once, and only one could have the port.
+    return {key: value for key, value in os.environ.items() if key in kept} | {"LOGOS_MCP_PORT": "0"}

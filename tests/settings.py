@@ -26,6 +26,8 @@ def _remove_home(owner: int) -> None:
 atexit.register(_remove_home, os.getpid())
 (_home / "static").mkdir()
 os.environ["LOGOS_HOME"] = str(_home)
+# Of several gateways at once only one could have it.
+os.environ["LOGOS_MCP_PORT"] = "0"
 if _url := os.environ.get("LOGOS_TEST_DATABASE_URL"):
     os.environ["LOGOS_DATABASE_URL"] = _url
 

@@ -12,7 +12,7 @@ from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, page
 from agents.models import Agent
-from mcp_gateway import access, clients
+from mcp_gateway import access, clients, where
 from mcp_gateway.models import McpAccess, McpCall
 
 router = Router(tags=["MCP access"])
@@ -223,7 +223,7 @@ def revoke_token(request: HttpRequest, agent_id: Text, token_id: int) -> None:
 def list_clients(request: HttpRequest, agent_id: Text) -> dict:
     """Ready configuration for common MCP clients, with a word where the token goes."""
     agent = _agent(request, agent_id, "access.give")
-    url = request.build_absolute_uri("/mcp")
+    url = where.address(request)
     return {"url": url, "items": clients.configurations(url, agent.name)}
 
 

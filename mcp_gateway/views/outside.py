@@ -17,7 +17,7 @@ from agents.errors import Invalid, LogosError, NotFound
 from agents.models import Agent, User
 from agents.numbers import whole
 from agents.views.access import person, signed_in
-from mcp_gateway import access, clients
+from mcp_gateway import access, clients, where
 from mcp_gateway.models import McpAccess
 
 DAYS = ((7, "a week"), (30, "30 days"), (90, "90 days"), (180, "half a year"), (365, "a year"))
@@ -65,8 +65,8 @@ def _page(
         **agent_pages.frame(user, agent, "outside"),
         "tokens": access.tokens_of(agent),
         "servers": access.living(McpAccess.objects.filter(agent=agent)).values("server_id").distinct().count(),
-        "address": address(request),
-        "configurations": clients.configurations(address(request), agent.name, secret or clients.PLACEHOLDER),
+        "address": where.address(request),
+        "configurations": clients.configurations(where.address(request), agent.name, secret or clients.PLACEHOLDER),
         "placeholder": clients.PLACEHOLDER,
         "secret": secret,
         "days": DAYS,
@@ -76,8 +76,3 @@ def _page(
         **more,
     }
     return render(request, "mcp/outside.html", context, status=status)
-
-
-def address(request: HttpRequest) -> str:
-    """Where clients find the hub, as this person found the site."""
-    return request.build_absolute_uri("/mcp")

@@ -19,13 +19,36 @@ _LOOK_EVERY_S = 0.01
 MAX_CONNECTIONS = 256
 
 
+# The parser itself would take a head without end.
+MAX_HEAD_BYTES = 64 * 1024
+
+
 class Bounded(HttpToolsProtocol):
-    """A connection that is cut off when its listener has too many."""
+    """A connection that is cut off when its listener has too many, or when the head of a request is too long."""
+
+    most = MAX_CONNECTIONS
+    _head_bytes = 0
+    _is_in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > self.most:
             transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_in_head, self._head_bytes = True, 0
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        super().on_headers_complete()
 
 
 class Quiet(uvicorn.Server):
@@ -74,8 +97,8 @@ class Quiet(uvicorn.Server):
 class PassedListeners:
     """One server per listening socket, by name."""
 
-    def __init__(self, *, drain_s: int = 5) -> None:
-        self._drain_s = drain_s
+    def __init__(self, *, drain_s: int = 5, protocol: type[Bounded] = Bounded) -> None:
+        self._drain_s, self._protocol = drain_s, protocol
         self._live: dict[str, tuple[Quiet, asyncio.Task[None]]] = {}
 
     @property
@@ -93,7 +116,7 @@ class PassedListeners:
         server = Quiet(
             uvicorn.Config(
                 app,
-                http=Bounded,
+                http=self._protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -69,7 +69,9 @@ def make_home() -> Path:
 def environment(home: Path, **settings: str) -> dict[str, str]:
     """For a child process of this home and no other."""
     kept = {key: value for key, value in os.environ.items() if key in KEPT}
-    return {**kept, "LOGOS_HOME": str(home), "DJANGO_SETTINGS_MODULE": "logos_site.settings", **settings}
+    # Of several sites at once only one could have the port for MCP clients.
+    own = {"LOGOS_HOME": str(home), "DJANGO_SETTINGS_MODULE": "logos_site.settings", "LOGOS_MCP_PORT": "0"}
+    return {**kept, **own, **settings}
 
 
 def manage(home: Path, *words: str, **settings: str) -> str:

@@ -27,6 +27,10 @@ class Rows:
             each()
 
 
+def lines(directory: Path) -> list[bytes]:
+    return [path.read_bytes() for path in directory.iterdir()]
+
+
 def a_call(tool: str = "echo") -> Record:
     return Record("agent_1", "mcp_1", "files", "tools/call", tool, "ok")
 
@@ -62,7 +66,7 @@ async def test_a_call_that_goes_on_is_begun_once_and_its_line_goes_with_its_row(
     recorder = Recorder(rows, tmp_path, "host:1:1")
     call = a_call("pay")
     recorder.begin(call)
-    (line,) = [path.read_bytes() for path in tmp_path.iterdir()]
+    (line,) = lines(tmp_path)
     await recorder.flush()
     await recorder.flush()
     recorder.end(call)
@@ -71,7 +75,7 @@ async def test_a_call_that_goes_on_is_begun_once_and_its_line_goes_with_its_row(
 
     assert call.id.encode() in line
     assert (rows.begun, rows.stored) == ([call.id], [call.id])
-    assert not list(tmp_path.iterdir())
+    assert lines(tmp_path) == []
 
 
 async def test_a_database_that_takes_nothing_stops_new_calls_and_loses_none_that_wait(

@@ -65,6 +65,7 @@ def examine() -> Iterator[Check]:
     yield from _driver()
     yield probes.guarded("agent runtime", probes.agent_runtime)
     yield probes.running()
+    yield probes.mcp_port()
     if probes.is_up() and answer.ok:
         yield probes.guarded("engine", probes.engine)
         yield probes.guarded("background work", probes.background)
