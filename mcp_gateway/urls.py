@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from mcp_gateway.views import accounts, changing, outside, servers
+from mcp_gateway.views import accounts, changing, declared, outside, servers
 
 app_name = "mcp"
 urlpatterns = [
     path("mcp-servers/", servers.server_list, name="server-list"),
     path("mcp-servers/new/", changing.server_new, name="server-new"),
+    path("mcp-servers/file/", declared.server_file, name="server-file"),
+    path("mcp-servers/export/", declared.server_export, name="server-export"),
     path("mcp-servers/<str:server_id>/", servers.server_detail, name="server-detail"),
     path("mcp-servers/<str:server_id>/live/", servers.server_live, name="server-live"),
     path("mcp-servers/<str:server_id>/edit/", changing.server_edit, name="server-edit"),

@@ -8,12 +8,13 @@ from mcp_gateway.shell.access import AccessVerbs
 from mcp_gateway.shell.accounts import AccountVerbs
 from mcp_gateway.shell.calls import CallVerbs
 from mcp_gateway.shell.categories import CategoryVerbs
+from mcp_gateway.shell.declared import DeclaredVerbs
 from mcp_gateway.shell.outside import OutsideVerbs
 from mcp_gateway.shell.pins import PinVerbs
 from mcp_gateway.shell.servers import ServerVerbs
 
 
-class Command(ServerVerbs, AccountVerbs, PinVerbs, CategoryVerbs, AccessVerbs, OutsideVerbs, CallVerbs):
+class Command(ServerVerbs, AccountVerbs, PinVerbs, CategoryVerbs, AccessVerbs, OutsideVerbs, CallVerbs, DeclaredVerbs):
     """``mcp VERB …``: each noun adds its own verbs."""
 
     help = "Add, list, change, restart and delete MCP servers: where agents' tools come from."
@@ -27,4 +28,5 @@ class Command(ServerVerbs, AccountVerbs, PinVerbs, CategoryVerbs, AccessVerbs, O
         self.add_arguments_of_access(verbs)
         self.add_arguments_of_outside(verbs)
         self.add_arguments_of_calls(verbs)
+        self.add_arguments_of_declared(verbs)
         verbs.metavar = "|".join(verbs.choices)
