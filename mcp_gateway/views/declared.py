@@ -76,7 +76,10 @@ def _given(request: HttpRequest) -> str:
 
 
 def _planned(plan: planning.Plan) -> dict[str, Any]:
-    steps = [{"step": each, "look": LOOKS[each.verb], "word": WORDS[each.verb]} for each in plan.steps]
+    steps = [
+        {"step": each, "lines": "\n".join(each.lines), "look": LOOKS[each.verb], "word": WORDS[each.verb]}
+        for each in plan.steps
+    ]
     return {"plan": plan, "steps": steps}
 
 
