@@ -41,7 +41,9 @@ class McpServerForm(VersionedForm):
     class Meta:
         model = McpServer
         fields = (*servers.WRITTEN, "owner", "visibility")
-        help_texts = {"command": "Runs on the host, as Logos itself does. Only admins may set it."}
+        help_texts = {
+            "command": "Runs on this machine, in a sandbox of its own or as Logos itself does. Only admins may set it."
+        }
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -118,7 +120,7 @@ class McpHealthAdmin(RecordAdmin):
     """How each server was when the gateway last looked."""
 
     view_action = "server.view"
-    fields = ("server", "state", "reason", "since", "starts", "protocol", "title", "tools", "errors")
+    fields = ("server", "state", "reason", "since", "starts", "protocol", "title", "walls", "tools", "errors")
     list_display = ("server", "state", "since", "starts", "protocol")
     list_select_related = ("server",)
     list_filter = ("state",)

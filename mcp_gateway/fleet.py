@@ -39,6 +39,7 @@ class Health:
     tools: tuple[dict[str, Any], ...]
     errors: str
     restarts_done: int
+    walls: str = ""
 
 
 class Fleet:
@@ -133,4 +134,5 @@ class Fleet:
             tools,
             "\n".join(supervisor.errors)[-20_000:],
             wanted.restarts_asked,
+            " ".join(supervisor.child.walls)[:200] if supervisor.child else "",
         )

@@ -34,8 +34,16 @@ class TooLarge(Gone):
     """Its answer was larger than we carry."""
 
 
-class NeedsAccount(Gone):
+class NeedsSomebody(Gone):
+    """It cannot run before somebody has done something; the text says what. ``state`` is how it waits."""
+
+    state = "parked"
+
+
+class NeedsAccount(NeedsSomebody):
     """It serves nobody until a person has connected an account there."""
+
+    state = "needs_auth"
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +88,8 @@ class Peer:
         # Hides its own secrets in all it says; None where it was given none.
         self.blot: Blot | None = None
         self.ended = asyncio.Event()
+        # What stands between it and this host, where it runs here; () nothing does.
+        self.walls: tuple[str, ...] = ()
         # It can answer: not so any more once its output is closed, which comes a little before its end.
         self.is_open = True
 

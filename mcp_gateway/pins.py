@@ -1,6 +1,7 @@
 """Pin the tools of servers: agents get what somebody accepted, and what a server changes waits until somebody does.
 
-The first time a server is seen all it offers is accepted, by whoever enabled it; from then on nothing is.
+The first time a server is seen all it offers is accepted, by whoever enabled it; from then on nothing is, unless somebody
+said that its new tools need nobody.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ def compare(server_id: str, tools: Sequence[dict[str, Any]]) -> bool:
         definition, digest = pinning.definition(tool), pinning.digest(tool)
         pin = known.get(tool["name"])
         if pin is None:
-            state = PinState.ACCEPTED if is_first else PinState.NEW
-            kept: dict[str, Any] = {"definition": definition, "digest": digest} if is_first else {}
-            waits = {} if is_first else {"offered": definition, "offered_digest": digest}
-            at = timezone.now() if is_first else None
+            is_taken = is_first or server.allows_new
+            state = PinState.ACCEPTED if is_taken else PinState.NEW
+            kept: dict[str, Any] = {"definition": definition, "digest": digest} if is_taken else {}
+            waits = {} if is_taken else {"offered": definition, "offered_digest": digest}
+            at = timezone.now() if is_taken else None
             McpPin.objects.create(server=server, tool=tool["name"], state=state, accepted_at=at, **kept, **waits)
             known[tool["name"]] = McpPin.objects.get(server=server, tool=tool["name"])
             moved = True

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +17,9 @@ from django.utils import timezone
 from agents import secrets
 from agents.errors import NotFound
 from agents.models import Agent, AgentSecret
-from mcp_gateway import launching, own_secrets
+from mcp_gateway import boxes, launching, own_secrets
 from mcp_gateway.book import Book, Served, Token
+from mcp_gateway.boxed import BoxedLaunch
 from mcp_gateway.children import Launch
 from mcp_gateway.fleet import Health, Wanted
 from mcp_gateway.models import (
@@ -31,6 +33,7 @@ from mcp_gateway.models import (
     McpSecret,
     McpServer,
     McpToken,
+    Place,
     ServerKind,
 )
 from mcp_gateway.oauth import renewing
@@ -46,6 +49,8 @@ from sandboxes.tool_server.tiers import Tier
 
 LEASE_S = 15
 GATEWAY = "gateway"
+# Below LOGOS_HOME: a folder for each server that runs here.
+FOLDERS = "mcp"
 
 
 def mark() -> tuple[Any, ...]:
@@ -114,7 +119,8 @@ def wanted() -> list[Wanted]:
     found = []
     for row in McpServer.objects.filter(enabled=True).select_related("health"):
         where = [row.kind, row.url, row.headers, row.allows_private, row.account, _account_mark(row)]
-        identity = [row.command, row.args, row.env, row.cwd, row.limits, *where, marks.get(row.pk), row.masks_keys]
+        box = [row.place, row.shows, row.hosts, row.masks_keys]
+        identity = [row.command, row.args, row.env, row.cwd, row.limits, *box, *where, marks.get(row.pk)]
         times = Times(float(row.timeout_s), float(row.connect_timeout_s))
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         asked = row.health.restarts_asked if hasattr(row, "health") else 0
@@ -128,7 +134,7 @@ def _account_mark(server: McpServer) -> list[Any]:
     return [account.pk, account.connected_at.isoformat(), account.is_connected] if account is not None else []
 
 
-def launch(server_id: str) -> Launch | RemoteLaunch:
+def launch(server_id: str) -> Launch | BoxedLaunch | RemoteLaunch:
     """What to start, with its secrets. Raises NotFound, Invalid for a secret that is not set, and
     LogosError(reason="seal_broken")."""
     row = McpServer.objects.prefetch_related("secrets").filter(pk=server_id).first()
@@ -147,8 +153,15 @@ def launch(server_id: str) -> Launch | RemoteLaunch:
             masks_keys=row.masks_keys,
         )
     env = launching.resolved(row.env, values)
-    where = launching.directory(row.cwd, settings.LOGOS_HOME / "mcp" / row.pk)
     known = tuple(values.values())
+    if row.place == Place.SANDBOX:
+        top = settings.LOGOS_HOME / FOLDERS
+        return BoxedLaunch(
+            row.name, row.command, tuple(row.args), env, row.cwd, row.limits, top, boxes.folder(top, row.pk),
+            tuple(row.shows), tuple(row.hosts), (Path(settings.LOGOS_HOME), Path(settings.BASE_DIR) / ".env"),
+            known, row.masks_keys,
+        )  # fmt: skip
+    where = launching.directory(row.cwd, settings.LOGOS_HOME / FOLDERS / row.pk)
     return Launch(row.command, tuple(row.args), env, where, row.limits, known=known, masks_keys=row.masks_keys)
 
 
@@ -166,6 +179,7 @@ def write(changes: Iterable[Health]) -> None:
             title=_storable(each.title),
             tools=[{name: _storable(text) for name, text in tool.items()} for tool in each.tools],
             errors=_storable(secrets.redact(each.errors)),
+            walls=each.walls,
             restarts_done=each.restarts_done,
             **since,
         )

@@ -18,18 +18,21 @@ from agents import permissions
 from agents.models import User, Visibility
 from mcp_gateway import categories, launching, servers
 from mcp_gateway.form_fields import PLAIN, Lines, Pairs
-from mcp_gateway.models import AccessTier, AccountUse, McpServer, ServerKind
+from mcp_gateway.models import AccessTier, AccountUse, McpServer, Place, ServerKind
 
 # What belongs to one kind alone, with what it is when the server is of the other.
 OF_KIND: dict[str, dict[str, Any]] = {
-    ServerKind.STDIO: {"command": "", "args": [], "env": {}, "cwd": "", "limits": {}},
+    ServerKind.STDIO: {
+        **{"command": "", "args": [], "env": {}, "cwd": "", "limits": {}},
+        **{"place": Place.SANDBOX, "shows": [], "hosts": []},
+    },
     ServerKind.HTTP: {
         **{"url": "", "headers": {}, "allows_private": False},
         **{"account": AccountUse.NONE, "client_id": "", "scopes": ""},
     },
 }
 # What holds where nothing is said.
-USUAL = {"timeout_s": 120, "connect_timeout_s": 60, "max_result_kb": 1024, "max_argument_kb": 1024}
+TIMES = {"timeout_s": 120, "connect_timeout_s": 60}
 REFERENCE = "${NAME} stands for a secret of the server, set on its page"
 
 
@@ -50,7 +53,14 @@ PARTS = [
     Part(
         "The program",
         ("command", "args", "env", "cwd", ("memory_mb", "open_files", "file_mb")),
-        "This command runs on the host, as Logos itself does: it can do there what Logos can. No shell reads it.",
+        "No shell reads the command.",
+        kind=ServerKind.STDIO,
+    ),
+    Part(
+        "Its walls",
+        ("place", "shows", "hosts"),
+        "In a sandbox of its own it sees the system, read-only, and a folder of its own at /workspace. Without one "
+        "the command runs on the host, as Logos itself does: it can do there what Logos can.",
         kind=ServerKind.STDIO,
     ),
     Part(
@@ -61,17 +71,11 @@ PARTS = [
     Part("Who may use it", ("tier", "visibility")),
     Part(
         "What agents see of it",
-        ("include", "exclude", "asks_caller"),
+        ("include", "exclude", "allows_new", "asks_caller"),
         "Names of tools as the server spells them, one a line. Without any, agents have all that were accepted.",
         is_folded=True,
     ),
     Part("Times", (("timeout_s", "connect_timeout_s"), "enabled"), is_folded=True),
-    Part(
-        "What comes back",
-        (("max_result_kb", "max_argument_kb"), "masks_keys"),
-        "Its own secrets are blotted out of all it says, whatever stands here.",
-        is_folded=True,
-    ),
 ]
 
 
@@ -114,6 +118,17 @@ class ServerForm(forms.Form):
     args = Lines(label="Arguments", help_text="One a line. Everybody on this host can read them: no secrets.")
     env = Pairs(label="Environment", help_text=f"NAME=VALUE, one a line. {REFERENCE}.")
     cwd = _typed(300, "Working directory", help_text="A whole path. Without one it has an empty directory of its own.")
+    place = _choice("Where it runs", Place, initial=Place.SANDBOX, required=False)
+    shows = Lines(
+        rows=2,
+        label="Shown to it",
+        help_text="Folders of this host that it may read, one a line; its working directory is.",
+    )
+    hosts = Lines(
+        rows=2,
+        label="Hosts it may reach",
+        help_text="One a line, with :PORT where it is not 443; *.example.org for all below it. None: it has no network.",
+    )
     memory_mb = _limit("memory_mb", "Memory (MB)")
     open_files = _limit("open_files", "Open files")
     file_mb = _limit("file_mb", "Largest file (MB)")
@@ -142,23 +157,13 @@ class ServerForm(forms.Form):
         label="Its questions go to the caller",
         help_text="What it asks of a client is passed on to the agent that called it, where that can answer.",
     )
+    allows_new = forms.BooleanField(
+        required=False,
+        label="New tools need nobody",
+        help_text="Agents get tools it did not have before at once; changes of those it had wait all the same.",
+    )
     timeout_s = _number(1, 3600, label="Time for a call (s)", help_text="120 unless you say otherwise.")
     connect_timeout_s = _number(1, 3600, label="Time to start (s)", help_text="60 unless you say otherwise.")
-    max_result_kb = _number(
-        *(1, launching.SIZES["max_result_kb"]),
-        label="Longest result (KB)",
-        help_text="1024 unless you say otherwise. A longer one is cut, and the agent told so.",
-    )
-    max_argument_kb = _number(
-        *(1, launching.SIZES["max_argument_kb"]),
-        label="Longest call (KB)",
-        help_text="1024 unless you say otherwise. A longer one is refused.",
-    )
-    masks_keys = forms.BooleanField(
-        required=False,
-        label="Hide what looks like a key or a token",
-        help_text="In all it says. A tool that is there to give agents keys would be of no use then.",
-    )
     enabled = forms.BooleanField(required=False, label="It runs", initial=True)
     version = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 
@@ -227,7 +232,9 @@ class ServerForm(forms.Form):
         is_new = self.server is None
         wanted = set(self.fields) if is_new else set(self.changed_data)
         given = {name: value for name, value in self.cleaned_data.items() if name in wanted}
-        given |= {name: usual for name, usual in USUAL.items() if given.get(name, 0) is None}
+        if not given.get("place", Place.SANDBOX):
+            del given["place"]  # it was not said, so it is as it is
+        given |= {name: usual for name, usual in TIMES.items() if given.get(name, 0) is None}
         limits = {name: given.pop(name, None) for name in launching.LIMITS}
         if wanted & set(limits):
             held = {name: self.cleaned_data.get(name) for name in limits}

@@ -13,13 +13,15 @@ from agents.agent_secrets import check_value
 from agents.editing import editing
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import User, Visibility
-from mcp_gateway import launching
-from mcp_gateway.models import AccountUse, McpHealth, McpSecret, McpServer, ServerKind
+from mcp_gateway import boxes, launching
+from mcp_gateway.models import AccountUse, McpHealth, McpSecret, McpServer, Place, ServerKind
 from mcp_gateway.remote import places, writing
 from sandboxes.tool_server import outside
 
-# What decides which program runs on the host and what steers it.
-LAUNCH = ("kind", "command", "args", "env", "cwd", "limits", "allows_private")
+# What decides which program runs on this machine, what steers it, and what stands between it and the host.
+LAUNCH = ("kind", "command", "args", "env", "cwd", "limits", "place", "shows", "hosts", "allows_private")
+# Those of a program only, and those of its sandbox only.
+PROGRAM, BOX = ("command", "args", "env", "cwd", "limits", "shows", "hosts"), ("shows", "hosts")
 # Where a server elsewhere is, and so who gets the secrets that are set for it.
 REACH = ("url", "headers", "account", "client_id")
 WRITTEN = (
@@ -27,7 +29,7 @@ WRITTEN = (
     *LAUNCH,
     *REACH,
     "scopes",
-    *("timeout_s", "connect_timeout_s", "enabled", "tier", "asks_caller", "include", "exclude"),
+    *("timeout_s", "connect_timeout_s", "enabled", "tier", "asks_caller", "allows_new", "include", "exclude"),
     *("max_result_kb", "max_argument_kb", "masks_keys"),
 )
 MAX_SECRETS = 40
@@ -43,7 +45,7 @@ def create(
     owner: User, name: str, command: str = "", *, visibility: str = Visibility.PRIVATE, **fields: Any
 ) -> McpServer:
     """A new server of ``owner``, who must be allowed to add servers and, unless it is one on the open internet, to say
-    what runs on the host."""
+    what runs on this machine."""
     permissions.require(owner, "server.create")
     if fields.get("kind") != ServerKind.HTTP or fields.get("allows_private"):
         permissions.require(owner, "server.launch")
@@ -164,13 +166,19 @@ def check_whole(server: McpServer) -> None:
             raise Invalid("Say which program is the server.", field="command")
         if unfit := next((name for name in (*REACH, "scopes", "allows_private") if _says(server, name)), ""):
             raise Invalid("A program of this host has no address, headers or account.", field=unfit)
+        if server.place == Place.HOST and (unfit := next((name for name in BOX if getattr(server, name)), "")):
+            raise Invalid(
+                "On the host it sees and reaches everything anyway: this is for a sandbox of its own.", field=unfit
+            )
+        if server.place == Place.SANDBOX:
+            boxes.check_shown([server.cwd] if server.cwd else [], "cwd")
         return
     if not server.url:
         raise Invalid("Say where the server is.", field="url", action="For instance https://example.org/mcp.")
     places.clean_url(server.url, server.allows_private)
     if server.account != AccountUse.NONE and any(name.lower() == "authorization" for name in server.headers):
         raise Invalid("With an account, Authorization is its token: take the header away.", field="headers")
-    if unfit := next((name for name in ("command", "args", "env", "cwd", "limits") if getattr(server, name)), ""):
+    if unfit := next((name for name in PROGRAM if getattr(server, name)), ""):
         raise Invalid("A server elsewhere is not started here: it has an address and headers only.", field=unfit)
 
 
@@ -181,6 +189,12 @@ def holds_secrets(server: McpServer) -> bool:
 
 def _says(server: McpServer, name: str) -> bool:
     return getattr(server, name) not in ("", {}, False, AccountUse.NONE)
+
+
+def _clean_place(place: Any) -> str:
+    if place not in Place.values:
+        raise Invalid(f"A program runs in one of: {', '.join(Place.values)}.", field="place")
+    return str(place)
 
 
 def _clean_kind(kind: Any) -> str:
@@ -202,6 +216,10 @@ _CLEAN: dict[str, Any] = {
     "env": launching.clean_env,
     "cwd": launching.clean_cwd,
     "limits": launching.clean_limits,
+    "place": _clean_place,
+    "shows": boxes.clean_shown,
+    "hosts": boxes.clean_hosts,
+    "allows_new": bool,
     "timeout_s": lambda value: launching.clean_seconds(value, "timeout_s"),
     "connect_timeout_s": lambda value: launching.clean_seconds(value, "connect_timeout_s"),
     "enabled": bool,

@@ -18,7 +18,7 @@ from agents.errors import LogosError
 from mcp_gateway import eras, introducing, jsonrpc
 from mcp_gateway.introducing import DiedOfTheQuestion, Known
 from mcp_gateway.jsonrpc import Message
-from mcp_gateway.peers import Call, Gone, Launchable, NeedsAccount, Peer
+from mcp_gateway.peers import Call, Gone, Launchable, NeedsSomebody, Peer
 
 logger = logging.getLogger(__name__)
 
@@ -143,8 +143,8 @@ class Supervisor:
             self._may_come_back = False
             try:
                 reason = await self._live()
-            except NeedsAccount as error:
-                self._now("needs_auth", str(error))
+            except NeedsSomebody as error:
+                self._now(error.state, str(error))
                 return
             lived = asyncio.get_running_loop().time() - began
             self._deaths = 1 if lived >= self.times.steady_s else self._deaths + 1
@@ -166,7 +166,7 @@ class Supervisor:
         try:
             launch = await self._launch()
             child = await launch.start(self._heard, self._asked)
-        except NeedsAccount:
+        except NeedsSomebody:
             raise
         except (LogosError, Gone) as error:
             return error.message if isinstance(error, LogosError) else str(error)
@@ -184,7 +184,7 @@ class Supervisor:
             except TimeoutError:
                 self._may_come_back = child.may_come_back
                 return f"It did not answer within {self.times.connect_s:g} seconds of its start."
-            except NeedsAccount:
+            except NeedsSomebody:
                 raise
             except Gone as error:
                 self._is_old |= isinstance(error, DiedOfTheQuestion)

@@ -65,6 +65,7 @@ class SandboxSpec:
     (path to content). ``empty_dirs`` are read-only empty directories laid over the agent's own.
     ``listen`` are TCP ports bound on the sandbox's 127.0.0.1 whose descriptors the host takes.
     ``uid`` is the host user the sandbox runs as when Logos itself runs as root; None keeps our own.
+    ``tied``: it ends with the last attachment, and so with the process that started it.
     """
 
     name: str
@@ -77,6 +78,7 @@ class SandboxSpec:
     limits: Limits = Limits()
     uid: int | None = None
     working_directory: str = "/workspace"
+    tied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

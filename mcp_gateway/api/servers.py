@@ -14,8 +14,19 @@ from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, page
 from agents.models import Visibility
 from mcp_gateway import launching, pinning, pins, servers
+from mcp_gateway.boxes import MAX_HOSTS, MAX_SHOWN
 from mcp_gateway.launching import MAX_ARGS, MAX_TOOLS
-from mcp_gateway.models import AccessTier, AccountUse, McpPin, McpSecret, McpServer, PinState, ServerKind, ServerState
+from mcp_gateway.models import (
+    AccessTier,
+    AccountUse,
+    McpPin,
+    McpSecret,
+    McpServer,
+    PinState,
+    Place,
+    ServerKind,
+    ServerState,
+)
 
 router = Router(tags=["MCP servers"])
 
@@ -30,6 +41,9 @@ EXAMPLE: dict[str, Any] = {
     "env": {"GITHUB_PERSONAL_ACCESS_TOKEN": "${GITHUB_TOKEN}"},
     "cwd": "",
     "limits": {"open_files": 1024},
+    "place": "sandbox",
+    "shows": [],
+    "hosts": ["api.github.com", "registry.npmjs.org"],
     "url": "",
     "headers": {},
     "allows_private": False,
@@ -41,6 +55,7 @@ EXAMPLE: dict[str, Any] = {
     "enabled": True,
     "tier": "user",
     "asks_caller": False,
+    "allows_new": False,
     "max_result_kb": 1024,
     "max_argument_kb": 1024,
     "masks_keys": False,
@@ -55,6 +70,7 @@ EXAMPLE: dict[str, Any] = {
         "starts": 1,
         "protocol": "2025-11-25",
         "title": "GitHub",
+        "walls": "userns mnt pid net ipc uts rlimits landlock:7 seccomp",
         "tools": [{"name": "create_issue", "description": "Create an issue"}],
     },
     "owner": {"username": "ada", "name": "Ada Lovelace"},
@@ -81,6 +97,7 @@ class McpHealthOut(Schema):
     starts: int
     protocol: str = Field(description="The revision of the protocol it speaks; empty when it never answered.")
     title: str = Field(description="What it calls itself.")
+    walls: str = Field(description="What stands between it and this host; empty where nothing does.")
     tools: list[McpToolOut]
 
 
@@ -97,6 +114,9 @@ class McpServerOut(Schema):
     env: dict[str, str]
     cwd: str
     limits: dict[str, int]
+    place: Place = Field(description="Where a program runs: in a sandbox of its own, or on the host as Logos does.")
+    shows: list[str] = Field(description="Folders of this host that it may read in its sandbox.")
+    hosts: list[str] = Field(description="Hosts that it may reach from its sandbox.")
     url: str = Field(description="Where a server elsewhere is.")
     headers: dict[str, str]
     allows_private: bool = Field(description="It may be in our own network, there also without https.")
@@ -108,6 +128,7 @@ class McpServerOut(Schema):
     enabled: bool
     tier: AccessTier = Field(description="Who may let an agent use it.")
     asks_caller: bool = Field(description="What it asks of a client is passed on to the agent that called it.")
+    allows_new: bool = Field(description="Agents get tools that are new at once.")
     max_result_kb: int = Field(description="A longer result of it is cut, and the agent told so.")
     max_argument_kb: int = Field(description="A longer call of it is refused.")
     masks_keys: bool = Field(description="What looks like a key is blotted out of all it says.")
@@ -142,7 +163,7 @@ class McpServerPage(Schema):
 
 
 class McpServerIn(Schema):
-    """A new server: a command, which runs on the host, so that only admins may say it; or an address elsewhere."""
+    """A new server: a command, which runs on this machine, so that only admins may say it; or an address elsewhere."""
 
     name: Text = Field(description="1 to 32 small letters, digits and dashes; no other server has it.")
     kind: ServerKind = ServerKind.STDIO
@@ -151,6 +172,11 @@ class McpServerIn(Schema):
     env: dict[Text, Text] = Field({}, description="Values may hold `${NAME}` of the server's secrets.")
     cwd: Text = Field("", max_length=300)
     limits: dict[Text, int] = Field({}, description="`memory_mb`, `open_files`, `file_mb`.")
+    place: Place = Field(Place.SANDBOX, description="`host`: as Logos itself does, without walls.")
+    shows: list[Text] = Field([], max_length=MAX_SHOWN, description="Whole paths that it may read in its sandbox.")
+    hosts: list[Text] = Field(
+        [], max_length=MAX_HOSTS, description="`name` or `name:port`; without any it has no network."
+    )
     url: Text = Field("", max_length=500, description="Of a server of kind `http`: https on the open internet.")
     headers: dict[Text, Text] = Field({}, description="Values may hold `${NAME}` of the server's secrets.")
     allows_private: bool = Field(
@@ -166,6 +192,7 @@ class McpServerIn(Schema):
     enabled: bool = True
     tier: AccessTier = AccessTier.CATEGORY
     asks_caller: bool = False
+    allows_new: bool = False
     max_result_kb: int = Field(1024, ge=1, le=launching.SIZES["max_result_kb"])
     max_argument_kb: int = Field(1024, ge=1, le=launching.SIZES["max_argument_kb"])
     masks_keys: bool = False
@@ -187,6 +214,9 @@ class McpServerPatch(Schema):
     env: dict[Text, Text] | None = Field(None, description="All of it.")
     cwd: Text | None = Field(None, max_length=300)
     limits: dict[Text, int] | None = None
+    place: Place | None = None
+    shows: list[Text] | None = Field(None, max_length=MAX_SHOWN, description="All of them.")
+    hosts: list[Text] | None = Field(None, max_length=MAX_HOSTS, description="All of them.")
     url: Text | None = Field(None, max_length=500)
     headers: dict[Text, Text] | None = Field(None, description="All of them.")
     allows_private: bool | None = None
@@ -200,6 +230,7 @@ class McpServerPatch(Schema):
     enabled: bool | None = None
     tier: AccessTier | None = None
     asks_caller: bool | None = None
+    allows_new: bool | None = None
     max_result_kb: int | None = Field(None, ge=1, le=launching.SIZES["max_result_kb"])
     max_argument_kb: int | None = Field(None, ge=1, le=launching.SIZES["max_argument_kb"])
     masks_keys: bool | None = None

@@ -6,7 +6,16 @@ from mcp_gateway.models.accounts import ClientOrigin, McpAccount, McpClient
 from mcp_gateway.models.categories import McpCategory
 from mcp_gateway.models.grants import McpServerGroupGrant, McpServerUserGrant
 from mcp_gateway.models.pins import McpPin, PinState
-from mcp_gateway.models.servers import AccessTier, AccountUse, McpHealth, McpSecret, McpServer, ServerKind, ServerState
+from mcp_gateway.models.servers import (
+    AccessTier,
+    AccountUse,
+    McpHealth,
+    McpSecret,
+    McpServer,
+    Place,
+    ServerKind,
+    ServerState,
+)
 
 permissions.add_root(
     McpServer,
@@ -38,6 +47,7 @@ __all__ = [
     "McpServerUserGrant",
     "McpToken",
     "PinState",
+    "Place",
     "ServerKind",
     "ServerState",
 ]

@@ -29,6 +29,13 @@ class ServerKind(models.TextChoices):
     HTTP = "http", "Elsewhere, over HTTP"
 
 
+class Place(models.TextChoices):
+    """Where a program runs."""
+
+    SANDBOX = "sandbox", "In a sandbox of its own"
+    HOST = "host", "On this host, as Logos itself does"
+
+
 class AccountUse(models.TextChoices):
     """By whose account a server elsewhere is used."""
 
@@ -38,7 +45,7 @@ class AccountUse(models.TextChoices):
 
 
 class McpServer(Shareable):
-    """One server, run once for everybody. ``mcp_gateway.servers`` is the only writer: the command runs on the host."""
+    """One server, run once for everybody. ``mcp_gateway.servers`` is the only writer: the command runs on this machine."""
 
     id = models.CharField(primary_key=True, max_length=40, default=ids.server_id, editable=False)
     name = models.CharField(max_length=40, unique=True, help_text="Part of its address and of its tools' names.")
@@ -46,9 +53,25 @@ class McpServer(Shareable):
     category = models.CharField(max_length=40, blank=True, help_text="What decides who may give agents access.")
     kind = models.CharField("where it is", max_length=5, choices=ServerKind.choices, default=ServerKind.STDIO)
     command = models.CharField(
-        max_length=300, blank=True, help_text="A program of the host; it runs there as Logos does."
+        max_length=300, blank=True, help_text="One program, by name or whole path. No shell runs it."
     )
     args = models.JSONField(default=list, blank=True)
+    place = models.CharField(
+        "where it runs",
+        max_length=7,
+        choices=Place.choices,
+        default=Place.SANDBOX,
+        help_text="In a sandbox it sees the system, its own folder and what is shown to it, and has no network but its hosts.",
+    )
+    shows = models.JSONField(
+        "shown to it", default=list, blank=True, help_text="Folders of this host that it reads in its sandbox."
+    )
+    hosts = models.JSONField(
+        "hosts it may reach",
+        default=list,
+        blank=True,
+        help_text="From its sandbox: names, with :PORT where it is not 443.",
+    )
     env = models.JSONField(default=dict, blank=True, help_text="Values may hold ${NAME} of the server's secrets.")
     cwd = models.CharField("working directory", max_length=300, blank=True)
     limits = models.JSONField(default=dict, blank=True, help_text="memory_mb, open_files, file_mb.")
@@ -100,6 +123,11 @@ class McpServer(Shareable):
         "hides keys in results",
         default=False,
         help_text="What looks like a key or a token is blotted out of all it says, not only the server's own secrets.",
+    )
+    allows_new = models.BooleanField(
+        "new tools need nobody",
+        default=False,
+        help_text="Agents get tools it did not have before at once; changes of those it had wait for somebody all the same.",
     )
     include = models.JSONField("only these tools", default=list, blank=True)
     exclude = models.JSONField("not these tools", default=list, blank=True)
@@ -168,6 +196,7 @@ class McpHealth(models.Model):
     protocol = models.CharField(max_length=20, blank=True)
     title = models.CharField("calls itself", max_length=200, blank=True)
     tools = models.JSONField(default=list, blank=True)
+    walls = models.CharField("walls around it", max_length=200, blank=True)
     errors = models.TextField("end of its error output", blank=True)
     # Raised by whoever asks for a new start; the gateway starts it anew when it is above what it has done.
     restarts_asked = models.PositiveIntegerField(default=0)

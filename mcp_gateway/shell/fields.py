@@ -9,12 +9,22 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agents.errors import Invalid
-from mcp_gateway.models import AccessTier, AccountUse
+from mcp_gateway.models import AccessTier, AccountUse, Place
 
 
 def add_fields(parser: CommandParser) -> None:
     parser.add_argument("--env", action="append", metavar="NAME=VALUE", help="a variable; ${SECRET} in it; repeat")
     parser.add_argument("--cwd", metavar="DIRECTORY", help="where it runs; default: a directory of its own")
+    parser.add_argument(
+        "--place", choices=[*Place.values], help="in a sandbox of its own, or on the host as Logos itself"
+    )
+    parser.add_argument(
+        "--show", action="append", dest="shows", metavar="PATH", help="a folder it may read there; repeat"
+    )
+    parser.add_argument("--host", action="append", dest="hosts", metavar="NAME[:PORT]", help="it may reach; repeat")
+    parser.add_argument(
+        "--new-tools", action=BooleanOptionalAction, dest="allows_new", help="agents get tools that are new at once"
+    )
     parser.add_argument("--url", metavar="URL", help="of a server elsewhere, in place of a command")
     parser.add_argument("--header", action="append", metavar="NAME=VALUE", help="sent to it; ${SECRET} in it; repeat")
     parser.add_argument(
@@ -45,6 +55,10 @@ def add_fields(parser: CommandParser) -> None:
 def read_fields(options: dict[str, Any]) -> dict[str, Any]:
     names = (
         "cwd",
+        "place",
+        "shows",
+        "hosts",
+        "allows_new",
         "url",
         "account",
         "client_id",

@@ -26,7 +26,10 @@ class ServerVerbs(LogosCommand):
         listing = verbs.add_parser("list", help="list servers and how they are")
         listing.add_argument("--json", action="store_true", help="print them as the API shows them")
         add_person(listing, "list what this person sees")
-        add = verbs.add_parser("add", help="add a server; prints its id. Its command runs on this host")
+        add = verbs.add_parser(
+            "add",
+            help="add a server; prints its id. Its command runs on this machine, in a sandbox of its own unless you say otherwise",
+        )
         add.add_argument("name", metavar="NAME")
         add.add_argument("command", metavar="COMMAND", nargs="?", default="", help="one program, by name or whole path")
         add.add_argument(

@@ -26,6 +26,7 @@ MAX_CLIENTS = 64
 MAX_WAITING_FOR_CLIENT = 512  # answers a client may leave unread before it is dropped
 MAX_WAITING_FOR_PID1 = 1024
 MESSAGES_PER_TURN = 32  # read from one client before the others have their turn
+FIRST_CLIENT_S = 15.0  # so long a sandbox that is tied to its clients waits for the first of them
 
 
 def main() -> None:
@@ -133,7 +134,8 @@ class Keeper:
         self._asked: dict[int, tuple[Client, int]] = {}  # our id -> who asked, under which id
         self._last_id = 0
         self._listeners_with: Client | None = None
-        self._kill_at: float | None = None
+        self._is_tied, self._was_told = plan["tied"], False
+        self._kill_at: float | None = time.monotonic() + FIRST_CLIENT_S if self._is_tied else None
 
     def serve(self) -> None:
         log("started", init=self._sandbox.init, layers=self._sandbox.layers)
@@ -143,7 +145,7 @@ class Keeper:
             for descriptor, events in self._poll():
                 self._attend(descriptor, events)
             if self._kill_at is not None and time.monotonic() >= self._kill_at:
-                self.end("told to stop")
+                self.end("told to stop" if self._was_told else "nobody came for it")
 
     def _poll(self) -> list[tuple[int, int]]:
         poller = select.poll()
@@ -209,6 +211,8 @@ class Keeper:
         connection.setblocking(False)
         client = Client(connection)
         self._clients[connection.fileno()] = client
+        if self._is_tied and not self._was_told:
+            self._kill_at = None
         hello = {
             "op": "hello",
             **{name: self._state[name] for name in ("version", "keeper", "init", "layers")},
@@ -246,6 +250,8 @@ class Keeper:
         client.connection.close()
         if self._listeners_with is client:
             self._listeners_with = None
+        if self._is_tied and not self._clients:
+            self.end("its last client left")
 
     def _tell(self, client: Client, message: dict[str, Any], descriptors: Iterable[int] = ()) -> None:
         """Takes the descriptors over, whatever happens to the client."""
@@ -327,6 +333,7 @@ class Keeper:
         grace_s = message["grace_s"]
         if not isinstance(grace_s, (int, float)) or not 0 <= grace_s <= 60:
             raise ValueError("grace_s must lie between 0 and 60")
+        self._was_told = True
         deadline = time.monotonic() + grace_s
         self._kill_at = deadline if self._kill_at is None else min(self._kill_at, deadline)
         return {"op": "terminate"} if grace_s else None

@@ -38,6 +38,7 @@ class Plan(TypedDict):
     limits: groups.Wanted
     use_groups: bool
     writable: list[str]  # directories of the host that count against its limit on disk
+    tied: bool  # ends with its last client
 
 
 @dataclass

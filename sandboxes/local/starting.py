@@ -72,6 +72,7 @@ def _spawn(
             },
             "use_groups": use_groups,
             "writable": [str(mount.source) for mount in spec.mounts if mount.writable],
+            "tied": spec.tied,
         }
         plan_descriptor = data.add(json.dumps(plan).encode())
         with _log_file(engine) as log:

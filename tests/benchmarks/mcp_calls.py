@@ -52,7 +52,7 @@ def rows() -> str:
 
     ada = User.objects.create_user("ada", password="benchmark-only", role=Role.ADMIN)
     agent = composition.create(ada, "atlas", souls.create("Soul", "Text.", ada))
-    server = servers.create(ada, "echo", sys.executable, args=[str(ECHO)])
+    server = servers.create(ada, "echo", sys.executable, args=[str(ECHO)], place="host")
     access.give(ada, agent.pk, server.pk)
     return access.make_token(ada, agent.pk, "benchmark")[1]
 

@@ -13,6 +13,7 @@ import hmac
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -487,6 +488,62 @@ def fork(arguments: Any, params: Any) -> Any:
     """Leave a process behind that belongs to nobody."""
     left = subprocess.Popen(["sleep", "600"], start_new_session=True, stdin=subprocess.DEVNULL)
     return {**text("left"), "pid": left.pid}
+
+
+@tool("attempt", {"type": "object", "properties": {"what": {"type": "string"}, "where": {"type": "string"}}})
+def attempt(arguments: Any, params: Any) -> Any:
+    """Do one thing that a wall may stand before; what came of it."""
+    try:
+        return text(str(ATTEMPTS[arguments["what"]](arguments["where"])))
+    except OSError as problem:
+        return text(f"refused: {problem.strerror or problem}")
+
+
+def _connect(where: str) -> str:
+    host, _, port = where.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10):
+        return "connected"
+
+
+def _route(where: str) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((where, 9))
+        return "a way"
+
+
+def _read(where: str) -> str:
+    with open(where) as file:
+        return file.read()
+
+
+def _write(where: str) -> str:
+    with open(where, "a") as file:
+        file.write("x")
+    return "written"
+
+
+def _by_proxy(where: str) -> str:
+    proxy = os.environ["HTTPS_PROXY"].rpartition("/")[2]
+    host, _, port = proxy.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as line:
+        line.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())
+        said = line.recv(65536).decode()
+        if " 200 " in said.splitlines()[0]:
+            line.sendall(b"hello")
+            return line.recv(65536).decode()
+        return f"refused: {said}"
+
+
+ATTEMPTS: dict[str, Any] = {
+    "read": _read,
+    "list": os.listdir,
+    "write": _write,
+    "connect": _connect,
+    "route": _route,
+    "proxy": _by_proxy,
+    "process": lambda where: os.stat(f"/proc/{where}").st_uid,
+    "processes": lambda where: len([each for each in os.listdir("/proc") if each.isdigit()]),
+}
 
 
 @tool("chatter")

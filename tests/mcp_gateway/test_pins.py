@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from agents.errors import Conflict, NotFound
-from agents.models import SecurityEvent
+from agents.models import Role, SecurityEvent
 from mcp_gateway import pinning, pins, servers
 from mcp_gateway.gateway import Gateway
 from mcp_gateway.models import McpPin
@@ -183,3 +183,13 @@ def test_whatever_a_model_reads_makes_another_tool(other: dict[str, Any]) -> Non
 def test_what_no_reader_sees_is_flagged(hidden: str) -> None:
     assert pinning.flags({"name": "a", "description": f"x{hidden}y"})
     assert not pinning.flags({"name": "a", "description": "Grüße\n漢字 🙂"})
+
+
+def test_new_tools_of_a_server_that_may_have_them_need_nobody_and_changed_ones_do() -> None:
+    server = servers.create(person("ada", Role.ADMIN), "shelf", "true", enabled=False, allows_new=True)
+    read, lend = ({"name": name, "description": "A tool.", "inputSchema": {}} for name in ("read", "lend"))
+    pins.compare(server.pk, [read])
+
+    pins.compare(server.pk, [{**read, "description": "Another one."}, lend])
+
+    assert dict(McpPin.objects.values_list("tool", "state")) == {"read": "changed", "lend": "accepted"}

@@ -41,7 +41,7 @@ def test_only_admins_say_what_runs_on_the_host(ada: User, olga: User, alice: Use
         {"command": "sh"},
         {"args": ["-c"]},
         {"env": {"LD_PRELOAD": "/x.so"}},
-        {"cwd": "/etc"},
+        {"cwd": "/srv/elsewhere"},
         {"limits": {"open_files": 64}},
     ],
     ids=lambda change: next(iter(change)),
@@ -227,3 +227,57 @@ def test_the_shell_does_the_same(ada: User, run_command, monkeypatch: pytest.Mon
     assert server.secrets.get().name == "A_KEY"
     run_command("mcp", "delete", "notes")
     assert not McpServer.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("hosts", ["10.0.0.1"], "host"),
+        ("hosts", ["localhost"], ""),
+        ("hosts", ["api.example.org:0"], "a port is 1 to 65535"),
+        ("hosts", ["api.example.org:x"], "a port is 1 to 65535"),
+        ("hosts", ["https://api.example.org"], ""),
+        ("hosts", ["*.com"], ""),
+        ("hosts", "api.example.org", "a list"),
+        ("hosts", [f"h{n}.example.org" for n in range(51)], "at most 50"),
+        ("shows", ["relative"], "an absolute path"),
+        ("shows", ["/srv/../etc"], "an absolute path"),
+        ("shows", ["/srv/a/"], "an absolute path"),
+        ("shows", ["/"], "more than one server needs"),
+        ("shows", ["/home"], "more than one server needs"),
+        ("shows", ["/proc/1"], "cannot be shown"),
+        ("shows", ["/tmp/x"], "cannot be shown"),
+        ("shows", ["/run/docker.sock"], "cannot be shown"),
+        ("shows", [7], "an absolute path"),
+        ("cwd", "/tmp/x", "cannot be shown"),
+        ("place", "elsewhere", "runs in one of"),
+    ],
+)
+def test_what_a_sandbox_of_a_server_may_not_have_is_refused(ada: User, field: str, value: object, said: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        servers.create(ada, "files", "true", **{field: value})
+
+    assert said in refused.value.message
+    assert refused.value.field == field
+    assert not McpServer.objects.exists()
+
+
+def test_a_new_program_gets_a_sandbox_and_its_hosts_one_spelling(ada: User) -> None:
+    made = servers.create(ada, "files", "true", hosts=["API.example.org", "api.example.org:443", "*.Example.net:8443"])
+
+    assert (made.place, made.hosts) == ("sandbox", ["api.example.org", "*.example.net:8443"])
+    with pytest.raises(Invalid) as refused:
+        servers.change(ada, made.pk, None, place="host")
+    assert (refused.value.field, "sees and reaches everything" in refused.value.message) == ("hosts", True)
+    assert servers.change(ada, made.pk, None, place="host", hosts=[]).place == "host"
+
+
+def test_who_may_not_launch_takes_down_no_wall(ada: User, olga: User) -> None:
+    made = servers.create(ada, "files", "true", visibility=Visibility.SHARED)
+    sharing.grant(ada, olga, "edit", made)
+
+    for fields in ({"place": "host"}, {"hosts": ["evil.example.org"]}, {"shows": ["/srv/letters"]}):
+        with pytest.raises(LogosError) as refused:
+            servers.change(olga, made.pk, None, **fields)
+        assert refused.value.reason == "forbidden"
+    assert servers.change(olga, made.pk, None, allows_new=True).allows_new

@@ -1,0 +1,172 @@
+"""The sandbox of an MCP server: what of this host it is shown, which hosts it may reach, whose its folder is.
+
+Its tree is that of agents' sandboxes: the system read-only, a folder of its own at ``/workspace``, and what somebody
+said is shown to it, read-only and under the same path. It has no network but a proxy, and that only with hosts.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from agents import hosts as host_names
+from agents.errors import Invalid
+from agents.numbers import whole
+from agents.reach import Reach, Rule
+from sandboxes.driver import Limits, Mount, SandboxSpec
+from sandboxes.hermes.configuration import proxy_environment
+
+OWN = "/workspace"
+PATH = "/usr/local/bin:/usr/bin:/bin"
+PROXY_PORT = 3128
+MAX_HOSTS, MAX_SHOWN = 50, 20
+# For the users of servers' folders, when Logos runs as root: far above those of agents.
+FIRST_UID = 1_200_000
+# Programs with all they start; those of servers are small beside an agent's.
+LIMITS = {"memory_mb": 2048, "processes": 256, "disk_mb": 4096, "tmp_mb": 256}
+
+# Already there, private, or of the kernel: nothing of it can be shown.
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_NEVER = ("/proc", "/sys", "/dev", "/run", "/boot", "/tmp", OWN)  # noqa: S108 (that one is private inside)
+_TOO_MUCH = ("/", "/etc", "/home", "/root", "/var", "/srv", "/mnt", "/media", "/var/lib", "/var/tmp")  # noqa: S108
+
+_allocating = threading.Lock()
+
+
+def clean_hosts(given: Any) -> list[str]:
+    """Hosts as ``name`` or ``name:port``, ``*.name`` for all below it. Raises Invalid."""
+    if not isinstance(given, list | tuple) or len(given) > MAX_HOSTS:
+        raise Invalid(f"Hosts are a list of at most {MAX_HOSTS} names.", field="hosts")
+    found = []
+    for each in given:
+        if not isinstance(each, str) or len(each) > 300:
+            raise Invalid("A host is a name, like api.example.org or api.example.org:8443.", field="hosts")
+        name, colon, number = each.strip().partition(":")
+        port = whole(number, 5) if colon else 443
+        if port is None or not 1 <= port <= 65535:
+            raise Invalid(f"{each[:80]!r}: a port is 1 to 65535.", field="hosts")
+        found.append(_written(host_names.pattern(name), port))
+    return list(dict.fromkeys(found))
+
+
+def reach(hosts: Iterable[str]) -> Reach:
+    """What these hosts, in their one spelling, let through."""
+    ports: dict[int, list[str]] = {}
+    for each in hosts:
+        name, _, number = each.partition(":")
+        ports.setdefault(int(number or 443), []).append(name)
+    return Reach(Rule("its hosts", tuple(names), (port,)) for port, names in ports.items())
+
+
+def clean_shown(given: Any) -> list[str]:
+    """Folders and files of this host that are shown to it. Raises Invalid."""
+    if not isinstance(given, list | tuple) or len(given) > MAX_SHOWN:
+        raise Invalid(f"At most {MAX_SHOWN} folders can be shown.", field="shows")
+    found = []
+    for each in given:
+        path = each.strip() if isinstance(each, str) else ""
+        pure = PurePosixPath(path)
+        if not path.startswith("/") or "\x00" in path or len(path) > 300 or str(pure) != path or ".." in pure.parts:
+            raise Invalid("What is shown is an absolute path, without .. and a / at its end.", field="shows")
+        found.append(path)
+    check_shown(found)
+    return list(dict.fromkeys(found))
+
+
+def check_shown(paths: Iterable[str], field: str = "shows") -> None:
+    """Raises Invalid for what no server is shown."""
+    for path in paths:
+        if path in _TOO_MUCH:
+            raise Invalid(f"{path} is more than one server needs.", field=field, action="Name the folder it needs.")
+        if ".." in PurePosixPath(path).parts or any(_is_in(path, each) for each in _NEVER):
+            raise Invalid(f"{path} cannot be shown in a sandbox.", field=field, action="Put it somewhere else.")
+
+
+def spec(
+    name: str, root: Path, *, cwd: str, shows: Sequence[str], hosts: Sequence[str], limits: Mapping[str, int],
+    secret_places: Sequence[Path], uid: int | None,
+) -> SandboxSpec:  # fmt: skip
+    """The sandbox, tied to whoever starts it. Raises Invalid when what is to be shown is not there, or leads to
+    ``secret_places``."""
+    mounts = [Mount(root / "files", OWN, writable=True)]
+    for path in _outermost([*shows, *([cwd] if cwd and not _is_in(cwd, OWN) else [])]):
+        if not any(_is_in(path, each) for each in _SYSTEM):
+            mounts.append(Mount(_real(path, secret_places), path))
+    return SandboxSpec(
+        name,
+        root,
+        tuple(mounts),
+        environment={"PATH": PATH, "HOME": OWN, "TMPDIR": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 (its own)
+        | (proxy_environment(PROXY_PORT) if hosts else {}),
+        listen=(PROXY_PORT,) if hosts else (),
+        limits=Limits(**{**LIMITS, **limits}),
+        uid=uid,
+        working_directory=cwd or OWN,
+        tied=True,
+    )
+
+
+def folder(top: Path, server_id: str, whose: str = "shared") -> Path:
+    """The root of a server's sandbox; ``files`` in it is its own folder."""
+    return top / server_id / whose
+
+
+def owner(top: Path, root: Path) -> int | None:
+    """The user its programs run as, when Logos runs as root: that of its folder, which is made if need be."""
+    files = root / "files"
+    with _allocating:
+        for directory in (top, root.parent, root):
+            directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if os.geteuid() == 0:
+                directory.chmod(0o711)  # it walks through, and sees nothing on the way
+        if os.geteuid() != 0:
+            return None
+        try:
+            known = os.stat(files, follow_symlinks=False).st_uid
+        except FileNotFoundError:
+            known = 0
+        if known >= FIRST_UID:
+            return known
+        uid = max((_uid_of(each) for each in top.glob("*/*/files")), default=0) + 1
+        uid = max(uid, FIRST_UID)
+        if not known:
+            files.mkdir(mode=0o700, exist_ok=True)
+            os.chown(files, uid, uid, follow_symlinks=False)
+        return uid
+
+
+def _uid_of(path: Path) -> int:
+    try:
+        return os.stat(path, follow_symlinks=False).st_uid
+    except OSError:
+        return 0
+
+
+def _written(name: str, port: int) -> str:
+    return name if port == 443 else f"{name}:{port}"
+
+
+def _is_in(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")
+
+
+def _outermost(paths: Iterable[str]) -> list[str]:
+    """Without those that lie in another one."""
+    once = sorted(set(paths), key=len)
+    return [path for path in once if not any(_is_in(path, other) for other in once if other != path)]
+
+
+def _real(path: str, secret_places: Sequence[Path]) -> Path:
+    try:
+        real = Path(path).resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise Invalid(f"{path} is not there, so it cannot be shown.", field="shows") from error
+    check_shown([str(real)])
+    for place in secret_places:
+        place = place.resolve()
+        if real.is_relative_to(place) or place.is_relative_to(real):
+            raise Invalid(f"{path} holds files of Logos itself, which no server is shown.", field="shows")
+    return real
