@@ -115,7 +115,9 @@ class Exchange:
     async def finish(
         self, status: int, message: Message | None, headers: list[tuple[bytes, bytes]] | None = None
     ) -> None:
-        """The last word."""
+        """The last word, after all that was told."""
+        if self._told:
+            await self._flush()
         self._is_done = True
         if self.is_open:
             body = b"" if message is None else _event(message)

@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from mcp_gateway import calls, journal, pins, reading, token_uses
+from mcp_gateway import calls, journal, pins, rates, reading, token_uses
 from mcp_gateway.asked import Asked
 from mcp_gateway.book import Book, Caller
 from mcp_gateway.door import App, Door, refuse
@@ -193,8 +193,10 @@ class Gateway:
         if now >= self._renew_at:
             self._holds_lease = await self._threads.run(reading.take_lease, self.owner)
             self._renew_at = now + RENEW_S
-            if self._holds_lease and not held and (lost := await self._threads.run(calls.interrupted)):
-                logger.warning("Logos ended while %s MCP calls went on", lost)
+            if self._holds_lease and not held:
+                if lost := await self._threads.run(calls.interrupted):
+                    logger.warning("Logos ended while %s MCP calls went on", lost)
+                self.relay.judge.remember(await self._threads.run(rates.lately))
         mark = (await self._threads.run(reading.mark), self._holds_lease)
         if mark == self._mark:
             return

@@ -1,4 +1,5 @@
-"""A call that a rule wants asked: put to a person, held while they think, and made once if they allow it.
+"""A call that a rule wants asked: put to a person, held while they think, and made once if they allow it. And one that a
+rule wants told: a row before it is made, and a notice to people after that.
 
 The question, the row and what the decision is bound to are those of the tool server. A caller that has left gets nothing
 done: the same call made again joins the same question, also after a restart, and an approval is used up by one call.
@@ -7,12 +8,15 @@ done: the same call made again joins the same question, also after a restart, an
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from agents.errors import LogosError
 from mcp_gateway import patience, pinning
@@ -23,8 +27,14 @@ from sandboxes.tool_server.asking import Word
 from sandboxes.tool_server.deciding import Verdict
 from sandboxes.tool_server.models import CallState
 from sandboxes.tool_server.records import Begun, Caller
+from sandboxes.tool_server.tiers import Tier
+
+logger = logging.getLogger(__name__)
 
 DOOR = "mcp"
+UNRECORDED = "Logos cannot record calls just now, so it makes none that people are to hear of. Try again later."
+# How long it is tried to write down how a call ended, while the database is away.
+TRIES, TRY_S = 600, 1.0
 
 Db = Callable[..., Awaitable[Any]]
 
@@ -53,9 +63,11 @@ class Holder:
 
     def __init__(self, db: Db, run_of: Callable[[Asked], str]) -> None:
         self._db, self._run_of = db, run_of
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def hold(self, asked: Asked, wanted: Wanted, make: Callable[[], Awaitable[Answer]]) -> Held:
-        """Ask, wait, and ``make`` the call once if it is allowed. Raises Left."""
+        """Ask, wait, and ``make`` the call once if it is allowed; or make it and tell people. Raises Left. What cannot
+        be written down is not made."""
         about = outside.tool(outside.name_of(wanted.server, wanted.tool["name"]))
         caller = Caller(DOOR, run_id=self._run_of(asked) if asked.caller.sandbox_id else "")
         try:
@@ -71,7 +83,12 @@ class Holder:
             )
             if begun.row.state == CallState.REFUSED:
                 return _refused(asked, "denied", begun.row.reason)
+            if begun.row.state == CallState.RUNNING:
+                return await self._made(begun, make)
             return await self._asked_for(asked, begun, make)
+        except DatabaseError:
+            logger.exception("A call of an MCP tool could not be written down, so it is not made")
+            return _refused(asked, "denied", UNRECORDED)
         except LogosError as error:
             return _refused(asked, "denied", f"{error.message} {error.action}".strip())
 
@@ -115,9 +132,35 @@ class Holder:
             return Held(answer)
         finally:
             took = (time.monotonic() - began) * 1000
-            await asyncio.shield(asyncio.ensure_future(self._db(records.finish, row.pk, outcome, begun.known, took)))
-            row.state = CallState.FAILED if outcome.is_error else CallState.DONE
+            row.state, row.duration_ms = CallState.FAILED if outcome.is_error else CallState.DONE, took
+            await asyncio.shield(self._go(self._finished(begun, outcome, took)))
             telling.tell(row.run_id, {**calls.event_of(row), "ok": not outcome.is_error})
+
+    async def _finished(self, begun: Begun, outcome: results.Outcome, took: float) -> None:
+        """Written down, and people told. A database that is away does not keep a caller from what was done for it."""
+        try:
+            await self._end(begun, outcome, took)
+        except DatabaseError:
+            logger.warning("How a call of an MCP tool ended cannot be written down yet")
+            self._go(self._end_later(begun, outcome, took))
+
+    async def _end(self, begun: Begun, outcome: results.Outcome, took: float) -> None:
+        await self._db(records.finish, begun.row.pk, outcome, begun.known, took)
+        if begun.row.tier == Tier.NOTIFY:
+            await self._db(calls.notice, begun.row)
+
+    async def _end_later(self, begun: Begun, outcome: results.Outcome, took: float) -> None:
+        for _ in range(TRIES):
+            await asyncio.sleep(TRY_S)
+            with contextlib.suppress(DatabaseError):
+                return await self._end(begun, outcome, took)
+        logger.error("How the call %s of an MCP tool ended was not written down", begun.row.pk)
+
+    def _go(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(story)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _look(self, approval_id: str) -> Word:
         found: Word = await self._db(asking.desk().look, approval_id)

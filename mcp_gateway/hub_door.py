@@ -9,7 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 from agents.errors import LogosError
-from mcp_gateway import ask_person, capabilities, eras, hub, jsonrpc, own_sessions, patience, requesting
+from mcp_gateway import (
+    ask_person,
+    calling_by_name,
+    capabilities,
+    eras,
+    hub,
+    jsonrpc,
+    own_sessions,
+    patience,
+    requesting,
+)
 from mcp_gateway.ask_person import AskPerson
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Caller, Served
@@ -23,16 +33,21 @@ OURS = "logos"
 CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}}
 INSTRUCTIONS = (
     "Tools of MCP servers are called SERVER__TOOL. list_mcp_servers says which servers there are and which of them "
-    "you may use; ask for another with request_mcp_access."
+    "you may use; ask for another with request_mcp_access, and call what is not in your list with call_mcp_tool."
 )
 _OBJECT: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 OWN_TOOLS: list[dict[str, Any]] = [
     {
         "name": "list_mcp_servers",
         "description": "List the MCP servers there are for you: what each is for, and whether you may use it.",
-        "inputSchema": _OBJECT,
+        "inputSchema": {
+            "type": "object",
+            "properties": {"server": {"type": "string", "description": "Only this one, and what its tools take."}},
+            "additionalProperties": False,
+        },
         "annotations": {"readOnlyHint": True},
     },
+    calling_by_name.TOOL,
     {
         "name": "request_mcp_access",
         "description": "Ask for access to an MCP server. A person may have to allow it; this waits a while for them.",
@@ -137,6 +152,8 @@ class Hub:
         own = self._own.get(name) if isinstance(name, str) else None
         if own is not None:
             return await self._made(asked, own)
+        if name == calling_by_name.NAME:
+            return await self._by_name(asked)
         place = (await self.names(asked.caller)).places.get(name) if isinstance(name, str) else None
         if place is not None and place.server == capabilities.NAME:
             return await self._relay.capabilities.call(asked, place.tool)
@@ -150,6 +167,14 @@ class Hub:
         served = self._relay.book().reach(asked.caller.agent_id, place.server) or served
         inner = replace(asked, message={**asked.message, "params": {**asked.params, "name": place.tool}})
         return await self._relay.call(inner, served, supervisor, place.tool)
+
+    async def _by_name(self, asked: Asked) -> Answer:
+        """A call that says itself where it goes: under the checks and the record of one that was made there."""
+        found = calling_by_name.named(asked)
+        if found is None:
+            self._relay.carrier.note(asked, OURS, "", "error", "")
+            return asked.failed("Say which server and which tool, and give the arguments as an object.")
+        return await self._relay.call_at(found.asked, found.server, found.tool)
 
     async def _made(self, asked: Asked, own: Callable[[Asked], Awaitable[dict[str, Any]]]) -> Answer:
         """The call of a tool of ours: stopped and recorded as any other."""
@@ -167,6 +192,11 @@ class Hub:
 
     async def _list_servers(self, asked: Asked) -> dict[str, Any]:
         found = await self._db(requesting.askable, asked.caller.agent_id)
+        given = asked.params.get("arguments")
+        if isinstance(only := given.get("server") if isinstance(given, dict) else None, str):
+            found = [each for each in found if each["name"] == only]
+            for each in found:
+                each |= {"described": await self._described(asked, only)}
         reached = {each.name: each for each in self._relay.book().reached(asked.caller.agent_id)}
         for each in found:
             served = reached.get(each["name"])
@@ -188,16 +218,35 @@ class Hub:
         answer = await self._db(requesting.ask, agent, server, reason, minutes, self._run_of(asked))
         if answer.status == "pending":
             answer = await self._held(asked, answer)
-        if answer.status == "granted":
-            await self._known(agent, server)
-        return _said(answer)
+        return await self._granted(asked, answer) if answer.status == "granted" else _said(answer)
 
     async def _status(self, asked: Asked) -> dict[str, Any]:
         given = asked.params.get("arguments")
         id = given.get("request_id") if isinstance(given, dict) else None
         if not isinstance(id, str):
             return jsonrpc.told_model("Say which request.")
-        return _said(await self._db(requesting.status, asked.caller.agent_id, id))
+        answer = await self._db(requesting.status, asked.caller.agent_id, id)
+        return await self._granted(asked, answer) if answer.status == "granted" else _said(answer)
+
+    async def _granted(self, asked: Asked, answer: requesting.Answer) -> dict[str, Any]:
+        """What was granted can be used at once: the answer tells what the tools take, and a caller of the older era,
+        whose list stays as it was, that it should ask for it anew."""
+        await self._known(asked.caller.agent_id, answer.server)
+        if not asked.modern:
+            asked.exchange.tell({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        return _said(answer, {"tools": await self._described(asked, answer.server)})
+
+    async def _described(self, asked: Asked, server: str) -> list[dict[str, Any]]:
+        """The tools of one server, if the agent may use it and it runs."""
+        served = self._relay.book().reach(asked.caller.agent_id, server)
+        if served is None:
+            return []
+        await self._waited_for(served)
+        supervisor = self._relay.servers.get(served.id)
+        if supervisor is None or supervisor.state != "ready":
+            return []
+        served = self._relay.book().reach(asked.caller.agent_id, server) or served
+        return calling_by_name.described(server, served.shown(supervisor.known.tools, supervisor.known.marks))
 
     async def _held(self, asked: Asked, answer: requesting.Answer) -> requesting.Answer:
         """Wait a while for the person. Raises Left when the caller does not."""
@@ -222,9 +271,9 @@ class Hub:
         return told({"utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")})
 
 
-def _said(answer: requesting.Answer) -> dict[str, Any]:
+def _said(answer: requesting.Answer, more: dict[str, Any] | None = None) -> dict[str, Any]:
     value = {"status": answer.status, "message": answer.sentence, "request_id": answer.request_id}
-    return told(value) | ({"isError": True} if answer.status == "refused" else {})
+    return told(value | (more or {})) | ({"isError": True} if answer.status == "refused" else {})
 
 
 def told(value: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Relay:
         begin: Callable[[Record], None] | None = None,
     ) -> None:
         self.book, self.servers, self._holder = book, servers, holder
-        self._judge = Judge()
+        self.judge = Judge()
         self.capabilities = Capabilities(run_of)
         self.carrier = Carrier(record, halted, run_of, begin)
         self.listening = Listening(book, self.carrier)
@@ -110,12 +110,13 @@ class Relay:
         if target == capabilities.NAME:
             return await self.capabilities.answer(asked)
         served = self.book().reach(asked.caller.agent_id, target)
-        if served is None:
-            self.carrier.note(asked, target, "", "denied", NO_ACCESS)
-            if asked.method == "tools/call":
-                return 200, asked.reply(jsonrpc.told_model(NO_ACCESS))
-            raise Refused(Refusal(403, jsonrpc.UNAVAILABLE, NO_ACCESS))
-        return await self._of_server(asked, served)
+        return self._no_access(asked, target) if served is None else await self._of_server(asked, served)
+
+    def _no_access(self, asked: Asked, target: str) -> Answer:
+        self.carrier.note(asked, target, "", "denied", NO_ACCESS)
+        if asked.method == "tools/call":
+            return 200, asked.reply(jsonrpc.told_model(NO_ACCESS))
+        raise Refused(Refusal(403, jsonrpc.UNAVAILABLE, NO_ACCESS))
 
     async def _of_server(self, asked: Asked, served: Served) -> Answer:
         method = asked.method
@@ -163,8 +164,11 @@ class Relay:
             await supervisor.ready(STARTING_S)
         return supervisor
 
-    async def call(self, asked: Asked, served: Served, supervisor: Supervisor, tool: Any) -> Answer:
-        """Carry a ``tools/call`` to ``tool`` of this server, if agents may see it."""
+    async def call(
+        self, asked: Asked, served: Served, supervisor: Supervisor, tool: Any, *, mirrors: bool = True
+    ) -> Answer:
+        """Carry a ``tools/call`` to ``tool`` of this server, if agents may see it. ``mirrors``: the caller has seen the
+        tool's schema, and repeats in headers what that wants there."""
         offered = [each for each in supervisor.known.tools if each["name"] == tool]
         found = next(iter(served.shown(offered, supervisor.known.marks)), None)
         if found is None:
@@ -172,6 +176,7 @@ class Relay:
             raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, f"Unknown tool: {str(tool)[:128]}"))
         if (
             asked.modern
+            and mirrors
             and (refusal := eras.check_arguments(asked.headers, asked.params, found.get("inputSchema"))) is not None
         ):
             raise Refused(refusal)
@@ -181,16 +186,34 @@ class Relay:
         if asked.size > served.max_argument:
             return self._too_long(asked, served)
         agent = asked.caller.agent_id
-        verdict = self._judge.judge(agent, served, found["name"], arguments, self.book().rules_for(agent))
+        verdict = self.judge.judge(agent, served, found["name"], arguments, self.book().rules_for(agent))
         asked = replace(asked, decision=str(verdict.tier))
         if verdict.tier == Tier.BLOCK:
             self.carrier.note(asked, served.name, served.id, "denied", verdict.reason, params=found)
             return asked.failed(f"This call is not allowed. {verdict.reason}")
-        if verdict.tier == Tier.ASK:
+        if verdict.tier in (Tier.ASK, Tier.NOTIFY):
             return await self._hold(asked, served, Wanted(served.name, found, arguments, verdict))
         params = {**asked.params, "name": found["name"]}
-        reason = verdict.reason if verdict.tier == Tier.NOTIFY else ""
-        return await self.carrier.carry(asked, served, supervisor, params, found, reason=reason)
+        return await self.carrier.carry(asked, served, supervisor, params, found)
+
+    async def call_at(self, asked: Asked, target: str, tool: str) -> Answer:
+        """A ``tools/call`` that names its server instead of having been sent to it."""
+        served = self.book().reach(asked.caller.agent_id, target)
+        if served is None:
+            return self._no_access(asked, target)
+        try:
+            supervisor = await self.running(served)
+        except LogosError as error:
+            self.carrier.note(asked, served.name, served.id, "unavailable", error.message)
+            return asked.failed(f"{error.message} {error.action}")
+        now = self.book().reach(asked.caller.agent_id, target)
+        if now is None:
+            return self._no_access(asked, target)
+        try:
+            return await self.call(asked, now, supervisor, tool, mirrors=False)
+        except Refused as error:
+            # Whoever calls it so reads results, not errors of the protocol.
+            return asked.failed(error.refusal.sentence)
 
     def _too_long(self, asked: Asked, served: Served) -> Answer:
         sentence = f"A call to {served.name} may have {served.max_argument // 1024:,} KB. Send less at a time."
@@ -199,14 +222,14 @@ class Relay:
 
     async def _hold(self, asked: Asked, served: Served, wanted: Wanted) -> Answer:
         if self._holder is None:
-            return asked.failed(f"This call has to be asked for, and nobody can be asked. {wanted.verdict.reason}")
+            return asked.failed(f"People have to hear of this call, and nobody can be told. {wanted.verdict.reason}")
         held = await self._holder.hold(asked, wanted, lambda: self._allowed(asked, served.name, wanted))
         if held.outcome is not None:
             self.carrier.note(asked, served.name, served.id, held.outcome, held.reason, params=wanted.tool)
         return held.answer
 
     async def _allowed(self, asked: Asked, name: str, wanted: Wanted) -> Answer:
-        """Make a call that a person has allowed, if it is still the same call and the agent may still make it."""
+        """Make a call that people know of, if it is still the same call and the agent may still make it."""
         served = self.book().reach(asked.caller.agent_id, name)
         if served is None:
             return asked.failed(NO_ACCESS)
@@ -220,7 +243,8 @@ class Relay:
         if served.shown(offered, supervisor.known.marks) != [wanted.tool]:
             return asked.failed(f"{tool} is another tool than the one that was asked about, so it was not called.")
         params = {**asked.params, "name": tool}
-        return await self.carrier.carry(asked, served, supervisor, params, wanted.tool)
+        reason = wanted.verdict.reason if wanted.verdict.tier == Tier.NOTIFY else ""
+        return await self.carrier.carry(asked, served, supervisor, params, wanted.tool, reason=reason)
 
 
 def introduction(params: Mapping[str, Any], supervisor: Supervisor) -> dict[str, Any]:

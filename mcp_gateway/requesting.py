@@ -30,6 +30,7 @@ class Answer:
     status: str
     sentence: str
     request_id: str = ""
+    server: str = ""
 
 
 def askable(agent_id: str) -> list[dict[str, Any]]:
@@ -67,7 +68,7 @@ def ask(agent_id: str, name: str, reason: str, minutes: int | None, run_id: str 
     if agent is None or server is None:
         return Answer("refused", "There is no MCP server of this name to ask for; list_mcp_servers names them.")
     if access.living(McpAccess.objects.filter(agent=agent, server=server)).exists():
-        return Answer("granted", f"You may use {server.name} already: its tools are in your list.")
+        return Answer("granted", f"You may use {server.name} already. {_how(server.name)}", server=server.name)
     held_by = categories.tier_of(server)
     if held_by == AccessTier.DENY:
         return Answer("refused", f"{server.name} is not for agents.")
@@ -78,7 +79,7 @@ def ask(agent_id: str, name: str, reason: str, minutes: int | None, run_id: str 
         return Answer("refused", f"Ask for 1 to {access.MAX_MINUTES:,} minutes, or leave the time out.")
     if held_by == AccessTier.AUTO:
         _give(agent, server, minutes, reason)
-        return Answer("granted", _granted(server.name))
+        return Answer("granted", _granted(server.name), server=server.name)
     return _ask_people(agent, server, minutes, reason, run_id)
 
 
@@ -148,7 +149,10 @@ def _give(agent: Agent, server: McpServer, minutes: int | None, reason: str, app
 def _said(row: Approval) -> Answer:
     name = str(row.subject.get("server", ""))
     if row.state == ApprovalState.ALLOWED:
-        return Answer("granted", _granted(name), row.pk)
+        held = McpAccess.objects.filter(agent=row.agent_id, server=row.subject.get("server_id"))
+        if not access.living(held).exists():
+            return Answer("denied", f"You were allowed {name}, and that has ended. Ask again if you need it.", row.pk)
+        return Answer("granted", _granted(name), row.pk, name)
     if row.state == ApprovalState.PENDING and row.expires_at > timezone.now():
         sentence = f"A person was asked ({row.pk}). Go on with something else, and look again with mcp_access_status."
         return Answer("pending", sentence, row.pk)
@@ -159,4 +163,8 @@ def _said(row: Approval) -> Answer:
 
 
 def _granted(name: str) -> str:
-    return f"You may use {name} now: its tools are called {name}__TOOL, in your list and at this address."
+    return f"You may use {name} now. {_how(name)}"
+
+
+def _how(name: str) -> str:
+    return f"Its tools are called {name}__TOOL; one that is not in your list is called with call_mcp_tool."

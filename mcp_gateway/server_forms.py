@@ -32,7 +32,7 @@ OF_KIND: dict[str, dict[str, Any]] = {
     },
 }
 # What holds where nothing is said.
-TIMES = {"timeout_s": 120, "connect_timeout_s": 60}
+USUAL = {"timeout_s": 120, "connect_timeout_s": 60, "max_result_kb": 1024, "max_argument_kb": 1024}
 REFERENCE = "${NAME} stands for a secret of the server, set on its page"
 
 
@@ -76,6 +76,12 @@ PARTS = [
         is_folded=True,
     ),
     Part("Times", (("timeout_s", "connect_timeout_s"), "enabled"), is_folded=True),
+    Part(
+        "What comes back",
+        (("max_result_kb", "max_argument_kb"), "masks_keys"),
+        "Its own secrets are blotted out of all it says, whatever stands here.",
+        is_folded=True,
+    ),
 ]
 
 
@@ -164,6 +170,21 @@ class ServerForm(forms.Form):
     )
     timeout_s = _number(1, 3600, label="Time for a call (s)", help_text="120 unless you say otherwise.")
     connect_timeout_s = _number(1, 3600, label="Time to start (s)", help_text="60 unless you say otherwise.")
+    max_result_kb = _number(
+        *(1, launching.SIZES["max_result_kb"]),
+        label="Longest result (KB)",
+        help_text="1024 unless you say otherwise. A longer one is cut, and the agent told so.",
+    )
+    max_argument_kb = _number(
+        *(1, launching.SIZES["max_argument_kb"]),
+        label="Longest call (KB)",
+        help_text="1024 unless you say otherwise. A longer one is refused.",
+    )
+    masks_keys = forms.BooleanField(
+        required=False,
+        label="Hide what looks like a key or a token",
+        help_text="In all it says. A tool that is there to give agents keys would be of no use then.",
+    )
     enabled = forms.BooleanField(required=False, label="It runs", initial=True)
     version = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 
@@ -234,7 +255,7 @@ class ServerForm(forms.Form):
         given = {name: value for name, value in self.cleaned_data.items() if name in wanted}
         if not given.get("place", Place.SANDBOX):
             del given["place"]  # it was not said, so it is as it is
-        given |= {name: usual for name, usual in TIMES.items() if given.get(name, 0) is None}
+        given |= {name: usual for name, usual in USUAL.items() if given.get(name, 0) is None}
         limits = {name: given.pop(name, None) for name in launching.LIMITS}
         if wanted & set(limits):
             held = {name: self.cleaned_data.get(name) for name in limits}

@@ -211,7 +211,7 @@ async def _carried_out(tool: Tool, given: dict[str, Any], begun: Begun, db: Db) 
         await asyncio.shield(ending)
     row.state, row.duration_ms = CallState.FAILED if outcome.is_error else CallState.DONE, took
     if row.tier == Tier.NOTIFY:
-        await db(_notice, row)
+        await db(notice, row)
     return _told(row, Answer(row.pk, row.state, row.tier, outcome, row.approval_id))
 
 
@@ -234,7 +234,8 @@ async def _in_sandbox(tool: Tool, given: dict[str, Any], begun: Begun, db: Db) -
         await attachment.close()
 
 
-def _notice(row: ToolCall) -> None:
+def notice(row: ToolCall) -> None:
+    """A call is done that a rule wants people to be told of."""
     telling.tool_noticed.send_robust(sender=ToolCall, call=row)
 
 

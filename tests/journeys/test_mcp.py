@@ -68,3 +68,27 @@ def test_access_that_an_agent_asked_for_is_usable_in_the_same_conversation(logos
 
     assert "You may use shelf now" in results(assert_sound(first))
     assert "found-4712" in results(assert_sound(second))
+
+
+def test_what_a_person_allows_in_the_inbox_is_used_in_the_same_run(logos: House) -> None:
+    """Request, approval, tool call, timeline: one message."""
+    add_server(logos, "desk")
+    run_id = logos.send(
+        'call: mcp__logos__request_mcp_access {"server": "desk", "reason": "To look up"}\n'
+        'then call: mcp__logos__call_mcp_tool {"server": "desk", "tool": "echo", "arguments": {"text": "found-4713"}}'
+    )["id"]
+
+    question = until(lambda: logos.api("GET", f"/approvals?run_id={run_id}")["items"], "it asks", PATIENCE_S)[0]
+    body = {"choice": "once", "subject_hash": question["subject_hash"]}
+    logos.api("POST", f"/approvals/{question['id']}", json=body)
+    run = logos.ended(run_id, PATIENCE_S)
+
+    story = assert_sound(run)
+    kinds = [event.kind for event in story]
+    assert "found-4713" in results(story)
+    told = [event.data for event in story if event.kind == "mcp.call"]
+    assert [(each["server"], each["tool"], each["outcome"]) for each in told] == [
+        ("logos", "request_mcp_access", "ok"),
+        ("desk", "echo", "ok"),
+    ]
+    assert kinds.index("approval.requested") < kinds.index("approval.decided") < kinds.index("mcp.call")

@@ -81,7 +81,8 @@ async def ask(secret: str, path: str, message: Any, app: Any = None) -> tuple[in
     scope = {"type": "http", "method": "POST", "path": path, "headers": [*headers, (b"host", b"localhost")]}
     await asyncio.wait_for((app or gateway.application)(scope, receive, send), PATIENCE_S)
     body = b"".join(each.get("body", b"") for each in sent[1:])
-    return sent[0]["status"], json.loads(body) if body else None
+    said = [line[6:] for line in body.split(b"\n") if line.startswith(b"data: ")] or [body]
+    return sent[0]["status"], json.loads(said[-1]) if body else None
 
 
 async def call(secret: str, tool: str, /, **arguments: Any) -> Any:
@@ -273,8 +274,14 @@ async def test_an_agent_asks_a_person_allows_and_it_is_used_in_the_same_breath(h
 
     assert answer["status"] == "granted"
     assert (await hub(house.secret, "mcp_access_status", request_id=asked.pk))["status"] == "granted"
-    message = request("tools/call", name="files__echo", arguments={"text": "at once"})
-    assert (await ask(house.secret, "/mcp", message))[1]["result"]["content"][0]["text"] == "at once"
+    echo = next(each for each in answer["tools"] if each["tool"] == "echo")
+    assert (echo["name"], "inputSchema" in echo) == ("files__echo", True)
+    for name, arguments in (
+        ("files__echo", {"text": "at once"}),
+        ("call_mcp_tool", {"server": "files", "tool": "echo", "arguments": {"text": "at once"}}),
+    ):
+        message = request("tools/call", name=name, arguments=arguments)
+        assert (await ask(house.secret, "/mcp", message))[1]["result"]["content"][0]["text"] == "at once"
     given = await sync_to_async(McpAccess.objects.select_related("given_by").latest)("pk")
     assert (given.given_by, given.reason) == (house.alice, "To read notes")
     assert given.expires_at is not None
