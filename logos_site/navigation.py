@@ -45,7 +45,7 @@ LINKS = (
     Link("Souls", "/souls/", "book", "s", "soul.view"),
     Link("Models", "/models/", "model", "m", "agent.create", within=("/providers/", "/prices/")),
     Link("Policies", "/policies/", "shield", "p", "agent.create", within=("/presets/",)),
-    Link("MCP servers", "/mcp-servers/", "plug", "t", "server.view", within=("/mcp-accounts/",)),
+    Link("MCP servers", "/mcp-servers/", "plug", "t", "server.view", within=("/mcp-access/", "/mcp-accounts/")),
     Link("Budgets", "/budgets/", "coin", "b", "budget.view", group="Operate", within=("/costs/",)),
     Link("People", "/people/", "people", "u", "user.manage", within=("/groups/",)),
     Link("Audit", "/audit/", "clock", "l", "audit.view"),

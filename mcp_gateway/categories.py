@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from agents import audit, permissions
 from agents.errors import Invalid, NotFound
@@ -24,6 +24,12 @@ def tier_of(server: McpServer) -> str:
     return found or AccessTier.USER
 
 
+def calls_of(server: McpServer) -> str:
+    """What becomes of calls of this server's tools where no rule says otherwise."""
+    found = McpCategory.objects.filter(name=server.category).values_list("calls", flat=True).first()
+    return found or Tier.ALLOW
+
+
 def rows() -> QuerySet[McpCategory]:
     """The whole table; whoever may sign in may read it."""
     return McpCategory.objects.all()
@@ -31,8 +37,13 @@ def rows() -> QuerySet[McpCategory]:
 
 def known(user: User) -> list[str]:
     """Names to choose from: those of the table, and those of servers this person sees."""
-    used = permissions.visible(user, McpServer.objects.exclude(category="")).values_list("category", flat=True)
-    return sorted({*rows().values_list("name", flat=True), *used.distinct()[:MOST]})
+    return sorted({*rows().values_list("name", flat=True), *counted(user)})
+
+
+def counted(user: User) -> dict[str, int]:
+    """How many of the servers this person sees are of each category."""
+    seen = permissions.visible(user, McpServer.objects.exclude(category="")).order_by()
+    return dict(seen.values_list("category").annotate(Count("pk", distinct=True))[:MOST])
 
 
 def put(user: User, name: str, access: str, calls: str) -> McpCategory:

@@ -31,6 +31,8 @@ OF_KIND: dict[str, dict[str, Any]] = {
         **{"account": AccountUse.NONE, "client_id": "", "scopes": ""},
     },
 }
+# What its kind cannot be without.
+NEEDED = ("command", "url")
 # What holds where nothing is said.
 USUAL = {"timeout_s": 120, "connect_timeout_s": 60, "max_result_kb": 1024, "max_argument_kb": 1024}
 REFERENCE = "${NAME} stands for a secret of the server, set on its page"
@@ -200,6 +202,8 @@ class ServerForm(forms.Form):
             del self.fields["version"]
         else:
             del self.fields["visibility"]  # the page of sharing has it
+        for name in NEEDED:
+            setattr(self.fields[name], "is_needed", True)  # noqa: B010 (not optional, where it is shown)
         for name in self._fixed():
             self.fields[name].disabled = True
         if server is None and not self.may_launch:

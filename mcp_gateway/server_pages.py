@@ -26,13 +26,17 @@ LOOKS = {
 # The pages of one server, by its id.
 TABS = [
     Tab("overview", "Overview", "mcp:server-detail", "server.view"),
+    Tab("access", "Access", "mcp:server-access", "server.view"),
+    Tab("calls", "Calls", "mcp:server-calls", "server.view"),
     Tab("settings", "Settings", "mcp:server-edit", "server.edit"),
     Tab("secrets", "Secrets", "mcp:server-secrets", "server.edit"),
 ]
 
-# The pages about all of them: action "" is for everyone signed in.
+# The pages about all of them.
 PLACES = [
     Tab("servers", "Servers", "mcp:server-list", "server.view"),
+    Tab("access", "Access of agents", "mcp:access", "access.view"),
+    Tab("categories", "Categories", "mcp:categories", "server.view"),
 ]
 
 

@@ -35,7 +35,7 @@ MAX_TEXT = 200
 
 class Choice:
     """One thing a list can be narrowed to: its name in the address, its label, and (value, word) pairs; or a date,
-    or words somebody types."""
+    or words somebody types. ``none`` says what is shown while nothing is chosen."""
 
     def __init__(
         self,
@@ -45,7 +45,9 @@ class Choice:
         *,
         is_date: bool = False,
         is_text: bool = False,
+        none: str = "any",
     ) -> None:
+        self.none = none
         self.name, self.label, self.is_date, self.is_text = name, label, is_date, is_text
         self.options = [(str(value), word) for value, word in options]
         self.value = ""

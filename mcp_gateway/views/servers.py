@@ -5,26 +5,28 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agents import diffing, permissions
-from agents.errors import Invalid, LogosError
-from agents.models import Agent, User
-from agents.numbers import whole
+from agents import permissions
+from agents.errors import LogosError
+from agents.models import User
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
-from mcp_gateway import access, pinning, pins, server_pages, servers
-from mcp_gateway.models import McpPin, McpServer, PinState, ServerKind, ServerState
+from mcp_gateway import access, pins, server_pages, servers
+from mcp_gateway.models import McpServer, PinState, ServerKind, ServerState
+from mcp_gateway.views import tools
+from mcp_gateway.views.access import acted, givers
 
-SHOWN_TOOLS, SHOWN_AGENTS, SHOWN_ERRORS = 60, 20, 6_000
-MOST_CHANGE = 4_000
+SHOWN_AGENTS, SHOWN_ERRORS = 20, 6_000
 
 
 @require_safe
@@ -68,7 +70,8 @@ def server_detail(request: HttpRequest, server_id: str) -> HttpResponse:
             raise
         return _page(request, user, server, error=error, status=409 if error.reason == "stale" else 400)
     messages.success(request, said)
-    return redirect("mcp:server-detail", server.pk)
+    kept = urlencode({"for": request.POST["for"]}) if request.POST.get("for") else ""
+    return redirect(f"{reverse('mcp:server-detail', args=[server.pk])}{kept and '?'}{kept}")
 
 
 @never_cache
@@ -104,32 +107,20 @@ def _do(request: HttpRequest, user: User, server: McpServer) -> str:
     if do == "accept":
         pins.accept(user, server.pk, given.get("tool", "")[:128], given.get("digest", "")[:64])
         return "Agents have the tool as it is offered now."
-    if do == "give":
-        text = given.get("minutes", "").strip()
-        minutes = whole(text) if text else None
-        if text and minutes is None:
-            raise Invalid("Minutes are a whole number.", field="minutes")
-        row = access.give(user, given.get("agent", "")[:40], server.pk, minutes=minutes, reason=given.get("reason", ""))
-        return f"{row.agent.name} may use {server.name}."
-    if do == "take":
-        row = access.revoke(user, given.get("access", "")[:40])
-        return f"{row.agent.name} may not use {server.name} any more."
-    raise Invalid("This button means nothing here.", field="do")
+    if do == "rule":
+        return tools.asked(user, server, given)
+    return acted(user, given, server.pk)
 
 
 def _page(request: HttpRequest, user: User, server: McpServer, *, status: int = 200, **more: Any) -> HttpResponse:
-    rows = list(McpPin.objects.filter(server=server).select_related("accepted_by")[: SHOWN_TOOLS + 1])
     using = access.living(permissions.visible(user, access.rows()).filter(server=server))
     frame = server_pages.frame(user, server, "overview")
-    agents = permissions.visible(user, Agent.objects.alive().filter(archived_at=None), "access.give").order_by("name")
     context = {
         **frame,
         "warnings": servers.warnings(server),
-        "waiting": [_change(pin) for pin in rows[:SHOWN_TOOLS] if pin.state != PinState.ACCEPTED],
-        "tools": [pin for pin in rows[:SHOWN_TOOLS] if pin.state == PinState.ACCEPTED],
-        "more_tools": len(rows) > SHOWN_TOOLS,
+        **tools.shown(request, user, server),
         "using": list(using[:SHOWN_AGENTS]),
-        "agents": list(agents.values_list("pk", "name")[:200]),
+        "agents": givers(user),
         **_live(server, frame),
         "is_program": server.kind == ServerKind.STDIO,
         **more,
@@ -140,18 +131,3 @@ def _page(request: HttpRequest, user: User, server: McpServer, *, status: int = 
 def _line(server: McpServer) -> str:
     """What is most worth knowing of it, in a few words."""
     return server.health.reason or server.description or server.category or "no description"
-
-
-def _change(pin: McpPin) -> dict[str, Any]:
-    """What a tool was and what it is offered as, word by word."""
-    before, after = (_words(each) for each in (pin.definition, pin.offered))
-    return {"pin": pin, "pieces": diffing.words(before, after), "flags": pinning.flags(pin.offered)}
-
-
-def _words(definition: dict[str, Any]) -> str:
-    """A definition as people read it: the description first, then the rest, long ones cut."""
-    if not definition:
-        return ""
-    rest = {name: value for name, value in definition.items() if name not in ("name", "description")}
-    text = f"{definition.get('description', '')}\n\n{json.dumps(rest, indent=1, ensure_ascii=False, sort_keys=True)}"
-    return text if len(text) <= MOST_CHANGE else f"{text[:MOST_CHANGE]}\n… cut; the API shows all of it"

@@ -33,10 +33,11 @@ class Standing:
 def standings(agent: Agent | None) -> list[Standing]:
     """Every tool, for an agent or, with None, for agents without rules of their own. One query."""
     held = rules.of(agent.pk if agent else "")
-    return [_standing(tool, held) for tool in catalogue.TOOLS]
+    return [standing(tool, held) for tool in catalogue.TOOLS]
 
 
-def _standing(tool: Tool, held: list[Rule]) -> Standing:
+def standing(tool: Tool, held: list[Rule]) -> Standing:
+    """One tool under these rules."""
     plain = [rule for rule in held if not rule.condition]
     verdict = deciding.decide(tool, [], plain)
     exact = [rule for rule in plain if rule.tool == tool.name]
