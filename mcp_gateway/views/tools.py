@@ -58,8 +58,12 @@ def _shown(pin: McpPin, ruled: tool_rules.Ruled) -> dict[str, Any]:
         "ruled": ruled,
         "look": LOOKS[tier],
         "label": tier.label,
-        "reason": "" if is_usual else standing.reason,
+        "reason": "" if is_usual else f"{standing.reason}{_exceptions(standing.exceptions)}",
     }
+
+
+def _exceptions(count: int) -> str:
+    return f" {count} rule{'s' if count > 1 else ''} for some calls." if count else ""
 
 
 def asked(user: User, server: McpServer, given: QueryDict) -> str:
