@@ -8,6 +8,7 @@ import time
 
 # Crockford's base 32: no I, L, O, U, so that an id can be read aloud.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _lock = threading.Lock()
 _last = (0, 0)
 
@@ -22,7 +23,7 @@ def ulid() -> str:
             now, noise = _last[0], _last[1] + 1
         _last = (now, noise)
     value = (now << 80) | (noise & ((1 << 80) - 1))
-    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(120, -1, -10)])
 
 
 # Django writes defaults into migrations by name, so each kind has a function of its own.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from django.db import connection
 from django.utils import timezone
 
 from agents.secrets import redact
@@ -61,18 +62,23 @@ INTERRUPTED = "Logos ended while it went on. Whether it had an effect is not kno
 
 def begin(records: Sequence[Record]) -> None:
     """Rows of calls that go on; one that has ended by now is left as it is."""
-    _model().objects.bulk_create(_rows(records), ignore_conflicts=True)
+    from mcp_gateway import call_rows
+
+    call_rows.add(_rows(records))
 
 
 def store(records: Sequence[Record]) -> None:
     """Write down what they came to; the row of one that was begun says so from now on."""
-    McpCall = _model()
-    McpCall.objects.bulk_create(_rows(records), update_conflicts=True, unique_fields=["id"], update_fields=LATER)
+    from mcp_gateway import call_rows
+
+    call_rows.put(_rows(records), LATER)
 
 
 def interrupted(records: Sequence[Record] | None = None) -> int:
     """Nobody makes these calls any more (None: those whose rows say that they go on): how they ended is not known."""
-    rows = _model().objects.filter(outcome="started")
+    from mcp_gateway.models import McpCall
+
+    rows = McpCall.objects.filter(outcome="started")
     if records is None:
         return rows.update(outcome="unknown", reason=INTERRUPTED)
     found = 0
@@ -83,38 +89,33 @@ def interrupted(records: Sequence[Record] | None = None) -> int:
     return found
 
 
-def _model() -> Any:
-    from mcp_gateway.models import McpCall
-
-    return McpCall
-
-
-def _rows(records: Sequence[Record]) -> list[Any]:
-    """As rows; those of agents and servers that are gone meanwhile keep the names they had."""
+def _rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """By the names of columns; those of agents and servers that are gone meanwhile keep the names they had."""
     from agents.models import Agent
-    from mcp_gateway.models import McpCall, McpServer
+    from mcp_gateway.models import McpServer
 
     agents = set(Agent.objects.filter(pk__in={each.agent_id for each in records}).values_list("pk", flat=True))
     servers = set(McpServer.objects.filter(pk__in={each.server_id for each in records}).values_list("pk", flat=True))
+    moment = connection.ops.adapt_datetimefield_value
     return [
-        McpCall(
-            id=each.id,
-            agent_id=each.agent_id,
-            server_id=each.server_id if each.server_id in servers else None,
-            server_name=_storable(each.server, 80),
-            method=each.method[:40],
-            tool=_storable(each.tool, 128),
-            outcome=each.outcome,
-            reason=_storable(redact(each.reason), 300),
-            duration_ms=round(each.duration_ms, 2),
-            arguments_digest=each.digest or fingerprint(each.arguments),
-            decision=each.decision,
-            argument_bytes=each.argument_bytes,
-            result_bytes=each.result_bytes,
-            via=each.via,
-            run_id=each.run_id,
-            at=each.at,
-        )
+        {
+            "id": each.id,
+            "agent_id": each.agent_id,
+            "server_id": each.server_id if each.server_id in servers else None,
+            "server_name": _storable(each.server, 80),
+            "method": each.method[:40],
+            "tool": _storable(each.tool, 128),
+            "outcome": each.outcome,
+            "reason": _storable(redact(each.reason), 300) if each.reason else "",
+            "duration_ms": round(each.duration_ms, 2),
+            "arguments_digest": each.digest or fingerprint(each.arguments),
+            "decision": each.decision,
+            "argument_bytes": each.argument_bytes,
+            "result_bytes": each.result_bytes,
+            "via": each.via,
+            "run_id": each.run_id,
+            "at": moment(each.at),
+        }
         for each in records
         if each.agent_id in agents
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ def is_ours(path: str) -> bool:
     return path == ROOT or path.startswith(f"{ROOT}/")
 
 
+@lru_cache(maxsize=1024)
 def hostname(header: str) -> str:
     """The host in a Host header or an origin, small and without a port; "" when there is none."""
     try:

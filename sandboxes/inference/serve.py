@@ -13,6 +13,8 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sandboxes.inference.gathering import Gathering
+
 _LOOK_EVERY_S = 0.01
 # Of one sandbox. The runtime needs a few per run; an agent that opens thousands must not take the descriptors of the
 # process that serves everybody.
@@ -31,7 +33,7 @@ class Bounded(HttpToolsProtocol):
     _is_in_head = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(Gathering(transport, self.loop))  # type: ignore[arg-type]
         if len(self.connections) > self.most:
             transport.abort()
 

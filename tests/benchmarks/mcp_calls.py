@@ -4,8 +4,8 @@
 
 Three ways to the same tool in the same run, in turn: the pipe of a stdio server (what nothing can beat), a streamable HTTP
 server made with the official SDK (what people would run instead), and the gateway in front of the stdio server, on uvicorn
-as sandboxes reach it ("effect": a tool whose calls are rows before they are made) and on the site's own port as clients
-outside do. One connection and one session for each caller. Of
+as sandboxes reach it ("effect": a tool whose calls are written down before they are made), and a whole site: the port of its own
+that it has for clients outside ("own"), and the one its pages are on ("site"). One connection and one session for each caller. Of
 several rounds the median counts. Processor time of the serving process says what a call costs when others use the machine too.
 It cannot tell what a slow network adds.
 """
@@ -252,15 +252,16 @@ def main() -> None:
             figures |= with_ratios(figures, "gateway") | with_ratios(figures, "effect")
             print(f"{recorded():,} calls are rows")  # noqa: T201
         show(figures)
-        port = free_port()
+        port, own = free_port(), free_port()
+        os.environ["LOGOS_MCP_PORT"] = str(own)
         with another(str(MANAGE), "serve", "--port", str(port), port=port) as site:
-            url = f"http://127.0.0.1:{site.port}/mcp/echo"
-            asyncio.run(answering(url, token))
-            more = asyncio.run(
-                compared({**direct, "site": (site, url, "echo")}, token, options.seconds, options.rounds)
-            )
+            by_site, by_own = (f"http://127.0.0.1:{each}/mcp/echo" for each in (port, own))
+            asyncio.run(answering(by_own, token))
+            ways = {**direct, "own": (site, by_own, "echo"), "site": (site, by_site, "echo")}
+            more = asyncio.run(compared(ways, token, options.seconds, options.rounds))
             errors = figures["errors"] + more["errors"]
-            figures = {**more, **figures, **with_ratios(more, "site"), "errors": errors}
+            ratios = with_ratios(more, "own") | with_ratios(more, "site")
+            figures = {**more, **figures, **ratios, "errors": errors}
     show(figures)
     report(figures, GOALS, as_json=options.json)
 
