@@ -33,7 +33,7 @@ def _write(rows: Sequence[Row], otherwise: str) -> None:
         return
     names = list(rows[0])
     line = f"({', '.join(['%s'] * len(names))})"
-    begin = f"INSERT INTO {_quoted(McpCall._meta.db_table)} ({', '.join(map(_quoted, names))}) VALUES "
+    begin = f"INSERT INTO {_quoted(McpCall._meta.db_table)} ({', '.join(map(_quoted, names))}) VALUES "  # noqa: S608 - names of columns
     end = f" ON CONFLICT ({_quoted('id')}) {otherwise}"
     at_once = MOST_VALUES // len(names)
     with connection.cursor() as cursor:

@@ -16,6 +16,7 @@ from mcp_gateway import blotting, jsonrpc
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.lines import MAX_UNREAD, LinePeer
 from mcp_gateway.peers import Asks, Gone, Notice
+from sandboxes.inference.gathering import Gathering
 
 GRACE_S = 1.0
 _STARTER = Path(__file__).with_name("starter.py")
@@ -47,7 +48,7 @@ class Child(LinePeer, asyncio.SubprocessProtocol):
     def __init__(self, notice: Notice, asked: Asks) -> None:
         super().__init__(notice, asked)
         self._transport: asyncio.SubprocessTransport | None = None
-        self._stdin: asyncio.WriteTransport | None = None
+        self._stdin: Gathering | None = None
 
     @classmethod
     async def start(cls, launch: Launch, notice: Notice, asked: Asks) -> Child:
@@ -68,7 +69,7 @@ class Child(LinePeer, asyncio.SubprocessProtocol):
         child._transport = transport
         stdin: Any = transport.get_pipe_transport(0)
         stdin.set_write_buffer_limits(high=MAX_UNREAD)
-        child._stdin = stdin
+        child._stdin = Gathering(stdin, asyncio.get_running_loop())
         return child
 
     @property

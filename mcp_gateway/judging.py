@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from mcp_gateway.book import Served
@@ -28,8 +29,10 @@ class Judge:
 
     def judge(self, agent_id: str, served: Served, tool: str, arguments: Any, rules: Sequence[Rule]) -> Verdict:
         """The verdict on this call, which counts from now on as made."""
+        if not rules:
+            return _without_rules(outside.name_of(served.name, tool), served.calls)
         about = outside.tool(outside.name_of(served.name, tool), Tier(served.calls))
-        verdict = deciding.decide(about, outside.things(arguments) if rules else [], rules)
+        verdict = deciding.decide(about, outside.things(arguments), rules)
         rates = deciding.rates_of(about, rules)
         if rates == outside.UNLIMITED:
             return verdict
@@ -42,6 +45,12 @@ class Judge:
         for each in before:
             if (key := (each.agent_id, each.tool)) not in known:
                 self._made.setdefault(key, Made()).add(now - each.ago_s, each.count)
+
+
+@lru_cache(maxsize=4096)
+def _without_rules(name: str, calls: str) -> Verdict:
+    """Nothing but the tier of its category, and no rates."""
+    return deciding.decide(outside.tool(name, Tier(calls)), [], [])
 
 
 class Made:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mcp_gateway import recording
+import pytest
+
+from agents.models import Agent
+from mcp_gateway import call_rows, calls, recording
 from mcp_gateway.calls import Record
+from mcp_gateway.models import McpCall
 from mcp_gateway.recording import Recorder
 
 
@@ -91,3 +96,25 @@ async def test_a_database_that_takes_nothing_stops_new_calls_and_loses_none_that
     await recorder.flush()
     assert not recorder.is_full
     assert len(rows.stored) == 3
+
+
+@pytest.mark.django_db
+def test_rows_say_what_came_of_a_call_whichever_was_written_first(
+    atlas: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_rows, "MOST_VALUES", 40)  # two rows at once
+    ended = [replace(a_call(f"grüße {number} \x00\ud800"), agent_id=atlas.pk) for number in range(5)]
+    begun = [replace(each, outcome="started") for each in ended]
+    nobodys = a_call("of an agent that is gone")
+
+    calls.begin(begun[:3])
+    calls.store([*ended, nobodys])
+    calls.begin(begun)
+    calls.store(ended)
+
+    rows = McpCall.objects.order_by("tool")
+    assert [(each.tool, each.outcome, each.server_id) for each in rows] == [
+        (f"grüße {number} ?", "ok", None) for number in range(5)
+    ]
+    assert rows[0].at == ended[0].at
+    calls.store([])
