@@ -143,7 +143,7 @@ async def test_servers_that_come_and_go_leave_the_signal_handlers_alone() -> Non
 async def test_a_flood_of_connections_is_cut_off_and_those_before_it_are_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serve, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(serve.Bounded, "most", 2)
     listeners = PassedListeners(drain_s=1)
     made, address = listener()
     await listeners.add("box", made, saying(b"x"))
