@@ -15,6 +15,7 @@ class Together:
         self._engine, self._gateway = engine, gateway
         engine.router.beside["mcp"] = gateway.for_sandbox
         gateway.run_named, gateway.recorder.tell_run = engine.lanes.run_named, engine.tell
+        gateway.sampler.lends = engine.lender
 
     async def start(self) -> None:
         """The gateway first: what runs that are taken over ask of it must find it."""

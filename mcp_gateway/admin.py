@@ -27,12 +27,14 @@ from mcp_gateway.models import (
     McpHealth,
     McpLease,
     McpPin,
+    McpSampling,
     McpSecret,
     McpServer,
     McpServerGroupGrant,
     McpServerUserGrant,
     McpToken,
 )
+from mcp_gateway.sampling import setting
 
 
 class McpServerForm(VersionedForm):
@@ -54,7 +56,9 @@ class McpServerForm(VersionedForm):
                     cleaned[name] = servers.check({name: cleaned[name]}, allows_private=is_private)[name]
         if not self.errors:
             with self._told():
-                servers.check_whole(self._as_filled(cleaned))
+                filled = self._as_filled(cleaned)
+                servers.check_whole(filled)
+                setting.check_whole(filled)
         return cleaned
 
     def _as_filled(self, cleaned: dict[str, Any]) -> McpServer:
@@ -191,6 +195,21 @@ class McpCallAdmin(RecordAdmin):
     list_select_related = ("agent",)
     list_filter = ("outcome", "decision", "via")
     search_fields = ("tool", "server_name", "agent__name")
+    ordering = ("-id",)
+
+
+@admin.register(McpSampling)
+class McpSamplingAdmin(RecordAdmin):
+    """What servers asked of models; never the words."""
+
+    view_action = "server.edit"
+    fields = (
+        *("server_name", "tool", "outcome", "reason", "model", "hint", "asked_tokens", "max_tokens"),
+        *("input_tokens", "output_tokens", "cost", "duration_ms", "run_id", "call_id", "model_call_id", "at"),
+    )
+    list_display = ("at", "server_name", "tool", "outcome", "model", "cost", "duration_ms")
+    list_filter = ("outcome",)
+    search_fields = ("tool", "server_name")
     ordering = ("-id",)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_gateway.blotting import Blot
+from mcp_gateway.sampling.bounds import Sampling
 from sandboxes.tool_server.deciding import Rule
 
 
@@ -44,6 +45,8 @@ class Served:
     # How long what it answers, and what it is sent, may be.
     max_result: int = 1024 * 1024
     max_argument: int = 1024 * 1024
+    # Which model it may ask, and how; None: none.
+    sampling: Sampling | None = None
 
     def shows(self, tool: str) -> bool:
         """May agents see and call a tool of this name?"""

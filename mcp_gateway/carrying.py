@@ -14,6 +14,10 @@ from mcp_gateway.exchange import Left
 from mcp_gateway.journal import UNRECORDED, Unrecorded, may_have_an_effect
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.peers import Call, Gone, Peer
+from mcp_gateway.sampling import inputs
+from mcp_gateway.sampling.answering import Sampler
+from mcp_gateway.sampling.bounds import Refused
+from mcp_gateway.sampling.rows import About
 from mcp_gateway.supervisor import Supervisor
 
 # Calls of one agent under way at the same time.
@@ -37,8 +41,10 @@ class Carrier:
         halted: Halted,
         run_of: Callable[[Asked], str],
         begin: Callable[[Record], None] | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         self._record, self.halted, self.run_of, self._begin = record, halted, run_of, begin
+        self.sampler = sampler or Sampler()
         self._open: dict[tuple[str, str, str], list[tuple[Peer, Call]]] = {}
         self._counts: dict[str, int] = {}
 
@@ -72,15 +78,16 @@ class Carrier:
                 return asked.failed(UNRECORDED)
         known = supervisor.known
         params = without_run(params)
-        if known.is_modern and not asked.modern:
-            params = eras.for_modern_server(params)
-        elif asked.modern and not known.is_modern:
+        if known.is_modern:
+            params = inputs.introduced(asked, served, params)
+        elif asked.modern:
             params = eras.for_handshake_server(params)
         try:
             call = child.ask(asked.method, params, _hearing(asked), agent)
         except Gone as error:
             self.note(asked, served.name, served.id, "gone", str(error), id=id)
             return asked.failed(f"{served.name}: {error}")
+        call.whose, call.record_id = asked, id
         key = (agent, served.id, key_of(asked.id))
         self._open.setdefault(key, []).append((child, call))
         self._counts[agent] = self._counts.get(agent, 0) + 1
@@ -88,6 +95,11 @@ class Carrier:
         try:
             found = await asked.exchange.until(call.answer, served.timeout_s)
             supervisor.answered(call)
+            while (requests := inputs.wanted(asked, served, found)) is not None:
+                more = inputs.again(params, found, await self._given(asked, served, child, key, call, requests))
+                call = self._again(asked, child, key, call, more)
+                found = await asked.exchange.until(call.answer, served.timeout_s)
+                supervisor.answered(call)
             outcome = "error" if "error" in found or found.get("result", {}).get("isError") is True else "ok"
             if asked.caller.blot is not None:
                 found = asked.caller.blot.message(found)
@@ -99,6 +111,9 @@ class Carrier:
             child.forget(call, cancel=True, why="It took too long.")
             supervisor.timed_out()
             return asked.failed(f"{served.name} did not answer within {served.timeout_s:g} seconds.")
+        except Refused as error:
+            outcome, reason = "error", str(error)
+            return asked.failed(f"{served.name} could not finish this: it asked for input. {error}")
         except Gone as error:
             outcome = "gone"
             return asked.failed(f"{served.name}: {error} {_again(tool)}".strip())
@@ -114,11 +129,49 @@ class Carrier:
             self._drop(key, call)
             self.note(asked, served.name, served.id, outcome, reason, call=call, params=params, id=id)
 
+    async def _given(
+        self, asked: Asked, served: Served, child: Peer, key: tuple[str, str, str], call: Call, requests: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What the server wants to know before it goes on. Raises Refused, and Left when the caller does."""
+        call.rounds += 1
+        story = inputs.given(self.sampler, served, requests, self.about(call), call.rounds)
+        answers = asyncio.ensure_future(story)
+        # In the place of the call meanwhile, so that the caller can take it back.
+        waiting = Call(0, call.method, answers, call.heard, agent_id=call.agent_id)
+        self._open.setdefault(key, []).append((child, waiting))
+        try:
+            return await asked.exchange.until(answers, None)
+        except asyncio.CancelledError:
+            if answers.cancelled():
+                raise Refused("cancelled", "The caller cancelled this.") from None
+            raise
+        finally:
+            answers.cancel()
+            self._drop(key, waiting)
+
+    def _again(self, asked: Asked, child: Peer, key: tuple[str, str, str], call: Call, params: dict[str, Any]) -> Call:
+        """The same call once more, with what the server wanted to know. Raises Gone."""
+        more = child.ask(asked.method, params, _hearing(asked), call.agent_id)
+        more.whose, more.record_id, more.rounds, more.began = asked, call.record_id, call.rounds, call.began
+        self._drop(key, call)
+        self._open.setdefault(key, []).append((child, more))
+        return more
+
+    def about(self, call: Call) -> About:
+        """Whose call this is, in which run."""
+        asked = call.whose
+        if not isinstance(asked, Asked):
+            return About()
+        run_id = self.run_of(asked) if asked.caller.sandbox_id else ""
+        tool = asked.params.get(eras.NAMED.get(asked.method, ""), "")
+        return About(asked.caller.agent_id, run_id, str(tool)[:128], call.record_id)
+
     def cancel(self, asked: Asked, server_id: str) -> None:
         """The caller takes a request back."""
         key = (asked.caller.agent_id, server_id, key_of(asked.params.get("requestId")))
         # Two clients of one agent may use one id: who of them is meant cannot be told, and then nobody is.
-        if len(found := self._open.get(key, [])) == 1:
+        found = [each for each in self._open.get(key, []) if not each[1].answer.done()]
+        if len(found) == 1:
             found[0][0].forget(found[0][1], cancel=True)
 
     def owner_of(self, call: Call) -> str | None:
@@ -218,10 +271,7 @@ def _answered(asked: Asked, found: Message) -> tuple[int, Message]:
     if "error" in found:
         reply = {"jsonrpc": "2.0", "id": asked.id, "error": found["error"]}
         return (eras.status_of(reply) if asked.modern else 200), reply
-    result = found.get("result")
-    if not asked.modern and isinstance(result, dict) and result.get("resultType") == "input_required":
-        return asked.failed("This tool asks for input in a way that needs a newer client.")
-    return 200, asked.reply(result)
+    return 200, asked.reply(found.get("result"))
 
 
 def _again(tool: Mapping[str, Any] | None) -> str:

@@ -31,6 +31,8 @@ from mcp_gateway.peers import Gone, Launchable, Peer
 from mcp_gateway.recording import FULL, Recorder
 from mcp_gateway.relay import Relay
 from mcp_gateway.remote.peer import RemoteLaunch
+from mcp_gateway.sampling import rows as sampled
+from mcp_gateway.sampling.answering import Sampler
 from mcp_gateway.supervisor import Supervisor
 from mcp_gateway.token_uses import TokenUses
 from runs.threads import DatabaseThreads
@@ -77,6 +79,11 @@ class Gateway:
         self._halts = HaltWatch(self._threads.run)
         # Which run in a sandbox has this name; the engine's, where there is one.
         self.run_named: Callable[[str, str], str] = lambda sandbox_id, name: ""
+        self.sampler = Sampler(
+            halted=self._halted,
+            store=lambda record: self._threads.run(sampled.store, record),
+            tell_run=lambda run_id, kind, data: self.recorder.tell_run(run_id, kind, data),
+        )
         self.relay = Relay(
             lambda: self.book,
             self.fleet,
@@ -85,6 +92,7 @@ class Gateway:
             run_of=self._run_of,
             holder=Holder(self._threads.run, self._run_of),
             begin=self.recorder.begin,
+            sampler=self.sampler,
         )
         self.relay.hub = Hub(self.relay, self._threads.run, self._run_of)
         self._uses = TokenUses()
@@ -123,6 +131,7 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.fleet.close()
+        await self.sampler.close()
         with contextlib.suppress(DatabaseError):
             await self._flush()
             if self._holds_lease:

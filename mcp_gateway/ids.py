@@ -29,5 +29,9 @@ def client_id() -> str:
     return f"mcpclient_{ulid()}"
 
 
+def sampling_id() -> str:
+    return f"mcpask_{ulid()}"
+
+
 def account_id() -> str:
     return f"mcpacc_{ulid()}"

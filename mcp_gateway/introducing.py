@@ -78,7 +78,7 @@ async def _recognise(child: Peer) -> Known:
 async def _shake_hands(child: Peer) -> Known:
     params = {
         "protocolVersion": eras.HANDSHAKE[0],
-        "capabilities": {"sampling": {}, "elicitation": {}, "roots": {}},
+        "capabilities": {"sampling": {"tools": {}}, "elicitation": {}, "roots": {}},
         "clientInfo": eras.OURSELVES,
     }
     found = await child.ask("initialize", params).answer

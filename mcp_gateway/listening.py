@@ -17,6 +17,8 @@ from mcp_gateway.exchange import Exchange, Left
 from mcp_gateway.introducing import LISTS
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.peers import Gone, Peer
+from mcp_gateway.sampling import answering, asking, bounds
+from mcp_gateway.sampling.rows import About
 from mcp_gateway.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
@@ -53,8 +55,19 @@ class Listening:
         self._hubs: dict[Listener, tuple[str, tuple[str, ...]]] = {}
 
     def asked(self, supervisor: Supervisor, child: Peer, message: Message, served: Served | None) -> bool:
-        """Pass a server's question to the caller it can only be about, if the server was set up so. False: not so."""
+        """Answer a server's question for a model, or pass its questions to the caller they can only be about, if the
+        server was set up so. False: neither."""
         call = child.only_call()
+        if message["method"] == asking.METHOD and (
+            served is None or served.sampling is not None or not served.asks_caller
+        ):
+            if served is None:
+                answering.reply(child, message, bounds.off(supervisor.name))
+            else:
+                whose = call if call is not None and call.whose is not None else None
+                about = self._carrier.about(whose) if whose is not None else About()
+                self._carrier.sampler.begin(child, message, served, whose, about)
+            return True
         if served is None or not served.asks_caller or call is None:
             return False
         owner = self._carrier.owner_of(call)
@@ -81,7 +94,9 @@ class Listening:
     def said(self, supervisor: Supervisor, message: Message, server_id: str) -> None:
         """A notification that belongs to no call: changed lists go to listeners; what is logged goes to the one call
         it can only belong to."""
-        if (word := LISTS.get(message["method"])) is not None:
+        if message["method"] == "notifications/cancelled":
+            self._carrier.sampler.cancelled(server_id, message.get("params"))
+        elif (word := LISTS.get(message["method"])) is not None:
             for each in list(self._listeners.get(server_id, ())):
                 if word in each.wanted:
                     each.out.tell(_tagged(message["method"], each.id))

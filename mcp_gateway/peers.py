@@ -49,7 +49,8 @@ class NeedsAccount(NeedsSomebody):
 @dataclass(slots=True, eq=False)
 class Call:
     """A request on its way: ``answer`` is the server's message, ``heard`` takes what belongs to it meanwhile, and
-    ``agent_id`` is for whom it is asked, where that matters."""
+    ``agent_id`` is for whom it is asked, where that matters. ``whose`` is the caller's message, ``record_id`` the row of the
+    call, and ``rounds`` in how many the server has asked for a model meanwhile."""
 
     id: int
     method: str
@@ -60,6 +61,9 @@ class Call:
     agent_id: str = ""
     # How many bytes the answer had.
     size: int = 0
+    whose: Any = None
+    record_id: str = ""
+    rounds: int = 0
 
 
 class Launchable(Protocol):

@@ -39,6 +39,7 @@ from mcp_gateway.models import (
 from mcp_gateway.oauth import renewing
 from mcp_gateway.remote import writing
 from mcp_gateway.remote.peer import RemoteLaunch
+from mcp_gateway.sampling import setting
 from mcp_gateway.supervisor import Times
 from sandboxes.claimants import is_dead
 from sandboxes.models import Sandbox
@@ -92,6 +93,7 @@ def book() -> Book:
             calls=calls.get(row.category, Tier.ALLOW),
             max_result=row.max_result_kb * 1024,
             max_argument=row.max_argument_kb * 1024,
+            sampling=setting.bounds_of(row),
         )
         for row in McpServer.objects.filter(enabled=True)
     }

@@ -26,6 +26,7 @@ from mcp_gateway.holding import Holder, Wanted
 from mcp_gateway.jsonrpc import Malformed
 from mcp_gateway.judging import Judge
 from mcp_gateway.listening import Listening
+from mcp_gateway.sampling.answering import Sampler
 from mcp_gateway.supervisor import Supervisor
 from sandboxes.tool_server.tiers import Tier
 
@@ -45,7 +46,7 @@ class Servers(Protocol):
 
 class Relay:
     """``book`` is asked anew at every message; ``record`` gets every call that ended. ``halted``, ``run_of`` and
-    ``begin`` are those of ``Carrier``; ``holder`` asks people about calls where a rule wants that, and without one those are refused."""
+    ``begin`` are those of ``Carrier``; ``holder`` asks people about calls where a rule wants that, and without one those are refused. ``sampler`` answers what servers ask of a model."""
 
     def __init__(
         self,
@@ -57,11 +58,12 @@ class Relay:
         run_of: Callable[[Asked], str] = lambda asked: "",
         holder: Holder | None = None,
         begin: Callable[[Record], None] | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         self.book, self.servers, self._holder = book, servers, holder
         self.judge = Judge()
         self.capabilities = Capabilities(run_of)
-        self.carrier = Carrier(record, halted, run_of, begin)
+        self.carrier = Carrier(record, halted, run_of, begin, sampler)
         self.listening = Listening(book, self.carrier)
         self.hub: Any = None
 

@@ -16,6 +16,7 @@ from agents.models import User, Visibility
 from mcp_gateway import boxes, launching
 from mcp_gateway.models import AccountUse, McpHealth, McpSecret, McpServer, Place, ServerKind
 from mcp_gateway.remote import places, writing
+from mcp_gateway.sampling import setting
 from sandboxes.tool_server import outside
 
 # What decides which program runs on this machine, what steers it, and what stands between it and the host.
@@ -31,6 +32,7 @@ WRITTEN = (
     "scopes",
     *("timeout_s", "connect_timeout_s", "enabled", "tier", "asks_caller", "allows_new", "include", "exclude"),
     *("max_result_kb", "max_argument_kb", "masks_keys"),
+    *setting.FIELDS,
 )
 MAX_SECRETS = 40
 
@@ -50,7 +52,7 @@ def create(
     if fields.get("kind") != ServerKind.HTTP or fields.get("allows_private"):
         permissions.require(owner, "server.launch")
     server = McpServer(owner=owner, visibility=visibility)
-    _fill(server, {**fields, "name": name, "command": command})
+    _fill(server, setting.with_route(owner, {**fields, "name": name, "command": command}))
     _saved(server)
     McpHealth.objects.create(server=server)
     return server
@@ -62,7 +64,7 @@ def change(user: User, server_id: str, version: int | None, **fields: Any) -> Mc
     saved when nothing differs."""
     with editing(user, "server.edit", McpServer.objects.all(), server_id, version) as server:
         before = {name: getattr(server, name) for name in WRITTEN}
-        _fill(server, fields)
+        _fill(server, setting.with_route(user, fields, server.sampling_route_id))
         differs = [name for name in WRITTEN if getattr(server, name) != before[name]]
         if set(differs) & set(LAUNCH) or (set(differs) & set(REACH) and holds_secrets(server)):
             permissions.require(user, "server.launch")
@@ -230,6 +232,7 @@ _CLEAN: dict[str, Any] = {
     "masks_keys": bool,
     "include": lambda value: launching.clean_tools(value, "include"),
     "exclude": lambda value: launching.clean_tools(value, "exclude"),
+    **setting.CLEAN,
 }
 
 
@@ -237,6 +240,8 @@ def _fill(server: McpServer, fields: dict[str, Any]) -> None:
     for name, value in check(fields, allows_private=server.allows_private).items():
         setattr(server, name, value)
     check_whole(server)
+    if {"sampling", "sampling_route"} & set(fields):
+        setting.check_whole(server)
 
 
 def _saved(server: McpServer) -> McpServer:

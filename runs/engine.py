@@ -23,6 +23,7 @@ from runs.budgets.purser import Purser
 from runs.execution import Execution
 from runs.halt_keeper import HaltKeeper
 from runs.hub import Hub, hub
+from runs.lending import Lender
 from runs.recorder import Writer
 from runs.recovery import Resumed, execution_for
 from runs.reviewing import closing
@@ -86,6 +87,7 @@ class Engine:
             self.residents, self.lanes, self.writer, shared_hub, self._threads.run, self.purser, self.router, self.owner,
             asyncio.Semaphore(AT_ONCE),
         )  # fmt: skip
+        self.lender = Lender(self.tools, lambda run_id: self._runs.get(run_id))
         self.keeper = HaltKeeper(self.owner, self.halts, self.lanes, self.residents, self._threads.run, self._heard)
         self._runs: dict[str, Execution] = {}
         self._sweep_at = 0.0

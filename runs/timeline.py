@@ -148,6 +148,7 @@ class Call(Item):
     error_code: str = ""
     error_message: str = ""
     by: str = ""  # who asked, where that is not the agent
+    name: str = ""  # which of those
 
 
 @dataclass(slots=True)
@@ -350,6 +351,7 @@ class Timeline:
             "error_code",
             "error_message",
             "by",
+            "name",
         )
         known = {name: data[name] for name in names if data.get(name) is not None}
         # It is reported when it has ended; what a person reads is when it began.
@@ -395,6 +397,14 @@ class Timeline:
         why = data.get("reason") or {"timeout": "it took too long", "gone": "the server ended"}.get(data["outcome"], "")
         text = f"The MCP server {data['server']} did not do {data['tool'] or 'it'}: {why}".rstrip(": ")
         return [self._add(Notice(f"note-{event.seq}", event.seq, event.at, sentence=text))]
+
+    def _on_mcp_sampling(self, event: Event) -> list[Item]:
+        """A model that was asked is a model call of its own line; a server that got no answer is said."""
+        data = event.data
+        if data["outcome"] == "ok":
+            return []
+        text = f"The MCP server {data['server']} wanted to ask a model and got no answer: {data.get('reason', '')}"
+        return [self._add(Notice(f"note-{event.seq}", event.seq, event.at, sentence=text.rstrip(": ")))]
 
     def _finish(self, event: Event) -> list[Item]:
         changed: list[Item] = []

@@ -163,6 +163,12 @@ def stand_in(route_id: str) -> RouteTarget | None:
     return _target(route) if route is not None and prices_of(route) == (0, 0) else None
 
 
+def alone(route_id: str) -> RouteTarget | None:
+    """Where calls on this route go, without others in its place; None when it is gone."""
+    route = ModelRoute.objects.select_related("provider").filter(pk=route_id).first()
+    return _target(route) if route is not None else None
+
+
 def _target(route: ModelRoute) -> RouteTarget:
     patience_s = settings.LOGOS_FIRST_BYTE_TIMEOUT_S
     return RouteTarget(

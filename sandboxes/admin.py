@@ -216,8 +216,8 @@ class InferenceCallAdmin(RecordAdmin):
         return seconds(call.duration_ms)
 
     @admin.display(description="run")
-    def run_page(self, call: InferenceCall) -> SafeString:
-        return link("runs:run-detail", call.run_id, call.run_id)
+    def run_page(self, call: InferenceCall) -> SafeString | str:
+        return link("runs:run-detail", call.run_id, call.run_id) if call.run_id else "no run"
 
 
 @admin.register(EgressDecision)

@@ -16,6 +16,7 @@ from mcp_gateway.models import (
     McpHealth,
     McpLease,
     McpPin,
+    McpSampling,
     McpSecret,
     McpServer,
     McpToken,
@@ -78,6 +79,10 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         agent=agent, server=server, server_name=server.name, method="tools/call", tool=f"tool-{number}", outcome="ok",
         via="token", at=timezone.now(),
     )  # fmt: skip
+    sampled = McpSampling.objects.create(
+        server=server, server_name=server.name, agent=agent, tool=f"asking-{number}", outcome="ok", model=route.model,
+        route_id=route.pk, at=timezone.now(),
+    )  # fmt: skip
     McpCategory.objects.get_or_create(name="code", defaults={"access": "admin"})
     McpLease.objects.get_or_create(name="gateway", defaults={"owner": "process", "until": timezone.now()})
     preset = Preset.objects.get(pk="github")  # of the house, like the provider
@@ -116,7 +121,22 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         run.events.first(),
         run.conversation,
     ]
-    rows += [agreed, secret, document, server, mcp_secret, health, pin, given, opener, called, budget, charge, warning]
+    rows += [
+        agreed,
+        secret,
+        document,
+        server,
+        mcp_secret,
+        health,
+        pin,
+        given,
+        opener,
+        called,
+        sampled,
+        budget,
+        charge,
+        warning,
+    ]
     rows += [
         ToolRule.objects.create(layer="agent", agent=agent, tool="git.*", tier="ask", note=f"note-{number}"),
         ToolCall.objects.create(

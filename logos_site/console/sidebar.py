@@ -55,6 +55,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "mcp_gateway.McpAccess": "handshake",
             "mcp_gateway.McpToken": "vpn_key",
             "mcp_gateway.McpCall": "call_made",
+            "mcp_gateway.McpSampling": "psychology",
             "mcp_gateway.McpLease": "monitor_heart",
         },
     ),

@@ -61,6 +61,13 @@ EXAMPLE: dict[str, Any] = {
     "masks_keys": False,
     "include": [],
     "exclude": ["delete_repository"],
+    "sampling": False,
+    "sampling_route": None,
+    "sampling_tokens": 1024,
+    "sampling_timeout_s": 60,
+    "sampling_rpm": 10,
+    "sampling_rounds": 10,
+    "sampling_tool_rounds": 0,
     "secrets": ["GITHUB_TOKEN"],
     "warnings": [],
     "health": {
@@ -134,6 +141,13 @@ class McpServerOut(Schema):
     masks_keys: bool = Field(description="What looks like a key is blotted out of all it says.")
     include: list[str]
     exclude: list[str]
+    sampling: bool = Field(description="It may ask a model, at the expense of the run or agent it is for.")
+    sampling_route: str | None = Field(alias="sampling_route_id", description="The model it asks, by its route's id.")
+    sampling_tokens: int = Field(description="Of an answer at most.")
+    sampling_timeout_s: int
+    sampling_rpm: int = Field(description="Questions within a minute at most.")
+    sampling_rounds: int = Field(description="Of one call at most.")
+    sampling_tool_rounds: int = Field(description="In how many the model may use tools of the server; 0: no tools.")
     secrets: list[str]
     warnings: list[str] = Field(description="What to know before trusting it, and what it lacks.")
     health: McpHealthOut
@@ -198,6 +212,13 @@ class McpServerIn(Schema):
     masks_keys: bool = False
     include: list[Text] = Field([], max_length=MAX_TOOLS, description="Only these tools; none: all.")
     exclude: list[Text] = Field([], max_length=MAX_TOOLS, description="Not these tools.")
+    sampling: bool = False
+    sampling_route: Text | None = Field(None, max_length=40, description="The id of a model route that you see.")
+    sampling_tokens: int = Field(1024, ge=1, le=200_000)
+    sampling_timeout_s: int = Field(60, ge=1, le=3600)
+    sampling_rpm: int = Field(10, ge=1, le=600)
+    sampling_rounds: int = Field(10, ge=1, le=100)
+    sampling_tool_rounds: int = Field(0, ge=0, le=50)
     visibility: Visibility = Visibility.PRIVATE
 
     model_config = {"json_schema_extra": {"example": {name: EXAMPLE[name] for name in _WRITTEN}}}
@@ -236,6 +257,13 @@ class McpServerPatch(Schema):
     masks_keys: bool | None = None
     include: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
     exclude: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
+    sampling: bool | None = None
+    sampling_route: Text | None = Field(None, max_length=40, description="The id of a model route; empty: none.")
+    sampling_tokens: int | None = Field(None, ge=1, le=200_000)
+    sampling_timeout_s: int | None = Field(None, ge=1, le=3600)
+    sampling_rpm: int | None = Field(None, ge=1, le=600)
+    sampling_rounds: int | None = Field(None, ge=1, le=100)
+    sampling_tool_rounds: int | None = Field(None, ge=0, le=50)
 
     model_config = {"json_schema_extra": {"example": {"version": 3, "enabled": False}}}
 

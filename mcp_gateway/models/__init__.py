@@ -6,6 +6,7 @@ from mcp_gateway.models.accounts import ClientOrigin, McpAccount, McpClient
 from mcp_gateway.models.categories import McpCategory
 from mcp_gateway.models.grants import McpServerGroupGrant, McpServerUserGrant
 from mcp_gateway.models.pins import McpPin, PinState
+from mcp_gateway.models.sampling import McpSampling
 from mcp_gateway.models.servers import (
     AccessTier,
     AccountUse,
@@ -22,7 +23,7 @@ permissions.add_root(
     (McpServerUserGrant, McpServerGroupGrant),
     word="server",
     shared_level="view",
-    parts=(McpSecret, McpHealth, McpPin),
+    parts=(McpSecret, McpHealth, McpPin, McpSampling),
 )
 permissions.call_it(McpAccount, "mcpaccount", family="server")
 permissions.call_it(McpClient, "mcpclient", family="server")
@@ -41,6 +42,7 @@ __all__ = [
     "McpHealth",
     "McpLease",
     "McpPin",
+    "McpSampling",
     "McpSecret",
     "McpServer",
     "McpServerGroupGrant",

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from agents import secrets
+from agents.models import ModelRoute
 from agents.models.history import Changes
 from agents.models.shared import Shareable, Versioned
 from mcp_gateway import ids
@@ -131,6 +132,30 @@ class McpServer(Shareable):
     )
     include = models.JSONField("only these tools", default=list, blank=True)
     exclude = models.JSONField("not these tools", default=list, blank=True)
+
+    sampling = models.BooleanField(
+        "may ask a model",
+        default=False,
+        help_text="What it asks of a model is answered, at the expense of the run or agent it is for.",
+    )
+    sampling_route = models.ForeignKey(
+        ModelRoute,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="which model",
+        help_text="Always this one, whatever the server would like.",
+    )
+    sampling_tokens = models.PositiveIntegerField("tokens of an answer", default=1024)
+    sampling_timeout_s = models.PositiveIntegerField("time for an answer (s)", default=60)
+    sampling_rpm = models.PositiveIntegerField("questions a minute", default=10)
+    sampling_rounds = models.PositiveIntegerField("rounds of a call", default=10)
+    sampling_tool_rounds = models.PositiveIntegerField(
+        "rounds with tools",
+        default=0,
+        help_text="How often the model may use tools that the server gives it within a question; 0: no tools.",
+    )
 
     history = Changes()
 

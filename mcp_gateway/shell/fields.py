@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from agents.errors import Invalid
 from mcp_gateway.models import AccessTier, AccountUse, Place
+from mcp_gateway.shell.sampling import add_sampling
 
 
 def add_fields(parser: CommandParser) -> None:
@@ -50,6 +51,7 @@ def add_fields(parser: CommandParser) -> None:
     )
     parser.add_argument("--include", nargs="*", metavar="TOOL", help="only these tools")
     parser.add_argument("--exclude", nargs="*", metavar="TOOL", help="not these tools")
+    add_sampling(parser)
 
 
 def read_fields(options: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from agents.models import (
     User,
     Visibility,
 )
-from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpPin, McpSecret, McpServer, McpToken
+from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpPin, McpSampling, McpSecret, McpServer, McpToken
 from runs.models import (
     Approval,
     ApprovalRule,
@@ -81,6 +81,9 @@ class RandomWorld:
             agent=agent, server_name=name, method="m", outcome="ok", via="t", at=timezone.now()
         )
         self.rows += [given, token, done, McpPin.objects.create(server=server, tool=name, state="accepted")]
+        self.rows.append(
+            McpSampling.objects.create(server=server, server_name=name, agent=agent, outcome="ok", at=timezone.now())
+        )
         for root in (soul, agent, route, policy, server):
             self._grants(root)
         box = Sandbox.objects.create(agent=agent, number=number + 1)

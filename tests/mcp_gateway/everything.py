@@ -398,6 +398,20 @@ def slow(arguments: Any, params: Any) -> Any:
     return text(arguments.get("text", "slow"))
 
 
+@tool("ask_model", {"type": "object"})
+def asks_again(arguments: Any, params: Any) -> Any:
+    """Ask for a model ``times`` times with these ``params``, in the way of the era; says what it was answered each time."""
+    times, wish = arguments.get("times", 1), arguments["params"]
+    if options.era != "modern":
+        return text(json.dumps([ask("sampling/createMessage", wish) for _ in range(times)]))
+    before = json.loads(opened(params) or "[]")
+    found = answers(params, "model")
+    heard = [*before, found] if found else before
+    if len(heard) >= times:
+        return text(json.dumps(heard))
+    return required({"model": {"method": "sampling/createMessage", "params": wish}}, json.dumps(heard))
+
+
 @tool("hang")
 def hang(arguments: Any, params: Any) -> Any:
     threading.Event().wait()

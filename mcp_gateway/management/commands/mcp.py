@@ -11,10 +11,21 @@ from mcp_gateway.shell.categories import CategoryVerbs
 from mcp_gateway.shell.declared import DeclaredVerbs
 from mcp_gateway.shell.outside import OutsideVerbs
 from mcp_gateway.shell.pins import PinVerbs
+from mcp_gateway.shell.sampling import SamplingVerbs
 from mcp_gateway.shell.servers import ServerVerbs
 
 
-class Command(ServerVerbs, AccountVerbs, PinVerbs, CategoryVerbs, AccessVerbs, OutsideVerbs, CallVerbs, DeclaredVerbs):
+class Command(
+    ServerVerbs,
+    AccountVerbs,
+    PinVerbs,
+    CategoryVerbs,
+    AccessVerbs,
+    OutsideVerbs,
+    CallVerbs,
+    DeclaredVerbs,
+    SamplingVerbs,
+):
     """``mcp VERB …``: each noun adds its own verbs."""
 
     help = "Add, list, change, restart and delete MCP servers: where agents' tools come from."
@@ -29,4 +40,5 @@ class Command(ServerVerbs, AccountVerbs, PinVerbs, CategoryVerbs, AccessVerbs, O
         self.add_arguments_of_outside(verbs)
         self.add_arguments_of_calls(verbs)
         self.add_arguments_of_declared(verbs)
+        self.add_arguments_of_sampling(verbs)
         verbs.metavar = "|".join(verbs.choices)

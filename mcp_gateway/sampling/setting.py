@@ -1,0 +1,83 @@
+"""What people set for a server that may ask a model: which one, how much and how often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import QuerySet
+
+from agents import permissions
+from agents.errors import Invalid
+from agents.models import ModelRoute, User
+from agents.numbers import whole
+from mcp_gateway.sampling.bounds import Sampling
+
+if TYPE_CHECKING:
+    from mcp_gateway.models import McpServer
+
+# The least and the most of each, and how people call it.
+NUMBERS: dict[str, tuple[int, int, str]] = {
+    "sampling_tokens": (1, 200_000, "The tokens of an answer"),
+    "sampling_timeout_s": (1, 3_600, "The seconds for an answer"),
+    "sampling_rpm": (1, 600, "The questions a minute"),
+    "sampling_rounds": (1, 100, "The rounds of a call"),
+    "sampling_tool_rounds": (0, 50, "The rounds with tools"),
+}
+FIELDS = ("sampling", "sampling_route", *NUMBERS)
+
+
+def routes_for(user: User) -> QuerySet[ModelRoute]:
+    """The models this person may lend to a server: those they see."""
+    rows = ModelRoute.objects.select_related("provider")
+    return permissions.visible(user, rows, "route.view").order_by("model")
+
+
+def with_route(user: User, fields: dict[str, Any], kept: str | None = None) -> dict[str, Any]:
+    """``fields`` with the model itself in the place of its id; one that is not seen is none, save the one ``kept``.
+    Raises Invalid."""
+    given = fields.get("sampling_route")
+    if "sampling_route" not in fields or given is None or isinstance(given, ModelRoute):
+        return fields
+    if given == "":
+        return {**fields, "sampling_route": None}
+    known = ModelRoute.objects.filter(pk=given) if given == kept else routes_for(user).filter(pk=given)
+    if (route := known.first()) is None:
+        raise Invalid("There is no such model.", field="sampling_route")
+    return {**fields, "sampling_route": route}
+
+
+def check_whole(server: McpServer) -> None:
+    """Raises Invalid for a server that may ask no particular model."""
+    if server.sampling and server.sampling_route is None:
+        raise Invalid("Say which model it may ask.", field="sampling_route")
+
+
+def bounds_of(server: McpServer) -> Sampling | None:
+    """What the gateway holds it to; None for a server that may not ask. A model that is gone is no model."""
+    if not server.sampling:
+        return None
+    return Sampling(
+        server.sampling_route_id or "",
+        server.sampling_tokens,
+        server.sampling_timeout_s,
+        server.sampling_rpm,
+        server.sampling_rounds,
+        server.sampling_tool_rounds,
+        server.owner_id,
+    )
+
+
+def _number(field: str) -> Callable[[Any], int]:
+    least, most, name = NUMBERS[field]
+
+    def clean(value: Any) -> int:
+        number = whole(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+            raise Invalid(f"{name}: {least:,} to {most:,}.", field=field)
+        return number
+
+    return clean
+
+
+CLEAN: dict[str, Callable[[Any], Any]] = {"sampling": bool, **{name: _number(name) for name in NUMBERS}}
