@@ -61,7 +61,7 @@ def ask(method: str, params: dict[str, Any]) -> dict[str, Any]:
     id, event = f"q{time.monotonic_ns()}", threading.Event()
     _waiting[id] = event
     write({"id": id, "method": method, "params": params})
-    event.wait(20)
+    event.wait(180)
     return _waiting.pop(id)
 
 

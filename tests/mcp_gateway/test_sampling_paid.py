@@ -49,7 +49,7 @@ class House:
         )  # fmt: skip
         self.server = servers.create(
             self.ada, "asker", sys.executable, args=[str(EVERYTHING)], visibility="shared", sampling=True,
-            sampling_route=self.route.pk, sampling_tokens=200,
+            sampling_route=self.route.pk, sampling_tokens=200, sampling_timeout_s=600,
         )  # fmt: skip
         access.give(self.alice, self.agent.pk, self.server.pk)
         self.token, self.secret = access.make_token(self.alice, self.agent.pk, "editor")
@@ -143,7 +143,10 @@ async def test_every_budget_is_asked_first(house: House, started: Gateway, scope
     assert answer[1]["result"]["content"][0]["text"] == "lives"
 
 
-async def test_a_stop_of_the_agent_cuts_what_is_asked_for_it(house: House, engine: Engine, started: Gateway) -> None:
+async def test_a_stop_of_the_agent_cuts_what_is_asked_for_it(
+    house: House, engine: Engine, started: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runs.work.REHEARSAL_PATIENCE_S", 120)
     one(await asking(house))
     hanging = asyncio.ensure_future(asking(house, "hang"))
     async with asyncio.timeout(PATIENCE_S):
@@ -166,14 +169,14 @@ async def test_a_stop_of_the_agent_cuts_what_is_asked_for_it(house: House, engin
 async def test_a_provider_that_fails_or_hangs_costs_the_question_and_nothing_else(
     house: House, started: Gateway
 ) -> None:
+    failed = one(await asking(house, "fail: 500"))
+    fine = one(await asking(house, "Hello"))
     await sync_to_async(servers.change)(house.ada, house.server.pk, None, sampling_timeout_s=1)
     async with asyncio.timeout(PATIENCE_S):
         while started.book.servers["asker"].sampling.timeout_s != 1:  # type: ignore[union-attr]
             await asyncio.sleep(0.02)
 
-    failed = one(await asking(house, "fail: 500"))
     hung = one(await asking(house, "hang"))
-    fine = one(await asking(house, "Hello"))
 
     assert failed["data"] == {"reason": "failed"}
     assert (hung["code"], hung["data"]) == (-32001, {"reason": "timeout"})
@@ -215,7 +218,7 @@ async def test_within_a_run_it_is_the_runs_expense_and_in_its_story(
     going = Going(run)
     engine._runs[run.pk] = going  # type: ignore[assignment]
     events: list[tuple[str, str, dict[str, Any]]] = []
-    started.tell_run = lambda run_id, kind, data: events.append((run_id, kind, data))
+    started.recorder.tell_run = lambda run_id, kind, data: events.append((run_id, kind, data))
     started.relay.carrier.run_of = lambda asked: run.pk
     caller = started.book.by_token(house.secret)
     assert caller is not None
