@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.db.models import Model
+
 from agents import secrets
 from mcp_gateway import servers
 from mcp_gateway.declared.form import NESTED, SPELLED
@@ -35,6 +37,6 @@ def line(word: str, old: Any, new: Any) -> str:
 def _worded(value: Any) -> str:
     if value in (None, "", [], {}):
         return "nothing"
-    plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    plain = str(value) if isinstance(value, str | Model) else json.dumps(value, ensure_ascii=False)
     told = secrets.redact(plain.replace("\n", " "))
     return told if len(told) <= 200 else f"{told[:199]}…"

@@ -29,6 +29,7 @@ from mcp_gateway.declared.form import (
 )
 from mcp_gateway.declared.text import Path, Source, read
 from mcp_gateway.models import AccessTier, McpCategory, McpSecret, McpServer
+from mcp_gateway.sampling import setting
 from sandboxes.tool_server import argument_patterns, outside, rules
 from sandboxes.tool_server.models import Condition, Layer, ToolRule
 from sandboxes.tool_server.tiers import Tier
@@ -136,7 +137,8 @@ def _server(user: User, source: Source, said: DeclaredServer, values: Values | N
 
 def _changed(user: User, seen: McpServer, said: DeclaredServer) -> McpServer:
     """Only what differs is written, so that a file that says what is there needs no right but to see it."""
-    cleaned = servers.check(said.fields, allows_private=seen.allows_private)
+    given = setting.with_route(user, said.fields, seen.sampling_route_id)
+    cleaned = servers.check(given, allows_private=seen.allows_private)
     fields = {name: value for name, value in cleaned.items() if getattr(seen, name) != value}
     return servers.change(user, seen.pk, seen.version, **fields) if fields else seen
 

@@ -30,6 +30,8 @@ def exported(user: User) -> str:
 
 def _server(row: McpServer) -> dict[str, Any]:
     found = {key: getattr(row, name) for key, name in FIELDS.items() if getattr(row, name) != default_of(name)}
+    # Of a model the id: another one may have its name.
+    found |= {"sampling_route": row.sampling_route_id} if row.sampling_route_id else {}
     tools = {name: getattr(row, name) for name in NESTED if getattr(row, name)}
     found |= {"tools": tools} if tools else {}
     found |= {"visibility": str(row.visibility)} if row.visibility != Visibility.PRIVATE else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from agents import permissions
 from agents.errors import Invalid
@@ -34,17 +34,21 @@ def routes_for(user: User) -> QuerySet[ModelRoute]:
 
 
 def with_route(user: User, fields: dict[str, Any], kept: str | None = None) -> dict[str, Any]:
-    """``fields`` with the model itself in the place of its id; one that is not seen is none, save the one ``kept``.
-    Raises Invalid."""
+    """``fields`` with the model itself in the place of its route's id, or of its name; one that is not seen is none,
+    save the one ``kept``. Raises Invalid."""
     given = fields.get("sampling_route")
     if "sampling_route" not in fields or given is None or isinstance(given, ModelRoute):
         return fields
     if given == "":
         return {**fields, "sampling_route": None}
-    known = ModelRoute.objects.filter(pk=given) if given == kept else routes_for(user).filter(pk=given)
-    if (route := known.first()) is None:
-        raise Invalid("There is no such model.", field="sampling_route")
-    return {**fields, "sampling_route": route}
+    seen = (
+        ModelRoute.objects.filter(pk=given) if given == kept else routes_for(user).filter(Q(pk=given) | Q(model=given))
+    )
+    known = list(seen[:2])
+    if len(known) != 1:
+        several = "Several models are called so: say the id of a route." if known else "There is no such model."
+        raise Invalid(several, field="sampling_route")
+    return {**fields, "sampling_route": known[0]}
 
 
 def check_whole(server: McpServer) -> None:

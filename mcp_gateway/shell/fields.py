@@ -10,6 +10,7 @@ from django.core.management.base import CommandParser
 
 from agents.errors import Invalid
 from mcp_gateway.models import AccessTier, AccountUse, Place
+from mcp_gateway.sampling import setting
 from mcp_gateway.shell.sampling import add_sampling
 
 
@@ -76,7 +77,7 @@ def read_fields(options: dict[str, Any]) -> dict[str, Any]:
         "include",
         "exclude",
     )
-    fields = {name: options[name] for name in names if options[name] is not None}
+    fields = {name: options[name] for name in (*names, *setting.FIELDS) if options[name] is not None}
     for option, name in (("env", "env"), ("header", "headers")):
         if options[option] is not None:
             fields[name] = _pairs(options[option], name)

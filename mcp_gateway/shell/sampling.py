@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db.models import Q
 
 from agents.command_line import LogosCommand, add_person, plain, reader
-from agents.errors import Invalid
 from agents.models import User
-from mcp_gateway.sampling import reading, setting
+from mcp_gateway.sampling import reading
 from mcp_gateway.shell.naming import server_named
 
 HEADING = ("AT", "AGENT", "TOOL", "OUTCOME", "MODEL", "TOKENS", "COST", "REASON")
@@ -43,18 +41,6 @@ def add_sampling(parser: CommandParser) -> None:
     parser.add_argument("--sampling-rpm", type=int, metavar="N", help="questions within a minute at most")
     parser.add_argument("--sampling-rounds", type=int, metavar="N", help="of one call at most")
     parser.add_argument("--sampling-tool-rounds", type=int, metavar="N", help="with tools it gives; 0: no tools")
-
-
-def read_sampling(user: User, options: dict[str, Any]) -> dict[str, Any]:
-    """What was given of it. Raises Invalid for a model that is not seen, or not one."""
-    found = {name: options[name] for name in setting.FIELDS if options[name] is not None}
-    if asked := found.get("sampling_route"):
-        rows = list(setting.routes_for(user).filter(Q(pk=asked) | Q(model=asked))[:2])
-        if len(rows) != 1:
-            several = "Several models are called so; say the route's id." if rows else "There is no such model."
-            raise Invalid(several, field="sampling_route")
-        found["sampling_route"] = rows[0]
-    return found
 
 
 def lines(user: User, server_id: str) -> Iterator[tuple[str, ...]]:

@@ -17,7 +17,6 @@ from mcp_gateway.api.servers import McpServerOut
 from mcp_gateway.models import ServerKind
 from mcp_gateway.shell.fields import add_fields, read_fields
 from mcp_gateway.shell.naming import server_named
-from mcp_gateway.shell.sampling import read_sampling
 
 
 class ServerVerbs(LogosCommand):
@@ -79,9 +78,8 @@ class ServerVerbs(LogosCommand):
         )
 
     def do_add(self, options: dict[str, Any]) -> None:
-        user = actor(options["user"])
         made = servers.create(
-            user,
+            actor(options["user"]),
             options["name"],
             options["command"],
             visibility=Visibility.SHARED if options["shared"] else Visibility.PRIVATE,
@@ -89,7 +87,6 @@ class ServerVerbs(LogosCommand):
             kind=ServerKind.HTTP if options["url"] else ServerKind.STDIO,
             args=options["arguments"],
             **read_fields(options),
-            **read_sampling(user, options),
         )
         for warning in servers.warnings(made):
             self.say(warning)
@@ -99,8 +96,7 @@ class ServerVerbs(LogosCommand):
         user = actor(options["user"])
         server = server_named(user, options["server"], "server.edit")
         given = {"command": options["command"], "args": options["arguments"]}
-        fields = read_fields(options) | read_sampling(user, options)
-        fields |= {name: value for name, value in given.items() if value is not None}
+        fields = read_fields(options) | {name: value for name, value in given.items() if value is not None}
         if options["enable"] or options["disable"]:
             fields["enabled"] = options["enable"]
         servers.change(user, server.pk, server.version, **fields)

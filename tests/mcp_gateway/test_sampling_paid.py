@@ -18,6 +18,8 @@ from agents import composition, halting, souls
 from agents.errors import Invalid
 from agents.models import ModelRoute, Provider, Role, User
 from mcp_gateway import access, servers
+from mcp_gateway.declared import plan
+from mcp_gateway.declared.writing import exported
 from mcp_gateway.door import Door
 from mcp_gateway.gateway import Gateway
 from mcp_gateway.models import McpSampling, McpServer
@@ -331,3 +333,17 @@ def test_the_command_sets_and_lists_it(asker: McpServer, small: ModelRoute, caps
     assert (asker.sampling, asker.sampling_route, asker.sampling_rpm) == (True, small, 3)
     assert "summarise" in (printed := capsys.readouterr().out)
     assert "Too often." in printed
+
+
+def test_a_file_lends_it_by_name_and_says_it_again(ada: User, asker: McpServer, small: ModelRoute) -> None:
+    text = "mcp_servers:\n  asker:\n    sampling: true\n    sampling_route: small-1\n    sampling_rpm: 4\n"
+
+    first, second = plan.apply(ada, text), plan.apply(ada, text)
+    again = plan.plan(ada, exported(ada))
+
+    asker.refresh_from_db()
+    assert (asker.sampling, asker.sampling_route, asker.sampling_rpm) == (True, small, 4)
+    assert first.changes == 1
+    assert (second.changes, again.changes) == (0, 0)
+    with pytest.raises(Invalid, match=r"line 4.*no such model"):
+        plan.apply(ada, text.replace("small-1", "small-2"))
