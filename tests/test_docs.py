@@ -150,8 +150,13 @@ def test_every_error_code_is_in_the_table_with_its_sentence_and_action() -> None
 
 def test_every_kind_of_event_is_described_and_no_other() -> None:
     told = {row[0].strip("`") for row in table_after((DOCS / "architecture.md").read_text(), "## Events, version 1")}
-    source = "\n".join(path.read_text() for path in (ROOT / "runs").rglob("*.py"))
-    nouns = "run|sandbox|text|reasoning|model|tool|approval|budget"
+    rooms = [
+        *(ROOT / "runs").rglob("*.py"),
+        *(ROOT / "mcp_gateway").glob("*.py"),
+        *(ROOT / "mcp_gateway/sampling").glob("*.py"),
+    ]
+    source = "\n".join(path.read_text() for path in rooms)
+    nouns = "run|sandbox|text|reasoning|model|tool|approval|budget|mcp"
     made = set(re.findall(rf'"((?:{nouns})\.[a-z]+|note|egress)"', source)) - ACTIONS.keys()
 
     assert told == made
