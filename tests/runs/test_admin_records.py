@@ -137,30 +137,33 @@ def test_what_is_for_admins_is_closed_to_operators(ada: User, model: type[Model]
     assert Console(person("otto", Role.OPERATOR)).list(model).status_code == 403
 
 
-@pytest.mark.parametrize("model", OURS, ids=lambda model: model.__name__)
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.OPERATOR])
-def test_a_list_costs_the_same_however_long(ada: User, role: str, model: type[Model]) -> None:
+def test_a_list_costs_the_same_however_long(ada: User, role: str) -> None:
     reader = ada if role == Role.ADMIN else person("otto", Role.OPERATOR)
     console = Console(reader)
-    if role == Role.OPERATOR and model in (User, EngineBeat):
-        assert console.list(model).status_code == 403
-        return
+    closed = {User, EngineBeat} if role == Role.OPERATOR else set()
+    assert {console.list(model).status_code for model in closed} <= {403}
 
-    def queries() -> tuple[int, int]:
-        with CaptureQueriesContext(connection) as captured:
-            page = console.list(model)
-        return len(captured), page.context["cl"].result_count
+    def costs() -> dict[type[Model], tuple[int, int]]:
+        found = {}
+        for model in OURS:
+            if model not in closed:
+                console.list(model)  # what is looked up once in a while is not of the list
+                with CaptureQueriesContext(connection) as captured:
+                    page = console.list(model)
+                found[model] = (len(captured), page.context["cl"].result_count)
+        return found
 
     for number in range(1, 3):
         world(reader, number)
-    few, rows_then = queries()
+    few = costs()
     for number in range(3, 9):
         world(reader, number)
         person(f"person-{number}")
-    many, rows_now = queries()
+    many = costs()
 
-    assert rows_now > rows_then or model in (Provider, Preset)
-    assert many == few
+    assert not {model for model in few if many[model][1] <= few[model][1]} - {Provider, Preset}
+    assert {model: many[model][0] for model in few} == {model: few[model][0] for model in few}
 
 
 @pytest.mark.parametrize("model", [*RECORDS, SecurityEvent], ids=lambda model: model.__name__)
@@ -180,21 +183,20 @@ def test_a_record_is_only_read(ada: User, model: type[Model]) -> None:
     assert model._default_manager.filter(pk=row.pk).values().get() == before
 
 
-@pytest.mark.parametrize(
-    "model", [m for m in OURS if m not in (User, EngineBeat, Provider, Preset)], ids=lambda m: m.__name__
-)
-def test_an_operator_reads_their_own_rows_and_finds_no_trace_of_others(alice: User, model: type[Model]) -> None:
+def test_an_operator_reads_their_own_rows_and_finds_no_trace_of_others(alice: User) -> None:
     otto = person("otto", Role.OPERATOR)
     User.objects.filter(pk=alice.pk).update(role=Role.OPERATOR)
     foreign, own = world(User.objects.get(pk=alice.pk), 777), world(otto, 1)
     betraying = traces(foreign, 777)
-    console = Console(otto)
+    # Two browsers: what one asks for in vain is named in the words of its next page.
+    console, stranger = Console(otto), Console(otto)
 
-    for page in (console.list(model), console.open(own[model]), console.open(own[model], "history")):
-        assert page.status_code == 200
-        assert not [trace for trace in betraying if trace in page.content.decode()]
-    for address in ("change", "delete", "history"):
-        assert console.open(foreign[model], address).status_code in (302, 403)
+    for model in [m for m in OURS if m not in (User, EngineBeat, Provider, Preset)]:
+        for page in (console.list(model), console.open(own[model]), console.open(own[model], "history")):
+            assert page.status_code == 200, model
+            assert not [trace for trace in betraying if trace in page.content.decode()], model
+        for address in ("change", "delete", "history"):
+            assert stranger.open(foreign[model], address).status_code in (302, 403), (model, address)
 
 
 def test_secrets_are_not_in_any_page(ada: User) -> None:
