@@ -46,6 +46,18 @@ def send_noticed(person: User) -> bool:
     return _sent(person, what, lines)
 
 
+def send_wrote(person: User) -> bool:
+    """Tell ``person`` that an agent wrote to them unasked."""
+    what = "An agent wrote to you"
+    link = f"{settings.LOGOS_URL.rstrip('/')}{reverse('runs:chat')}" if settings.LOGOS_URL else ""
+    lines = [
+        f"{what} in Logos. Nothing waits for you.",
+        f"Sign in to read it: {link}" if link else "Sign in to Logos to read it.",
+        f"You get at most one such mail in {settings.LOGOS_MAIL_MINUTES} minutes. Your account, Notifications, turns them off.",
+    ]
+    return _sent(person, what, lines)
+
+
 def send_budget(person: User, percent: int, where: str) -> bool:
     """Tell ``person`` how much of a budget that concerns them is used; ``where`` they can see which."""
     what = "A budget is used up" if percent >= 100 else f"{percent} % of a budget is used"

@@ -20,12 +20,13 @@ from agents.models import User
 from channels_app import confirming, mailing, pushing
 from channels_app.models import Notices, PushDevice
 from runs import approvals
-from runs.models import Approval
+from runs.models import Approval, Conversation
 from runs.noticed import concerned
 
 # Questions that come in a row are one notice; the number in it tells how many.
 QUIET_S = 20
 TOPIC = "logos-waiting"
+WROTE_TOPIC = "logos-wrote"
 NOTICED_TOPIC, NOTICED_TTL_S = "logos-noticed", 3600
 # A try goes to every browser one has switched on.
 TRY_AGAIN_S = 10
@@ -99,6 +100,26 @@ def noticed_message() -> dict[str, object]:
     """What such a push says."""
     title, body = "An agent did something you are told of", "Nothing waits for you. Open Logos to see what it did."
     return {"title": title, "body": body, "url": reverse("runs:approvals-noticed")}
+
+
+def wrote(conversation_id: str) -> bool:
+    """Tell the person of this chat that an agent wrote to them unasked, and not what; was anything sent?"""
+    talk = Conversation.objects.filter(pk=conversation_id).first()
+    person = candidates().filter(pk=talk.owner_id).first() if talk is not None else None
+    if talk is None or person is None:
+        return False
+    wished = wants(person)
+    pushed = wished.by_push and pushing.push(person, wrote_message(talk), ttl_s=NOTICED_TTL_S, topic=WROTE_TOPIC)
+    may_mail = wished.by_mail and mailing.is_set_up() and confirming.is_confirmed(person)
+    quiet_s = settings.LOGOS_MAIL_MINUTES * 60
+    mailed = may_mail and cache.add(f"wrote-mail:{person.pk}", True, timeout=quiet_s) and mailing.send_wrote(person)
+    return bool(pushed or mailed)
+
+
+def wrote_message(talk: Conversation) -> dict[str, object]:
+    """What such a push says, and where it leads."""
+    where = reverse("runs:chat-conversation", args=[talk.pk])
+    return {"title": "An agent wrote to you", "body": "Nothing waits for you. Open Logos to read it.", "url": where}
 
 
 def candidates() -> QuerySet[User]:

@@ -15,6 +15,11 @@ def tell_noticed(agent_id: str, run_id: str) -> str:
     return f"told {notices.noticed(agent_id, run_id)}"
 
 
+def tell_wrote(conversation_id: str) -> str:
+    """Tell a person that an agent wrote to them unasked."""
+    return f"told {notices.wrote(conversation_id)}"
+
+
 def tell_budget(warning_id: int) -> str:
     """Tell whom it concerns how much of a budget is used."""
     return f"told {budget_notices.reached(warning_id)}"

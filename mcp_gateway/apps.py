@@ -8,7 +8,7 @@ class McpGatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import agent_pages, erasing, exporting, rotation
-        from mcp_gateway import requesting, servers
+        from mcp_gateway import own_rules, requesting, servers
         from mcp_gateway.models import McpAccount, McpClient, McpSecret
         from mcp_gateway.oauth import accounts
         from runs import approvals
@@ -16,7 +16,7 @@ class McpGatewayConfig(AppConfig):
         from sandboxes.tool_server import outside
 
         approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided)
-        outside.FAMILIES.append(servers.families)
+        outside.FAMILIES += [servers.families, own_rules.families]
         erasing.PARTS.append(accounts.erase)
         exporting.PARTS.append(accounts.EXPORTED)
         for model, column in (

@@ -16,20 +16,22 @@ from mcp_gateway import (
     eras,
     hub,
     jsonrpc,
+    own_rules,
     own_sessions,
     patience,
     requesting,
+    send_message,
 )
 from mcp_gateway.ask_person import AskPerson
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Caller, Served
 from mcp_gateway.calls import Done
 from mcp_gateway.eras import Refusal
+from mcp_gateway.own_rules import OURS
 from mcp_gateway.own_sessions import OwnSessions
 from mcp_gateway.relay import Relay
+from mcp_gateway.send_message import OwnMessages
 
-# What calls of tools of ours are recorded under; no server can be called so.
-OURS = "logos"
 CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}}
 INSTRUCTIONS = (
     "Tools of MCP servers are called SERVER__TOOL. list_mcp_servers says which servers there are and which of them "
@@ -81,7 +83,9 @@ OWN_TOOLS: list[dict[str, Any]] = [
     },
     *ask_person.TOOLS,
     *own_sessions.TOOLS,
+    *send_message.TOOLS,
 ]
+_BY_NAME = {each["name"]: each for each in OWN_TOOLS}
 
 Db = Callable[..., Awaitable[Any]]
 
@@ -100,6 +104,7 @@ class Hub:
         people = AskPerson(db, run_of)
         self._own |= {"ask_person": people.ask, "person_answer": people.look}
         self._own["search_my_sessions"] = OwnSessions(db, run_of).search
+        self._own["send_message"] = OwnMessages(db, run_of).send
 
     async def answer(self, asked: Asked) -> Answer:
         """One request of an agent to its hub."""
@@ -115,7 +120,8 @@ class Hub:
             return 200, jsonrpc.result(asked.id, eras.discovered(CAPABILITIES, INSTRUCTIONS))
         if method == "tools/list":
             names = await self.names(asked.caller)
-            return 200, asked.reply({"tools": [*OWN_TOOLS, *names.tools]})
+            ours = own_rules.offered(OWN_TOOLS, self._relay.book().rules_for(asked.caller.agent_id))
+            return 200, asked.reply({"tools": [*ours, *names.tools]})
         if method == "tools/call":
             return await self._call(asked)
         if method == "subscriptions/listen" and asked.modern:
@@ -177,18 +183,24 @@ class Hub:
         return await self._relay.call_at(found.asked, found.server, found.tool)
 
     async def _made(self, asked: Asked, own: Callable[[Asked], Awaitable[dict[str, Any]]]) -> Answer:
-        """The call of a tool of ours: stopped and recorded as any other."""
-        carrier, began = self._relay.carrier, asyncio.get_running_loop().time()
+        """The call of a tool of ours: stopped, ruled and recorded as any other."""
+        carrier, tool = self._relay.carrier, _BY_NAME[asked.params["name"]]
         if why := await carrier.halted(asked.caller.agent_id, OURS):
             carrier.note(asked, OURS, "", "denied", why)
             return asked.failed(why)
+        given = asked.params.get("arguments")
+        arguments = given if isinstance(given, dict) else {}
+        return await self._relay.ruled(asked, tool, arguments, lambda asked, reason: self._do(asked, own, reason))
+
+    async def _do(self, asked: Asked, own: Callable[[Asked], Awaitable[dict[str, Any]]], reason: str) -> Answer:
+        began = asyncio.get_running_loop().time()
         outcome: Done = "cancelled"
         try:
             result = await own(asked)
             outcome = "error" if result.get("isError") is True else "ok"
             return 200, asked.reply(result)
         finally:
-            carrier.note(asked, OURS, "", outcome, "", child_began=began)
+            self._relay.carrier.note(asked, OURS, "", outcome, reason, child_began=began)
 
     async def _list_servers(self, asked: Asked) -> dict[str, Any]:
         found = await self._db(requesting.askable, asked.caller.agent_id)
@@ -204,7 +216,7 @@ class Hub:
             if served is not None and supervisor is not None:
                 shown = [tool["name"] for tool in served.shown(supervisor.known.tools, supervisor.known.marks)]
                 each |= {"state": supervisor.state, "tools": [hub.name_of(served.name, name) for name in shown]}
-        return told({"servers": found})
+        return jsonrpc.told({"servers": found})
 
     async def _request(self, asked: Asked) -> dict[str, Any]:
         given = asked.params.get("arguments")
@@ -268,12 +280,12 @@ class Hub:
             await asyncio.sleep(0.1)
 
     async def _time(self, asked: Asked) -> dict[str, Any]:
-        return told({"utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")})
+        return jsonrpc.told({"utc": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")})
 
 
 def _said(answer: requesting.Answer, more: dict[str, Any] | None = None) -> dict[str, Any]:
     value = {"status": answer.status, "message": answer.sentence, "request_id": answer.request_id}
-    return told(value | (more or {})) | ({"isError": True} if answer.status == "refused" else {})
+    return jsonrpc.told(value | (more or {})) | ({"isError": True} if answer.status == "refused" else {})
 
 
 def told(value: dict[str, Any]) -> dict[str, Any]:

@@ -94,3 +94,14 @@ def error(id: Any, code: int, sentence: str, data: Any = None) -> Message:
 def told_model(sentence: str) -> dict[str, Any]:
     """The result of a tool call that failed in a way the model can act on."""
     return {"content": [{"type": "text", "text": sentence}], "isError": True}
+
+
+def told(value: dict[str, Any], is_error: bool = False) -> dict[str, Any]:
+    """The result of a tool of ours: for models as text, for programs as it is."""
+    found = {"content": [{"type": "text", "text": dumps(value).decode()}], "structuredContent": value}
+    return found | ({"isError": True} if is_error else {})
+
+
+def is_storable(text: str) -> bool:
+    """Could a database hold it?"""
+    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)

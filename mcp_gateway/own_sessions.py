@@ -43,7 +43,7 @@ class OwnSessions:
         """``search_my_sessions``."""
         given = asked.params.get("arguments")
         query, limit = (given.get("query"), given.get("limit", 10)) if isinstance(given, dict) else (None, 10)
-        if not isinstance(query, str) or not 2 <= len(query.strip()) <= LONGEST or not _is_storable(query):
+        if not isinstance(query, str) or not 2 <= len(query.strip()) <= LONGEST or not jsonrpc.is_storable(query):
             return jsonrpc.told_model(f"Say what to look for, in 2 to {LONGEST} characters.")
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MOST:
             return jsonrpc.told_model(f"The limit is a whole number from 1 to {MOST}.")
@@ -81,11 +81,6 @@ def _person(agent_id: str, run_id: str, token_id: int) -> User | None:
         return run.conversation.owner if run is not None else None
     token = McpToken.objects.filter(pk=token_id, agent=agent_id, revoked_at=None).select_related("made_by").first()
     return token.made_by if token is not None else None
-
-
-def _is_storable(text: str) -> bool:
-    """Could a database hold it?"""
-    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _around(text: str, query: str) -> str:

@@ -8,13 +8,13 @@ the ``Book`` at every message.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
 from agents.errors import LogosError
 from agents.numbers import whole
-from mcp_gateway import capabilities, carrying, eras, exchange, jsonrpc
+from mcp_gateway import capabilities, carrying, eras, exchange, jsonrpc, own_rules
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Book, Caller, Served
 from mcp_gateway.calls import Record
@@ -216,6 +216,31 @@ class Relay:
         except Refused as error:
             # Whoever calls it so reads results, not errors of the protocol.
             return asked.failed(error.refusal.sentence)
+
+    async def ruled(
+        self,
+        asked: Asked,
+        tool: Mapping[str, Any],
+        arguments: dict[str, Any],
+        make: Callable[[Asked, str], Awaitable[Answer]],
+    ) -> Answer:
+        """``make`` a call of a tool of Logos itself, unless a rule that names it refuses it or wants it asked for."""
+        found = own_rules.about(self.book().rules_for(asked.caller.agent_id))
+        if not found:
+            return await make(asked, "")
+        verdict = self.judge.judge(asked.caller.agent_id, own_rules.SERVED, tool["name"], arguments, found)
+        asked = replace(asked, decision=str(verdict.tier))
+        if verdict.tier == Tier.BLOCK:
+            self.carrier.note(asked, own_rules.OURS, "", "denied", verdict.reason)
+            return asked.failed(f"This call is not allowed. {verdict.reason}")
+        if verdict.tier != Tier.ASK:
+            return await make(asked, verdict.reason if verdict.tier == Tier.NOTIFY else "")
+        if self._holder is None:
+            return asked.failed(f"This call has to be asked for, and nobody can be asked. {verdict.reason}")
+        held = await self._holder.hold(asked, Wanted(own_rules.OURS, tool, arguments, verdict), lambda: make(asked, ""))
+        if held.outcome is not None:
+            self.carrier.note(asked, own_rules.OURS, "", held.outcome, held.reason)
+        return held.answer
 
     def _too_long(self, asked: Asked, served: Served) -> Answer:
         sentence = f"A call to {served.name} may have {served.max_argument // 1024:,} KB. Send less at a time."

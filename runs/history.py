@@ -17,6 +17,9 @@ UNFINISHED: dict[str, str] = {
     Status.INTERRUPTED: "[This run was interrupted before it was finished.]",
 }
 
+# Before what the agent wrote by itself: two messages of one speaker in a row would be joined.
+UNASKED = "[The person said nothing here. You wrote to them by yourself.]"
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -38,5 +41,7 @@ def turns(messages: Iterable[Message]) -> tuple[Turn, ...]:
         else:
             answered: Run | None = getattr(message, "answered_run", None)
             note = UNFINISHED.get(answered.status, "") if answered is not None else ""
+            if answered is None and not (told and told[-1].from_person):
+                told.append(Turn(True, UNASKED))
             told.append(Turn(False, f"{message.text}\n\n{note}" if note else message.text))
     return tuple(told)

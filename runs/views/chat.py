@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from agents import capabilities, permissions
 from agents.errors import Conflict, LogosError
 from agents.models import Agent, User
 from agents.views.access import is_htmx, leave_to, person, signed_in
-from runs import composing, dispatch, withheld
+from runs import composing, dispatch, unasked, withheld
 from runs.budgets import showing
 from runs.budgets.limits import Spender
 from runs.models import ACTIVE, Conversation, Run
@@ -132,10 +133,13 @@ def _page(request: HttpRequest, agent: Agent, talk: Conversation | None) -> dict
     may_write = talk is None or bool(permissions.allows(user, "conversation.write", talk))
     target = ["runs:chat-send", talk.pk] if talk else ["runs:chat-new-send", agent.pk]
     stamp = withheld.told(user, _stamp(agent, route is not None))
+    *unasked_before, unasked_last = unasked.between(talk, runs, is_latest=not before)
+    turns = parts.turns_of(runs, get_token(request))
     return {
         "agent": agent,
         "conversation": talk,
-        "turns": parts.turns_of(runs, get_token(request)),
+        "turns": [replace(turn, unasked=tuple(said)) for turn, said in zip(turns, unasked_before, strict=True)],
+        "unasked": unasked_last,
         "earlier": earlier,
         "later": reverse("runs:chat-conversation", args=[talk.pk]) if talk and before else "",
         "active_run": active if may_write else None,

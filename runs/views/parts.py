@@ -17,7 +17,7 @@ from agents.models import Agent, ModelRoute, User
 from agents.routes import default_route
 from runs import events, rendering, words
 from runs.hub import hub
-from runs.models import ACTIVE, Conversation, Run, RunEvent
+from runs.models import ACTIVE, Conversation, Message, Run, RunEvent
 from runs.rendering import RunFigures, RunRef
 from runs.reviewing.opening import is_stamped
 from runs.timeline import Timeline
@@ -44,6 +44,8 @@ class Turn:
     html: str = ""
     reply: str = ""
     problem: str = ""
+    # What the agent wrote unasked before it.
+    unasked: tuple[Message, ...] = ()
 
 
 def turns_of(runs: list[Run], csrf_token: str) -> list[Turn]:

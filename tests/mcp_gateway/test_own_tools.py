@@ -1,0 +1,84 @@
+"""The tools of Logos itself under the rules that name them: refused, hidden, and left alone by every other rule."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mcp_gateway.own_rules import about, families, offered
+from mcp_gateway.send_message import OwnMessages
+from sandboxes.tool_server import rules as tool_rules
+from sandboxes.tool_server.deciding import Rule
+from tests.mcp_gateway.gate import a_gate
+
+BLOCKED = Rule("1", "agent", "mcp:logos.send_message", "block", is_own=True)
+
+
+async def test_whoever_manages_the_agent_switches_one_off() -> None:
+    async with a_gate() as gate:
+        assert "send_message" in await gate.listed("")
+        gate.rewrite(rules={"agent_atlas": (BLOCKED,)})
+
+        listed = await gate.listed("")
+        refused = await gate.call("", "send_message", text="Hello")
+        time = await gate.call("", "current_time")
+
+    assert "send_message" not in listed
+    assert "current_time" in listed
+    assert "This call is not allowed." in refused["result"]["content"][0]["text"]
+    assert "isError" not in time["result"]
+    assert [(each.tool, each.outcome) for each in gate.records] == [("send_message", "denied"), ("current_time", "ok")]
+
+
+async def test_rules_about_servers_leave_them_alone_and_a_condition_hides_nothing() -> None:
+    tools = [{"name": "send_message"}, {"name": "current_time"}]
+    others = [
+        Rule("1", "site", "*", "block"),
+        Rule("2", "site", "mcp:*", "block"),
+        Rule("3", "site", "mcp:logosx.*", "block"),
+    ]
+    asked = Rule("4", "site", "mcp:logos.send_message", "block", "argument", "text=*password*")
+
+    assert about([*others, asked, BLOCKED]) == [asked, BLOCKED]
+    assert offered(tools, others) == tools
+    assert offered(tools, [asked]) == tools
+    assert offered(tools, [Rule("5", "site", "mcp:logos.*", "block")]) == []
+    async with a_gate() as gate:
+        gate.rewrite(rules={"": (*others, asked)})
+        assert "isError" not in (await gate.call("", "current_time"))["result"]
+        said = await gate.call("", "send_message", text="my password is here")
+    assert "This call is not allowed." in said["result"]["content"][0]["text"]
+
+
+async def test_one_that_is_to_be_asked_for_is_not_made_where_nobody_can_be_asked() -> None:
+    async with a_gate() as gate:
+        gate.rewrite(rules={"": (Rule("1", "site", "mcp:logos.current_time", "ask"),)})
+        said = await gate.call("", "current_time")
+
+    assert "nobody can be asked" in said["result"]["content"][0]["text"]
+
+
+def test_forms_offer_their_names_and_rules_take_them() -> None:
+    for name in families(None):  # type: ignore[arg-type]
+        assert tool_rules.checked(tool=name, tier="block").tool == name
+
+
+@pytest.mark.parametrize("given", [None, [], {}, {"text": 3}, {"text": "a\x00b"}, {"text": "a\ud800b"}])
+async def test_what_is_no_text_is_not_sent(given: Any) -> None:
+    async def db(*words: Any) -> Any:
+        raise AssertionError("nothing is written down")
+
+    asked: Any = SimpleNamespace(params={"arguments": given}, caller=SimpleNamespace(sandbox_id=""))
+    assert (await OwnMessages(db, lambda asked: "").send(asked))["isError"]
+
+
+async def test_from_a_sandbox_it_is_sent_only_when_it_is_known_for_whom() -> None:
+    async def db(*words: Any) -> Any:
+        raise AssertionError("nothing is written down")
+
+    asked: Any = SimpleNamespace(
+        params={"arguments": {"text": "Hello"}}, caller=SimpleNamespace(sandbox_id="box", agent_id="agent")
+    )
+    assert "not known for whom" in (await OwnMessages(db, lambda asked: "").send(asked))["content"][0]["text"]
