@@ -44,6 +44,7 @@ from channels_app import api as notifications
 from logos_site.errors import status_for
 from mcp_gateway.api import access as mcp_access
 from mcp_gateway.api import accounts as mcp_accounts
+from mcp_gateway.api import catalogue as mcp_catalogue
 from mcp_gateway.api import categories as mcp_categories
 from mcp_gateway.api import declared as mcp_declared
 from mcp_gateway.api import sampling as mcp_sampling
@@ -292,6 +293,7 @@ api.add_router("", ledger.router)
 api.add_router("/mcp-servers", mcp_servers.router)
 api.add_router("/mcp-servers", mcp_sampling.router)
 api.add_router("/mcp-accounts", mcp_accounts.router)
+api.add_router("/mcp-catalogue", mcp_catalogue.router)
 api.add_router("/mcp-categories", mcp_categories.router)
 api.add_router("/mcp-configuration", mcp_declared.router)
 api.add_router("/agents", mcp_access.router)

@@ -35,6 +35,7 @@ TABS = [
 # The pages about all of them.
 PLACES = [
     Tab("servers", "Servers", "mcp:server-list", "server.view"),
+    Tab("catalogue", "Catalogue", "mcp:catalogue", "server.create"),
     Tab("access", "Access of agents", "mcp:access", "access.view"),
     Tab("categories", "Categories", "mcp:categories", "server.view"),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from mcp_gateway.views import access, accounts, calls, categories, changing, declared, outside, servers
+from mcp_gateway.views import access, accounts, calls, catalogue, categories, changing, declared, outside, servers
 
 app_name = "mcp"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("mcp-servers/new/", changing.server_new, name="server-new"),
     path("mcp-servers/file/", declared.server_file, name="server-file"),
     path("mcp-servers/export/", declared.server_export, name="server-export"),
+    path("mcp-servers/catalogue/", catalogue.catalogue_list, name="catalogue"),
     path("mcp-servers/categories/", categories.category_list, name="categories"),
     path("mcp-access/", access.access_list, name="access"),
     path("mcp-servers/<str:server_id>/access/", access.server_access, name="server-access"),

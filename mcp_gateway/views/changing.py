@@ -21,7 +21,7 @@ from agents.views import conflicts
 from agents.views.access import person, signed_in
 from agents.views.confirming import confirmed
 from agents.views.forms import complain
-from mcp_gateway import launching, server_forms, server_pages, servers
+from mcp_gateway import catalogue, launching, server_forms, server_pages, servers
 from mcp_gateway.models import McpServer
 from mcp_gateway.server_forms import ServerForm
 
@@ -33,7 +33,8 @@ def server_new(request: HttpRequest) -> HttpResponse:
     """Add a server; it is started at once unless that is switched off."""
     user = person(request)
     permissions.require(user, "server.create")
-    form = ServerForm(user, request.POST or None)
+    known = _known(user, request.GET.get("from", ""))
+    form = ServerForm(user, request.POST or None, initial=dict(known.fields) if known else {})
     if form.is_valid():
         try:
             made = servers.create(user, **form.told())
@@ -42,7 +43,17 @@ def server_new(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, f"{made.name} is added{' and is being started' if made.enabled else ''}.")
             return redirect(_next(made))
-    return render(request, "mcp/server_new.html", {"form": form}, status=400 if form.is_bound else 200)
+    return render(request, "mcp/server_new.html", {"form": form, "known": known}, status=400 if form.is_bound else 200)
+
+
+def _known(user: User, name: str) -> catalogue.Known | None:
+    """What of the catalogue fills the form, if this person may add it."""
+    if not name:
+        return None
+    known = catalogue.get(name[:40])
+    if known.is_program:
+        permissions.require(user, "server.launch")
+    return known
 
 
 def _next(server: McpServer) -> str:

@@ -7,6 +7,7 @@ from django.core.management.base import CommandParser
 from mcp_gateway.shell.access import AccessVerbs
 from mcp_gateway.shell.accounts import AccountVerbs
 from mcp_gateway.shell.calls import CallVerbs
+from mcp_gateway.shell.catalogue import CatalogueVerbs
 from mcp_gateway.shell.categories import CategoryVerbs
 from mcp_gateway.shell.declared import DeclaredVerbs
 from mcp_gateway.shell.outside import OutsideVerbs
@@ -25,6 +26,7 @@ class Command(
     CallVerbs,
     DeclaredVerbs,
     SamplingVerbs,
+    CatalogueVerbs,
 ):
     """``mcp VERB …``: each noun adds its own verbs."""
 
@@ -41,4 +43,5 @@ class Command(
         self.add_arguments_of_calls(verbs)
         self.add_arguments_of_declared(verbs)
         self.add_arguments_of_sampling(verbs)
+        self.add_arguments_of_catalogue(verbs)
         verbs.metavar = "|".join(verbs.choices)
