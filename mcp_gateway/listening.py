@@ -98,7 +98,8 @@ class Listening:
             self._carrier.sampler.cancelled(server_id, message.get("params"))
         elif (word := LISTS.get(message["method"])) is not None:
             for each in list(self._listeners.get(server_id, ())):
-                if word in each.wanted:
+                # Access may have ended by the clock, which changes no book.
+                if word in each.wanted and server_id in self._reached(each.agent_id):
                     each.out.tell(_tagged(message["method"], each.id))
         elif message["method"] == "notifications/message" and supervisor.child is not None:
             call = supervisor.child.only_call()

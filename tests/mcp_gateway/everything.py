@@ -34,6 +34,8 @@ _lock = threading.Lock()
 _waiting: dict[str, Any] = {}
 _subscriptions: list[tuple[Any, dict[str, bool]]] = []
 counts: dict[str, int] = {}
+# Every message a client has sent, by its method and what it is about.
+heard: list[list[str]] = []
 described: dict[str, str] = {}
 extra: list[str] = []
 options: argparse.Namespace
@@ -494,7 +496,7 @@ def promised(arguments: Any, params: Any) -> Any:
 
 @tool("counts")
 def tell_counts(arguments: Any, params: Any) -> Any:
-    return {**text("counts"), "counts": dict(counts)}
+    return {**text("counts"), "counts": dict(counts), "heard": heard}
 
 
 @tool("fork")
@@ -758,6 +760,8 @@ def main() -> None:
         sys.stdout.flush()
     for line in sys.stdin:
         message = json.loads(line)
+        params = message.get("params") or {}
+        heard.append([message.get("method", "an answer"), str(params.get("name") or params.get("uri") or "")])
         if "method" not in message:
             event = _waiting.get(message["id"])
             if isinstance(event, threading.Event):
