@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.db.models import TextChoices
@@ -19,6 +19,7 @@ from agents.models import User, Visibility
 from mcp_gateway import categories, launching, servers
 from mcp_gateway.form_fields import PLAIN, Lines, Pairs
 from mcp_gateway.models import AccessTier, AccountUse, McpServer, Place, ServerKind
+from mcp_gateway.sampling import setting
 
 # What belongs to one kind alone, with what it is when the server is of the other.
 OF_KIND: dict[str, dict[str, Any]] = {
@@ -34,7 +35,7 @@ OF_KIND: dict[str, dict[str, Any]] = {
 # What its kind cannot be without.
 NEEDED = ("command", "url")
 # What holds where nothing is said.
-USUAL = {"timeout_s": 120, "connect_timeout_s": 60, "max_result_kb": 1024, "max_argument_kb": 1024}
+USUAL = {"timeout_s": 120, "connect_timeout_s": 60, "max_result_kb": 1024, "max_argument_kb": 1024, **setting.USUAL}
 REFERENCE = "${NAME} stands for a secret of the server, set on its page"
 
 
@@ -77,6 +78,16 @@ PARTS = [
         "Names of tools as the server spells them, one a line. Without any, agents have all that were accepted.",
         is_folded=True,
     ),
+    Part(
+        "Models it may ask",
+        (
+            *("sampling", "sampling_route"),
+            *(("sampling_tokens", "sampling_timeout_s"), ("sampling_rpm", "sampling_rounds", "sampling_tool_rounds")),
+        ),
+        "Some servers ask a model while they work. It costs the run or the agent that called, else whose server it is; "
+        "every budget holds.",
+        is_folded=True,
+    ),
     Part("Times", (("timeout_s", "connect_timeout_s"), "enabled"), is_folded=True),
     Part(
         "What comes back",
@@ -101,6 +112,11 @@ def _number(low: int, high: int, **more: Any) -> forms.IntegerField:
 
 def _limit(name: str, label: str) -> forms.IntegerField:
     return _number(*launching.LIMITS[name], label=label)
+
+
+def _bound(name: str, label: str) -> forms.IntegerField:
+    least, most, _ = setting.NUMBERS[name]
+    return _number(least, most, label=label, help_text=f"{setting.USUAL[name]} unless you say otherwise.")
 
 
 def _choice(label: str, choices: type[TextChoices], **more: Any) -> forms.ChoiceField:
@@ -187,6 +203,15 @@ class ServerForm(forms.Form):
         label="Hide what looks like a key or a token",
         help_text="In all it says. A tool that is there to give agents keys would be of no use then.",
     )
+    sampling = forms.BooleanField(required=False, label="It may ask a model")
+    sampling_route = forms.ChoiceField(
+        required=False, label="Which model", help_text="Always this one, whatever the server would like."
+    )
+    sampling_tokens = _bound("sampling_tokens", "Tokens of an answer")
+    sampling_timeout_s = _bound("sampling_timeout_s", "Time for an answer (s)")
+    sampling_rpm = _bound("sampling_rpm", "Questions a minute")
+    sampling_rounds = _bound("sampling_rounds", "Rounds of a call")
+    sampling_tool_rounds = _bound("sampling_tool_rounds", "Rounds with its tools")
     enabled = forms.BooleanField(required=False, label="It runs", initial=True)
     version = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 
@@ -198,6 +223,7 @@ class ServerForm(forms.Form):
         if server is not None:
             more["initial"] = {**stored(server), **more.get("initial", {})}
         super().__init__(data, **more)
+        cast(forms.ChoiceField, self.fields["sampling_route"]).choices = setting.choices(user, server)
         if server is None:
             del self.fields["version"]
         else:
@@ -275,7 +301,8 @@ def _other(kind: str) -> str:
 
 def stored(server: Any) -> dict[str, Any]:
     """What the form shows of a server, or of a record of it in its history."""
-    found = {name: getattr(server, name) for name in servers.WRITTEN if name != "limits"}
+    found = {name: getattr(server, name) for name in servers.WRITTEN if name not in ("limits", "sampling_route")}
+    found["sampling_route"] = server.sampling_route_id or ""
     return {**found, **{name: server.limits.get(name) for name in launching.LIMITS}, "version": server.version}
 
 

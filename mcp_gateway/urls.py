@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from mcp_gateway.views import access, accounts, calls, catalogue, categories, changing, declared, outside, servers
+from mcp_gateway.views import (
+    access,
+    accounts,
+    calls,
+    catalogue,
+    categories,
+    changing,
+    declared,
+    outside,
+    sampling,
+    servers,
+)
 
 app_name = "mcp"
 urlpatterns = [
@@ -19,6 +30,7 @@ urlpatterns = [
     path("mcp-servers/<str:server_id>/calls/", calls.server_calls, name="server-calls"),
     path("mcp-servers/<str:server_id>/", servers.server_detail, name="server-detail"),
     path("mcp-servers/<str:server_id>/live/", servers.server_live, name="server-live"),
+    path("mcp-servers/<str:server_id>/models/", sampling.server_models, name="server-models"),
     path("mcp-servers/<str:server_id>/edit/", changing.server_edit, name="server-edit"),
     path("mcp-servers/<str:server_id>/secrets/", changing.server_secrets, name="server-secrets"),
     path("mcp-servers/<str:server_id>/off/", changing.server_off, name="server-off"),

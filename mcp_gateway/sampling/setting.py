@@ -25,12 +25,27 @@ NUMBERS: dict[str, tuple[int, int, str]] = {
     "sampling_tool_rounds": (0, 50, "The rounds with tools"),
 }
 FIELDS = ("sampling", "sampling_route", *NUMBERS)
+# What holds where nothing is said.
+USUAL = {
+    **{"sampling_tokens": 1024, "sampling_timeout_s": 60, "sampling_rpm": 10},
+    **{"sampling_rounds": 10, "sampling_tool_rounds": 0},
+}
+# In a list to choose from.
+MOST_SHOWN = 200
 
 
 def routes_for(user: User) -> QuerySet[ModelRoute]:
     """The models this person may lend to a server: those they see."""
     rows = ModelRoute.objects.select_related("provider")
     return permissions.visible(user, rows, "route.view").order_by("model")
+
+
+def choices(user: User, server: McpServer | None) -> list[tuple[str, str]]:
+    """The models to choose from, and the one there is: by its name only for who sees it."""
+    rows = routes_for(user).values_list("pk", "model", "provider__name")[:MOST_SHOWN]
+    found = [("", "None"), *((pk, f"{model} · {provider}") for pk, model, provider in rows)]
+    kept = server.sampling_route_id if server is not None else None
+    return [*found, (kept, "A model that you do not see")] if kept and kept not in dict(found) else found
 
 
 def with_route(user: User, fields: dict[str, Any], kept: str | None = None) -> dict[str, Any]:

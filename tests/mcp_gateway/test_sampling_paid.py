@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from agents import composition, halting, souls
 from agents.errors import Invalid
@@ -347,3 +350,58 @@ def test_a_file_lends_it_by_name_and_says_it_again(ada: User, asker: McpServer, 
     assert (second.changes, again.changes) == (0, 0)
     with pytest.raises(Invalid, match=r"line 4.*no such model"):
         plan.apply(ada, text.replace("small-1", "small-2"))
+
+
+def test_its_page_lists_what_was_asked_at_a_constant_cost(
+    browser: Callable[..., Client], ada: User, alice: User, asker: McpServer, small: ModelRoute
+) -> None:
+    servers.change(ada, asker.pk, None, sampling=True, sampling_route=small.pk)
+
+    def ask_more(number: int) -> None:
+        agent = composition.create(alice, f"agent-{number}", souls.create(f"Soul {number}", "Text.", alice))
+        McpSampling.objects.create(
+            server=asker, server_name="asker", agent=agent, tool=f"summarise-{number}", outcome="refused", why="rate",
+            reason="It has asked too often.", model="small-1", route_id=small.pk, at=asker.updated_at,
+        )  # fmt: skip
+
+    def shown() -> tuple[str, int]:
+        with CaptureQueriesContext(connection) as captured:
+            page = browser(ada).get(f"/mcp-servers/{asker.pk}/models/?outcome=refused").content.decode()
+        return page, len(captured)
+
+    ask_more(1)
+    before = shown()[1]
+    for number in range(2, 6):
+        ask_more(number)
+    page, after = shown()
+
+    assert "summarise-5" in page
+    assert "It has asked too often." in page
+    assert "small-1" in page
+    assert after == before
+    assert browser(alice).get(f"/mcp-servers/{asker.pk}/models/").status_code == 404
+
+
+def test_the_form_sets_it_and_hides_the_name_of_a_model_one_does_not_see(
+    browser: Callable[..., Client], ada: User, asker: McpServer, small: ModelRoute
+) -> None:
+    olive = person("olive", Role.OPERATOR)
+    asker.owner = olive
+    asker.save()
+    address = f"/mcp-servers/{asker.pk}/edit/"
+    form = browser(ada).get(address).context["form"]
+    posted = {name: form[name].value() for name in form.fields if form[name].value() not in (None, False)}
+    posted |= {name: "\n".join(value) for name, value in posted.items() if isinstance(value, list)}
+    posted |= {name: "" for name, value in posted.items() if isinstance(value, dict)}
+
+    refused = browser(ada).post(address, {**posted, "sampling": "on", "sampling_rpm": "0"})
+    saved = browser(ada).post(address, {**posted, "sampling": "on", "sampling_route": small.pk, "sampling_rpm": "7"})
+
+    assert refused.status_code == 400
+    assert saved.status_code == 302, saved.context["form"].errors
+    asker.refresh_from_db()
+    assert (asker.sampling, asker.sampling_route, asker.sampling_rpm, asker.sampling_tokens) == (True, small, 7, 1024)
+    page = browser(olive).get(address).content.decode()
+    assert "A model that you do not see" in page
+    assert "small-1" not in page
+    assert "small-1" not in browser(olive).get(f"/mcp-servers/{asker.pk}/models/").content.decode()
