@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import statistics
 import subprocess
@@ -26,8 +25,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
+from tests.benchmarks.mcp_callers import ECHO, Caller, Pipe
 from tests.benchmarks.measuring import fresh_home, percentile, report
 
 GOALS = {
@@ -36,11 +34,8 @@ GOALS = {
     "added_p50_ms": ("<=", 1.5),
     "errors": ("<=", 0),
 }
-ECHO = Path(__file__).with_name("mcp_echo.py")
 MANAGE = Path(__file__).parents[2] / "manage.py"
 CALLERS = (1, 16, 64)
-HEADERS = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-TIMEOUT = aiohttp.ClientTimeout(total=30)
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -98,76 +93,6 @@ def another(*words: str, port: int = 0) -> Iterator[Other]:
         yield found
     finally:
         found.close()
-
-
-class Caller:
-    """One client: its connection and its session."""
-
-    def __init__(self, url: str, token: str, tool: str) -> None:
-        self._tool = tool
-        self._url, self._headers = url, {**HEADERS, **({"Authorization": f"Bearer {token}"} if token else {})}
-        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1), timeout=TIMEOUT)
-        self._id = 0
-
-    async def ask(self, method: str, params: dict[str, Any]) -> Any:
-        """The answer to one request."""
-        self._id += 1
-        body = json.dumps({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}).encode()
-        async with self._http.post(self._url, data=body, headers=self._headers) as answer:
-            text = await answer.read()
-            if session := answer.headers.get("Mcp-Session-Id"):
-                self._headers["Mcp-Session-Id"] = session
-        found = json.loads(text)
-        if found.get("id") != self._id:
-            raise RuntimeError(f"Another's answer: {text[:200]!r}")
-        return found
-
-    async def open(self) -> None:
-        """The handshake."""
-        info = {"name": "benchmark", "version": "1"}
-        hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}
-        found = await self.ask("initialize", hello)
-        self._headers["MCP-Protocol-Version"] = found["result"]["protocolVersion"]
-        body = json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}).encode()
-        async with self._http.post(self._url, data=body, headers=self._headers):
-            pass
-
-    async def echo(self, text: str) -> bool:
-        """Is it said again?"""
-        found = await self.ask("tools/call", {"name": self._tool, "arguments": {"text": text}})
-        is_good = found.get("result", {}).get("content", [{}])[0].get("text") == text
-        if not is_good:
-            print(f"Wrong at {self._url}: {json.dumps(found)[:300]}", flush=True)  # noqa: T201
-        return is_good
-
-    async def close(self) -> None:
-        await self._http.close()
-
-
-class Pipe:
-    """The stdio server itself."""
-
-    def __init__(self) -> None:
-        self._id = 0
-
-    async def open(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, str(ECHO), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-
-    async def echo(self, text: str) -> bool:
-        self._id += 1
-        params = {"name": "echo", "arguments": {"text": text}}
-        message = {"jsonrpc": "2.0", "id": self._id, "method": "tools/call", "params": params}
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(message).encode() + b"\n")
-        found = json.loads(await self._process.stdout.readline())
-        return found["result"]["content"][0]["text"] == text
-
-    async def close(self) -> None:
-        self._process.kill()
-        await self._process.wait()
 
 
 @contextlib.asynccontextmanager
@@ -297,7 +222,7 @@ async def answering(url: str, token: str) -> None:
         try:
             await caller.open()
             return
-        except (aiohttp.ClientError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError):
             if time.monotonic() > ends:
                 raise
             await asyncio.sleep(0.2)
