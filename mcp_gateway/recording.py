@@ -32,6 +32,7 @@ class Recorder:
         # Calls that go on and have no row yet.
         self._begun: dict[str, Record] = {}
         self._ended: list[Record] = []
+        self._lost = 0
 
     @property
     def is_full(self) -> bool:
@@ -50,10 +51,12 @@ class Recorder:
             data = {"server": record.server, "tool": record.tool, "outcome": record.outcome}
             more = {"duration_ms": round(record.duration_ms, 1), "reason": record.reason}
             self.tell_run(record.run_id, "mcp.call", data | more)
-        if self.is_full:
-            logger.error("A record of an MCP call was lost: the database does not take them")
-        else:
+        if not self.is_full:
             self._ended.append(record)
+            return
+        self._lost += 1
+        if self._lost == 1:
+            logger.error("Records of MCP calls are lost: the database does not take them")
 
     async def flush(self) -> None:
         """Write down all that has begun or ended until now; what comes meanwhile is for the next time."""
@@ -67,6 +70,9 @@ class Recorder:
             del self._ended[: len(batch)]
             left -= len(batch)
             self._journal.stored(each.id for each in batch)
+        if self._lost:
+            logger.error("%s records of MCP calls were lost: the database did not take them", self._lost)
+            self._lost = 0
 
     def close(self) -> None:
         """The process ends in order, after a last ``flush``."""

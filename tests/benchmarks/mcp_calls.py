@@ -4,7 +4,8 @@
 
 Three ways to the same tool in the same run, in turn: the pipe of a stdio server (what nothing can beat), a streamable HTTP
 server made with the official SDK (what people would run instead), and the gateway in front of the stdio server, on uvicorn
-as sandboxes reach it ("effect": a tool whose calls are written down before they are made), and a whole site: the port of its own
+as sandboxes reach it ("effect": a tool whose calls are written down before they are made; "far": in front of the SDK's server
+instead, over HTTP), and a whole site: the port of its own
 that it has for clients outside ("own"), and the one its pages are on ("site"). One connection and one session for each caller. Of
 several rounds the median counts. Processor time of the serving process says what a call costs when others use the machine too.
 It cannot tell what a slow network adds.
@@ -39,8 +40,8 @@ CALLERS = (1, 16, 64)
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def rows() -> str:
-    """An agent with access to the stdio server; the secret of its token."""
+def rows(elsewhere: str = "") -> str:
+    """An agent with access to the stdio server, and to the one at this address; the secret of its token."""
     from agents import composition, souls
     from agents.models import Role, User
     from mcp_gateway import access, servers
@@ -49,6 +50,9 @@ def rows() -> str:
     agent = composition.create(ada, "atlas", souls.create("Soul", "Text.", ada))
     server = servers.create(ada, "echo", sys.executable, args=[str(ECHO)], place="host")
     access.give(ada, agent.pk, server.pk)
+    if elsewhere:
+        far = servers.create(ada, "far", kind="http", url=elsewhere, allows_private=True)
+        access.give(ada, agent.pk, far.pk)
     return access.make_token(ada, agent.pk, "benchmark")[1]
 
 
@@ -167,14 +171,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON too")
     options = parser.parse_args()
     with fresh_home(), another("-m", "tests.benchmarks.mcp_serving", "sdk") as sdk:
-        token = rows()
+        at_sdk = f"http://127.0.0.1:{sdk.port}/mcp"
+        token = rows(at_sdk)
         figures: dict[str, float] = {}
-        direct = {"sdk": (sdk, f"http://127.0.0.1:{sdk.port}/mcp", "echo")}
+        direct = {"sdk": (sdk, at_sdk, "echo")}
         with another("-m", "tests.benchmarks.mcp_serving", "gateway") as gateway:
             url = f"http://127.0.0.1:{gateway.port}/mcp/echo"
-            ways = {**direct, "gateway": (gateway, url, "echo"), "effect": (gateway, url, "note")}
+            far = (gateway, f"http://127.0.0.1:{gateway.port}/mcp/far", "echo")
+            ways = {**direct, "gateway": (gateway, url, "echo"), "effect": (gateway, url, "note"), "far": far}
             figures = asyncio.run(compared(ways, token, options.seconds, options.rounds))
-            figures |= with_ratios(figures, "gateway") | with_ratios(figures, "effect")
+            for name in ("gateway", "effect", "far"):
+                figures |= with_ratios(figures, name)
             print(f"{recorded():,} calls are rows")  # noqa: T201
         show(figures)
         port, own = free_port(), free_port()

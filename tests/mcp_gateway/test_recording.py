@@ -84,7 +84,7 @@ async def test_a_call_that_goes_on_is_begun_once_and_its_line_goes_with_its_row(
 
 
 async def test_a_database_that_takes_nothing_stops_new_calls_and_loses_none_that_wait(
-    tmp_path: Path, monkeypatch: Any
+    tmp_path: Path, monkeypatch: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(recording, "MAX_RECORDS", 3)
     rows = Rows()
@@ -96,6 +96,8 @@ async def test_a_database_that_takes_nothing_stops_new_calls_and_loses_none_that
     await recorder.flush()
     assert not recorder.is_full
     assert len(rows.stored) == 3
+    assert len(caplog.messages) == 2
+    assert caplog.messages[1].startswith("2 records of MCP calls were lost")
 
 
 @pytest.mark.django_db
