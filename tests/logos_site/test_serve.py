@@ -22,12 +22,13 @@ class Serve:
     """One serve on a state directory of its own."""
 
     def __init__(self, home: Path, environment: dict[str, str], port: int = 0) -> None:
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as other:
             probe.bind(("127.0.0.1", 0))
-            self.port = port or probe.getsockname()[1]
+            other.bind(("127.0.0.1", 0))
+            self.port, self.mcp_port = port or probe.getsockname()[1], other.getsockname()[1]
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), "serve", "--port", str(self.port)],
-            env={**environment, "LOGOS_HOME": str(home)},
+            env={**environment, "LOGOS_HOME": str(home), "LOGOS_MCP_PORT": str(self.mcp_port)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -47,6 +48,14 @@ class Serve:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request("GET", path)
         return connection.getresponse()
+
+    def called_by_nobody(self, port: int) -> bytes:
+        """What a client without a token is told at ``/mcp``."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("POST", "/mcp", b"{}", {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="Logos MCP"')
+        return answer.read()
 
     def end(self, number: int = signal.SIGTERM) -> float:
         started = time.monotonic()
@@ -87,6 +96,7 @@ def test_it_answers_ends_in_time_and_is_small(serve: Callable[..., Serve]) -> No
     assert logos.get("/healthz").read() == b'{"status": "ok"}'
     assert logos.get("/readyz").status == 503
     assert logos.get("/stream/runs/run_nobody").status == 401
+    assert logos.called_by_nobody(logos.port) == logos.called_by_nobody(logos.mcp_port)
     resident_mb = psutil.Process(logos.process.pid).memory_info().rss >> 20
     # The packages of tests and of scale-out are loaded here where Django finds them, some 35 MB; what an installation
     # weighs is measured by tests/benchmarks/memory.py.
@@ -105,10 +115,13 @@ def test_it_ends_in_time_while_somebody_keeps_a_connection_open(serve: Callable[
     half = socket.create_connection(("127.0.0.1", logos.port))
     half.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
 
+    at_mcp = socket.create_connection(("127.0.0.1", logos.mcp_port))
+    at_mcp.sendall(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+
     assert logos.end(signal.SIGINT) < 30
     assert logos.process.returncode == 0
-    idle.close()
-    half.close()
+    for each in (idle, half, at_mcp):
+        each.close()
 
 
 def test_a_port_in_use_is_one_sentence_and_exit_code_1(serve: Callable[..., Serve]) -> None:
