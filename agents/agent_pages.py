@@ -50,6 +50,7 @@ TABS: list[Tab] = [
     Tab("capabilities", "Capabilities", "agents:agent-capabilities", "capability.view"),
     Tab("secrets", "Secrets", "agents:agent-secrets", "secret.view"),
     Tab("documents", "Documents", "agents:agent-documents", "document.view"),
+    Tab("notes", "Notes", "agents:agent-notes", "note.view"),
 ]
 SECTIONS: list[Section] = []
 # Facts for the cards of many agents at once, by the agent's id: {"state": pill, "line": sentence, …}.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.dispatch import Signal
 
-from agents import choosing, composition, four_eyes, permissions, preparing, sandbox_limits
+from agents import choosing, composition, four_eyes, notes, permissions, preparing, sandbox_limits
 from agents.errors import Conflict, Invalid
 from agents.models import Agent, Policy, Soul, User
 
@@ -94,6 +94,8 @@ def duplicate(
         sprite=(source.sprite_shape, source.sprite_palette),
         sandbox=sandbox_limits.given(user, source),
     )
+    if "notes" in parts:
+        notes.copy(source, agent)
     if parts:
         # Whoever copies also prepares, in this order.
         agent_copied.send(Agent, source=source, agent=agent, parts=tuple(parts), prepare=preparing.is_wished(prepare))

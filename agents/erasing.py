@@ -26,6 +26,7 @@ from agents.models import (
     Agent,
     AgentCapability,
     AgentDocument,
+    AgentNote,
     AgentSecret,
     ApiToken,
     Kind,
@@ -119,6 +120,7 @@ def _own_rows(person: User) -> None:
         for model in (AgentDocument, AgentSecret, AgentCapability):
             model.objects.filter(agent=agent).delete()
             model.history.filter(agent_id=agent.pk).delete()
+        AgentNote.objects.filter(agent=agent).delete()
     kept = Agent.objects.alive().exclude(owner=person).values("soul")
     for soul in Soul.objects.filter(owner=person).exclude(pk__in=kept):
         soul.name, soul.text, soul.description = f"erased {soul.pk[-8:]}", ERASED, ""

@@ -29,6 +29,7 @@ from agents.errors import Conflict, Invalid, NotFound
 from agents.models import (
     Agent,
     AgentDocument,
+    AgentNote,
     AgentSecret,
     ApiToken,
     DataExport,
@@ -289,6 +290,14 @@ OWN: list[Part] = [
         True,
         lambda person: values(
             AgentDocument.objects.filter(agent__owner=person), "agent_id", "path", "text", "updated_at"
+        ),
+    ),
+    (
+        "notes.json",
+        "What your agents have noted for later.",
+        True,
+        lambda person: values(
+            AgentNote.objects.filter(agent__owner=person), "agent_id", "text", "is_own", "run_id", "updated_at"
         ),
     ),
     (

@@ -111,6 +111,10 @@ def secret_id() -> str:
     return f"sec_{ulid()}"
 
 
+def note_id() -> str:
+    return f"note_{ulid()}"
+
+
 def document_id() -> str:
     return f"doc_{ulid()}"
 

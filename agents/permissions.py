@@ -24,6 +24,7 @@ from agents.models import (
     AgentCapability,
     AgentDocument,
     AgentGroupGrant,
+    AgentNote,
     AgentSecret,
     AgentUserGrant,
     GateRule,
@@ -85,6 +86,8 @@ ACTIONS: dict[str, Action] = {
         Action("secret.edit", "Set, replace and remove an agent's secrets", "edit", MEMBERS),
         Action("document.view", "Read the documents installed for an agent", "view", EVERYONE),
         Action("document.edit", "Write the documents installed for an agent", "edit", MEMBERS),
+        Action("note.view", "Read what an agent has noted for later", "manage", EVERYONE),
+        Action("note.edit", "Write and take away notes of an agent", "manage", MEMBERS),
         Action("soul.view", "Read a soul", "view", EVERYONE),
         Action("soul.edit", "Write a new revision of a soul", "edit", MEMBERS),
         Action("soul.manage", "Share, archive or delete a soul", "manage", MEMBERS),
@@ -179,7 +182,7 @@ class Verdict:
 
 
 # The parts of an agent that are rows of this room; those above say it in their own models.
-for _part in (AgentCapability, AgentSecret, AgentDocument):
+for _part in (AgentCapability, AgentSecret, AgentDocument, AgentNote):
     setattr(_part, "permission", Rows(root="agent"))  # noqa: B010 (the models cannot name what is defined here)
 setattr(GateRule, "permission", Rows(root="policy", root_model=Policy))  # noqa: B010
 

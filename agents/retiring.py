@@ -47,6 +47,7 @@ def delete(user: User, agent_id: str, version: int | None = None) -> Agent:
     """For good. NotFound for one that is deleted already."""
     with editing(user, "agent.manage", _living(), agent_id, version) as agent:
         agent.mark_deleted()
+        agent.notes.all().delete()
         agent_deleted.send(Agent, agent=agent, by=user)
     return agent
 

@@ -25,6 +25,7 @@ from agents.api import (
     groups,
     halts,
     me,
+    notes,
     people,
     policies,
     presets,
@@ -251,6 +252,7 @@ api.add_router("/me", me.router)
 api.add_router("/me/notifications", notifications.router)
 api.add_router("/agents", agents.router)
 api.add_router("/agents", agent_parts.router)
+api.add_router("/agents", notes.router)
 api.add_router("/souls", souls.router)
 api.add_router("/souls", soul_revisions.router)
 api.add_router("/routes", routes.router)

@@ -16,6 +16,7 @@ from mcp_gateway import (
     eras,
     hub,
     jsonrpc,
+    own_notes,
     own_rules,
     own_sessions,
     patience,
@@ -27,6 +28,7 @@ from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Caller, Served
 from mcp_gateway.calls import Done
 from mcp_gateway.eras import Refusal
+from mcp_gateway.own_notes import OwnNotes
 from mcp_gateway.own_rules import OURS
 from mcp_gateway.own_sessions import OwnSessions
 from mcp_gateway.relay import Relay
@@ -84,6 +86,7 @@ OWN_TOOLS: list[dict[str, Any]] = [
     *ask_person.TOOLS,
     *own_sessions.TOOLS,
     *send_message.TOOLS,
+    *own_notes.TOOLS,
 ]
 _BY_NAME = {each["name"]: each for each in OWN_TOOLS}
 
@@ -104,6 +107,8 @@ class Hub:
         people = AskPerson(db, run_of)
         self._own |= {"ask_person": people.ask, "person_answer": people.look}
         self._own["search_my_sessions"] = OwnSessions(db, run_of).search
+        kept = OwnNotes(db, run_of)
+        self._own |= {"remember": kept.remember, "recall": kept.recall, "forget": kept.forget}
         self._own["send_message"] = OwnMessages(db, run_of).send
 
     async def answer(self, asked: Asked) -> Answer:

@@ -30,6 +30,7 @@ from agents import service_accounts, tokens
 from agents.models import (
     Agent,
     AgentDocument,
+    AgentNote,
     ApiToken,
     GateRule,
     Halt,
@@ -90,6 +91,7 @@ def filled(address: str, rows: dict[type[Model], Any]) -> str:
         "device_id": rows[PushDevice].pk,
         "sandbox_id": rows[Sandbox].pk,
         "document_id": rows[AgentDocument].pk,
+        "note_id": rows[AgentNote].pk,
         "token_id": rows[ApiToken].pk,
         "person_id": rows[User].pk,
         "group_id": 1,

@@ -8,7 +8,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from agents import agent_secrets, audit, composition, documents, routes, souls
-from agents.models import AgentCapability, ApiToken, GateRule, ModelRoute, Policy, Preset, Provider, User
+from agents.models import AgentCapability, AgentNote, ApiToken, GateRule, ModelRoute, Policy, Preset, Provider, User
 from mcp_gateway.models import (
     McpAccess,
     McpCall,
@@ -67,6 +67,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
     agreed = AgentCapability.objects.create(agent=agent, key="plan", agreed_version=1, consented_by=owner)
     secret = agent_secrets.put(owner, agent, f"KEY_{number}", f"value-of-{number}")
     document = documents.put(owner, agent, f"notes-{number}.md", f"Text-{number}")
+    note = AgentNote.objects.create(agent=agent, text=f"note-{number}", written_by=owner)
     server = McpServer.objects.create(name=f"server-{number}", owner=owner, command="true", enabled=False)
     mcp_secret = McpSecret.objects.create(server=server, name=f"MCP_{number}", sealed="x", set_by=owner)
     health = McpHealth.objects.create(server=server, reason=f"reason-{number}")
@@ -125,6 +126,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         agreed,
         secret,
         document,
+        note,
         server,
         mcp_secret,
         health,

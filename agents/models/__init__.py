@@ -21,6 +21,7 @@ from agents.models.halts import Halt, HaltScope, HaltStop, Stage, StopKind
 from agents.models.host_grants import HostGrant
 from agents.models.learning import Learning
 from agents.models.links import OneTimeLink, Purpose
+from agents.models.notes import AgentNote
 from agents.models.people import ApiToken, Kind, Role, User
 from agents.models.policies import Policy
 from agents.models.presets import Preset, PresetCategory
@@ -35,6 +36,7 @@ __all__ = [
     "AgentCapability",
     "AgentDocument",
     "AgentGroupGrant",
+    "AgentNote",
     "AgentSecret",
     "AgentUserGrant",
     "ApiToken",

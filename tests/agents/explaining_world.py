@@ -19,6 +19,7 @@ from agents.models import (
     Agent,
     AgentCapability,
     AgentDocument,
+    AgentNote,
     AgentSecret,
     GateRule,
     ModelRoute,
@@ -117,6 +118,7 @@ class RandomWorld:
             AgentCapability.objects.create(agent=agent, key="shell", agreed_version=1),
             AgentSecret.objects.create(agent=agent, name="A_TOKEN", sealed="x"),
             AgentDocument.objects.create(agent=agent, path="NOTES.md"),
+            AgentNote.objects.create(agent=agent, text="Be quick."),
             ToolRule.objects.create(layer="agent", agent=agent, tool="git.*", tier="ask"),
             ToolCall.objects.create(
                 agent=agent,

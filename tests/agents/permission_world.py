@@ -16,6 +16,7 @@ from agents.models import (
     Agent,
     AgentCapability,
     AgentDocument,
+    AgentNote,
     AgentSecret,
     ModelRoute,
     Policy,
@@ -40,6 +41,7 @@ LIVES: tuple[type[Model], ...] = (
     AgentCapability,
     AgentSecret,
     AgentDocument,
+    AgentNote,
     Budget,
     Charge,
 )
@@ -100,6 +102,7 @@ class World:
             AgentCapability(agent=agent, key="plan", agreed_version=1),
             AgentSecret(agent=agent, name="GITHUB_TOKEN", sealed="sealed"),
             AgentDocument(agent=agent, path="AGENTS.md", text="Be quick.", sha256="0" * 64),
+            AgentNote(agent=agent, text="Be quick."),
         ):
             part.save()
             self.rows[type(part)][relation] = part

@@ -24,6 +24,7 @@ RECORDS = {
     "agents.soulrevision": "is the history of a soul's text",
     "agents.securityevent": "is the audit",
     "agents.onetimelink": "invitations and links are made, used and withdrawn; each is a security event",
+    "agents.agentnote": "is kept by the agent; what people change of it is a security event, and what is gone is gone",
     "agents.dataexport": "is asked for and fetched; both are security events",
     "agents.apitoken": "made and revoked are security events; nothing else of it changes but when it was used",
     "agents.pricelist": "is applied and undone; both are security events, and each route's history tells its prices",

@@ -6,7 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 
+from agents import composition, souls
+from agents.models import User
+from mcp_gateway.own_notes import OwnNotes
 from mcp_gateway.own_rules import about, families, offered
 from mcp_gateway.send_message import OwnMessages
 from sandboxes.tool_server import rules as tool_rules
@@ -82,3 +86,28 @@ async def test_from_a_sandbox_it_is_sent_only_when_it_is_known_for_whom() -> Non
         params={"arguments": {"text": "Hello"}}, caller=SimpleNamespace(sandbox_id="box", agent_id="agent")
     )
     assert "not known for whom" in (await OwnMessages(db, lambda asked: "").send(asked))["content"][0]["text"]
+
+
+@pytest.mark.django_db
+def test_an_agent_keeps_notes_by_its_tools_and_is_told_what_it_cannot(alice: User) -> None:
+    agent = composition.create(alice, "atlas", souls.create("Soul", "Text.", alice))
+    own = OwnNotes(lambda function, *words: sync_to_async(function)(*words), lambda asked: "run_1")
+
+    def asked(**arguments: Any) -> Any:
+        return SimpleNamespace(
+            params={"arguments": arguments}, caller=SimpleNamespace(sandbox_id="box", agent_id=agent.pk)
+        )
+
+    made = (async_to_sync(own.remember)(asked(text="The disk is full.")))["structuredContent"]
+    found = (async_to_sync(own.recall)(asked()))["structuredContent"]["notes"]
+    full = async_to_sync(own.remember)(asked(text="x" * 2_190))
+    foreign = async_to_sync(own.forget)(asked(id="note_unknown"))
+    gone = (async_to_sync(own.forget)(asked(id=made["id"])))["structuredContent"]
+
+    assert made["characters_left"] == 2_200 - len("The disk is full.")
+    assert [(note["id"], note["text"], note["by"]) for note in found] == [(made["id"], "The disk is full.", "you")]
+    assert (full["isError"], "Say it shorter" in full["content"][0]["text"]) == (True, True)
+    assert foreign["isError"]
+    assert gone["characters_left"] == 2_200
+    for tool, given in ((own.remember, {}), (own.remember, {"text": 3}), (own.recall, {"query": 3}), (own.forget, {})):
+        assert async_to_sync(tool)(asked(**given))["isError"]

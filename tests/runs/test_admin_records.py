@@ -14,6 +14,7 @@ from agents.models import (
     Agent,
     AgentCapability,
     AgentDocument,
+    AgentNote,
     AgentSecret,
     ApiToken,
     DataExport,
@@ -104,7 +105,7 @@ RECORDS = [
     McpCall,
     GateRule,
 ]
-PARTS = [AgentCapability, AgentSecret, AgentDocument]
+PARTS = [AgentCapability, AgentSecret, AgentDocument, AgentNote]
 OURS = [*PARTS, McpServer, Agent, Soul, ModelRoute, Policy, Preset, Provider, User, *RECORDS]
 # Nobody but admins opens these, whatever they hold.
 FOR_ADMINS = [
