@@ -201,7 +201,7 @@ def _missing(server: McpServer, agent_id: str) -> str:
         return "Nobody has connected an account yet."
     if not agent_id:
         return "Nobody has connected an account yet: each person connects their own."
-    return "The owner of this agent has connected no account there; they can under Accounts at tool servers."
+    return "The owner of this agent has connected no account there; they can under Accounts at MCP servers."
 
 
 def take_claim(account_id: str, version: int, claim: str) -> bool:
