@@ -82,7 +82,8 @@ PARTS = [
         "Models it may ask",
         (
             *("sampling", "sampling_route"),
-            *(("sampling_tokens", "sampling_timeout_s"), ("sampling_rpm", "sampling_rounds", "sampling_tool_rounds")),
+            *(("sampling_tokens", "sampling_timeout_s"), ("sampling_rpm", "sampling_rounds")),
+            "sampling_tool_rounds",
         ),
         "Some servers ask a model while they work. It costs the run or the agent that called, else whose server it is; "
         "every budget holds.",
@@ -211,7 +212,11 @@ class ServerForm(forms.Form):
     sampling_timeout_s = _bound("sampling_timeout_s", "Time for an answer (s)")
     sampling_rpm = _bound("sampling_rpm", "Questions a minute")
     sampling_rounds = _bound("sampling_rounds", "Rounds of a call")
-    sampling_tool_rounds = _bound("sampling_tool_rounds", "Rounds with its tools")
+    sampling_tool_rounds = _number(
+        *setting.NUMBERS["sampling_tool_rounds"][:2],
+        label="Rounds with its tools",
+        help_text="In how many turns of a question the model may use tools that the server gives it; 0: no tools.",
+    )
     enabled = forms.BooleanField(required=False, label="It runs", initial=True)
     version = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 
