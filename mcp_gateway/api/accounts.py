@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Field, Router, Schema
+from ninja import Field, Query, Router, Schema
 
 from agents.api.asking import asker
-from agents.api.shapes import Text
+from agents.api.shapes import NEXT, PageQuery, Text, page
 from mcp_gateway.models import AccountUse
 from mcp_gateway.oauth import accounts
 from mcp_gateway.oauth.accounts import Place
@@ -63,12 +63,13 @@ class McpAccountOut(Schema):
         )
 
 
-class McpAccountList(Schema):
-    """Every server with accounts that you see, by name."""
+class McpAccountPage(Schema):
+    """Servers with accounts that you see, the newest first."""
 
     items: list[McpAccountOut]
+    next: str | None = NEXT
 
-    model_config = {"json_schema_extra": {"example": {"items": [EXAMPLE]}}}
+    model_config = {"json_schema_extra": {"example": {"items": [EXAMPLE], "next": None}}}
 
 
 class Disconnected(Schema):
@@ -77,10 +78,13 @@ class Disconnected(Schema):
     sign_in_told: bool
 
 
-@router.get("", response=McpAccountList, operation_id="list_mcp_accounts", summary="List accounts at MCP servers")
-def list_accounts(request: HttpRequest) -> McpAccountList:
+@router.get("", response=McpAccountPage, operation_id="list_mcp_accounts", summary="List accounts at MCP servers")
+def list_accounts(request: HttpRequest, query: Query[PageQuery]) -> McpAccountPage:
     """Everybody's account where there is one for all, else your own. Nobody else's."""
-    return McpAccountList(items=[McpAccountOut.of(each) for each in accounts.places(asker(request))])
+    user = asker(request)
+    found = page(accounts.rows(user), query)
+    items = [McpAccountOut.of(each) for each in accounts.places(user, found["items"])]
+    return McpAccountPage(items=items, next=found["next"])
 
 
 @router.delete(

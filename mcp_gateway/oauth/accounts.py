@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.db import transaction
-from django.db.models import Prefetch, Q
+from django.db.models import Prefetch, Q, QuerySet
 
 from agents import audit, permissions, secrets
 from agents.errors import LogosError, NotFound
@@ -34,16 +34,21 @@ class Place:
         return self.account is not None and self.account.is_connected
 
 
-def places(user: User, server_id: str = "") -> list[Place]:
-    """Every server with accounts that ``user`` sees, by name, in two queries."""
-    rows = permissions.visible(user, McpServer.objects.exclude(account=AccountUse.NONE)).select_related("health")
+def rows(user: User) -> QuerySet[McpServer]:
+    """Every server with accounts that ``user`` sees, and of the accounts there everybody's and theirs."""
+    found = permissions.visible(user, McpServer.objects.exclude(account=AccountUse.NONE)).select_related("health")
     mine = McpAccount.objects.filter(Q(person=None) | Q(person=user)).select_related("client", "connected_by")
-    found = rows.filter(pk=server_id) if server_id else rows
-    changeable = set(permissions.visible(user, found, "server.edit").values_list("pk", flat=True))
+    return found.prefetch_related(Prefetch("accounts", mine, to_attr="seen"))
+
+
+def places(user: User, servers: Iterable[McpServer] | None = None) -> list[Place]:
+    """These servers of ``rows`` (all by name, if left out) with what ``user`` may do there, in one more query."""
+    found = list(rows(user).order_by("name") if servers is None else servers)
+    asked = McpServer.objects.filter(pk__in=[row.pk for row in found])
+    changeable = set(permissions.visible(user, asked, "server.edit").values_list("pk", flat=True))
     is_member = permissions.may(user, "agent.create")
     return [
-        Place(row, _of(row), row.pk in changeable if row.account == AccountUse.SHARED else is_member)
-        for row in found.prefetch_related(Prefetch("accounts", mine, to_attr="seen")).order_by("name")
+        Place(row, _of(row), row.pk in changeable if row.account == AccountUse.SHARED else is_member) for row in found
     ]
 
 

@@ -6,14 +6,16 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from agents.errors import LogosError
+from agents.views import listing
 from agents.views.access import person, signed_in
+from agents.views.listing import Filters
 from mcp_gateway.oauth import accounts, connecting
 
 
@@ -23,8 +25,12 @@ def _base(request: HttpRequest) -> str:
 
 
 def _page(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
-    found = accounts.places(person(request))
-    return render(request, "mcp_accounts/list.html", {"places": found, **context}, status=status)
+    # At the other addresses, filters and pages would lead nowhere.
+    is_list = "error" not in context
+    user, filters = person(request), Filters(request.GET if is_list else QueryDict(), hint="Name or description")
+    shown = listing.page(filters.search(accounts.rows(user), "name", "description"), filters, order="name")
+    context |= {"places": accounts.places(user, shown.items), "page": shown, "filters": filters, "is_list": is_list}
+    return render(request, "mcp_accounts/list.html", context, status=status)
 
 
 @never_cache

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html import unescape
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from agents import sharing
 from agents.errors import LogosError, NotFound
@@ -417,3 +420,29 @@ def test_where_metadata_is_looked_for() -> None:
         "https://a.example/.well-known/oauth-protected-resource/mcp",
         "https://a.example/.well-known/oauth-protected-resource",
     ]
+
+
+def test_many_servers_with_accounts_come_in_pages(ada: User, browser: Callable[..., Client]) -> None:
+    for number in range(27):
+        servers.create(ada, f"tickets-{number:02}", kind="http", url="https://t.example/mcp", account="shared")
+    page, program = browser(ada), Program(ada)
+
+    with CaptureQueriesContext(connection) as captured:
+        first = page.get("/mcp-accounts/")
+    second = page.get(f"/mcp-accounts/{first.context['page'].next}").content.decode()
+    few = program.get("mcp-accounts?limit=20")
+    rest = program.get(f"mcp-accounts?limit=20&after={few['next']}")
+
+    text = first.content.decode()
+    assert "tickets-24" in text
+    assert "tickets-25" not in text
+    assert ("tickets-24" in second, "tickets-25" in second, "tickets-26" in second) == (False, True, True)
+    assert len({each["server"] for each in few["items"] + rest["items"]}) == 27
+    assert rest["next"] is None
+    assert "tickets-03" in page.get("/mcp-accounts/?text=s-03").content.decode()
+    assert "Nothing fits these filters." in page.get("/mcp-accounts/?text=nothing-such").content.decode()
+    for number in range(4):
+        McpServer.objects.filter(name=f"tickets-{number:02}").delete()
+    with CaptureQueriesContext(connection) as again:
+        page.get("/mcp-accounts/")
+    assert len(again) == len(captured)
