@@ -47,6 +47,8 @@ class Served:
     max_argument: int = 1024 * 1024
     # Which model it may ask, and how; None: none.
     sampling: Sampling | None = None
+    # Each agent is served by a copy of its own.
+    has_copies: bool = False
 
     def shows(self, tool: str) -> bool:
         """May agents see and call a tool of this name?"""
@@ -115,6 +117,11 @@ class Book:
         server = self.servers.get(name)
         held = self.grants.get(agent_id, {})
         return server if server is not None and server.id in held and not _is_over(held[server.id]) else None
+
+    def may_use(self, agent_id: str, server_id: str) -> bool:
+        """Is there access of this agent to a server, and both?"""
+        held = self.grants.get(agent_id, {})
+        return agent_id in self.agents and server_id in held and not _is_over(held[server_id])
 
     def reached(self, agent_id: str) -> list[Served]:
         """Every server the agent has access to now, by name."""

@@ -20,6 +20,7 @@ from sandboxes.driver import Limits, Mount, SandboxSpec
 from sandboxes.hermes.configuration import proxy_environment
 
 OWN = "/workspace"
+SHARED = "shared"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 PROXY_PORT = 3128
 MAX_HOSTS, MAX_SHOWN = 50, 20
@@ -109,7 +110,7 @@ def spec(
     )
 
 
-def folder(top: Path, server_id: str, whose: str = "shared") -> Path:
+def folder(top: Path, server_id: str, whose: str = SHARED) -> Path:
     """The root of a server's sandbox; ``files`` in it is its own folder."""
     return top / server_id / whose
 

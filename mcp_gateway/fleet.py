@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.own_children import OwnChildren
 from mcp_gateway.peers import Launchable, Peer
 from mcp_gateway.supervisor import Supervisor, Times
 
 logger = logging.getLogger(__name__)
+
+# What servers say on their error output is written down this often.
+ERRORS_S = 2.0
+# How long a copy waits for the server itself.
+READY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,9 @@ class Wanted:
     identity: str
     times: Times
     restarts_asked: int = 0
+    # Each agent has a copy of its own: for how long an idle one stays, and how many there are at most. 0: there are none.
+    copies: int = 0
+    idle_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +49,15 @@ class Health:
     errors: str
     restarts_done: int
     walls: str = ""
+    children: tuple[dict[str, Any], ...] = ()
 
 
 class Fleet:
-    """``launch`` resolves what to start, anew at every start."""
+    """``launch`` resolves what to start, anew at every start, for everybody or for one agent alone."""
 
     def __init__(
         self,
-        launch: Callable[[str], Awaitable[Launchable]],
+        launch: Callable[[str, str], Awaitable[Launchable]],
         *,
         said: Callable[[Supervisor, Message, str], None] = lambda supervisor, message, id: None,
         asked: Callable[[Supervisor, Peer, Message, str], bool] = lambda supervisor, child, message, id: False,
@@ -55,13 +65,44 @@ class Fleet:
     ) -> None:
         self._launch, self._said, self._asked, self._offers = launch, said, asked, offers
         self._running: dict[str, tuple[Wanted, Supervisor]] = {}
+        self._copies: dict[str, OwnChildren] = {}
         self._changed: set[str] = set()
+        self._heard: dict[str, tuple[int, int]] = {}
+        self._listen_at = 0.0
         self.moved = asyncio.Event()
 
     def get(self, server_id: str) -> Supervisor | None:
         """The supervisor of a server that should run."""
         found = self._running.get(server_id)
         return found[1] if found else None
+
+    async def own(self, server_id: str, agent_id: str) -> Supervisor | None:
+        """The supervisor of the agent's own copy, where there are such; else that of everybody. Raises
+        LogosError(reason="mcp_unavailable")."""
+        supervisor, copies = self.get(server_id), self._copies.get(server_id)
+        if supervisor is None or copies is None:
+            return supervisor
+        if supervisor.state != "ready":
+            await supervisor.ready(READY_S)  # what it offers is accepted there first
+        before = len(copies)
+        found = await copies.of(agent_id)
+        if len(copies) != before:
+            self._note(server_id)
+        return found
+
+    async def sweep(self, may_use: Callable[[str, str], bool]) -> None:
+        """End copies that nobody uses, or whose agents may not use the server any more; see who has said something."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._listen_at:
+            self._listen_at = now + ERRORS_S
+            for id, (_, supervisor) in self._running.items():
+                said = (supervisor.starts, supervisor.errors.heard)
+                if self._heard.get(id, said) != said:
+                    self._note(id)
+                self._heard[id] = said
+        for server_id, copies in list(self._copies.items()):
+            if await copies.sweep(lambda agent_id, server_id=server_id: may_use(server_id, agent_id)):  # type: ignore[misc]
+                self._note(server_id)
 
     async def sync(self, wanted: Iterable[Wanted]) -> None:
         """Make what runs what is wanted; all at the same time, so that one bad server holds up nobody."""
@@ -72,11 +113,11 @@ class Fleet:
             known = self._running.get(each.id)
             if known is None:
                 self._begin(each)
-            elif (known[0].identity, known[0].name, known[0].times) != (each.identity, each.name, each.times):
+            elif replace(known[0], restarts_asked=0) != replace(each, restarts_asked=0):
                 stories.append(self._replace(each))
             elif known[0].restarts_asked < each.restarts_asked:
                 self._running[each.id] = (each, known[1])
-                stories.append(known[1].restart())
+                stories.append(self._restart(each.id, known[1]))
         for result in await asyncio.gather(*stories, return_exceptions=True):
             if isinstance(result, BaseException):
                 logger.error("An MCP server could not be changed", exc_info=result)
@@ -92,24 +133,40 @@ class Fleet:
         return [self._health(id) for id in sorted(changed) if id in self._running]
 
     def _begin(self, wanted: Wanted) -> None:
+        self._running[wanted.id] = (wanted, self._started(wanted))
+        if wanted.copies:
+            self._copies[wanted.id] = OwnChildren(
+                wanted.name, lambda agent: self._started(wanted, agent), idle_s=wanted.idle_s, most=wanted.copies
+            )
+
+    def _started(self, wanted: Wanted, agent_id: str = "") -> Supervisor:
         supervisor = Supervisor(
             wanted.name,
-            lambda: self._launch(wanted.id),
+            lambda: self._launch(wanted.id, agent_id),
             wanted.times,
+            agent_id=agent_id,
             changed=lambda supervisor: self._note(wanted.id),
             said=lambda supervisor, message: self._said(supervisor, message, wanted.id),
             asked=lambda supervisor, child, message: self._asked(supervisor, child, message, wanted.id),
             offers=lambda supervisor: self._offers(supervisor, wanted.id),
         )
-        self._running[wanted.id] = (wanted, supervisor)
         supervisor.start()
+        return supervisor
+
+    async def _restart(self, id: str, supervisor: Supervisor) -> None:
+        if (copies := self._copies.get(id)) is not None:
+            await copies.close()
+        await supervisor.restart()
 
     async def _replace(self, wanted: Wanted) -> None:
         await self._end(wanted.id)
         self._begin(wanted)
 
     async def _end(self, id: str) -> None:
-        found = self._running.pop(id, None)
+        found, copies = self._running.pop(id, None), self._copies.pop(id, None)
+        self._heard.pop(id, None)
+        if copies is not None:
+            await copies.close()
         if found is not None:
             await found[1].stop()
 
@@ -135,4 +192,5 @@ class Fleet:
             "\n".join(supervisor.errors)[-20_000:],
             wanted.restarts_asked,
             " ".join(supervisor.child.walls)[:200] if supervisor.child else "",
+            tuple(copies.health()) if (copies := self._copies.get(id)) is not None else (),
         )

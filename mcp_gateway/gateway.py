@@ -150,8 +150,8 @@ class Gateway:
             self._uses.note(caller.token_id)
         return caller
 
-    async def _launch(self, server_id: str) -> Launchable:
-        found = await self._threads.run(reading.launch, server_id)
+    async def _launch(self, server_id: str, agent_id: str) -> Launchable:
+        found = await self._threads.run(reading.launch, server_id, agent_id)
         if isinstance(found, RemoteLaunch) and found.uses_account:
             return replace(found, account=Accounts(server_id, self._threads.run))
         return found
@@ -227,6 +227,7 @@ class Gateway:
                     await self.fleet.moved.wait()
             await asyncio.sleep(0.05)
             try:
+                await self.fleet.sweep(lambda server_id, agent_id: self.book.may_use(agent_id, server_id))
                 await self._flush()
             except Exception:
                 logger.exception("What happened at the MCP gateway could not be written; trying again")

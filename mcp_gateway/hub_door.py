@@ -172,7 +172,7 @@ class Hub:
         if place is None or served is None:
             raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, f"Unknown tool: {str(name)[:128]}"))
         try:
-            supervisor = await self._relay.running(served)
+            supervisor = await self._relay.running(served, asked.caller.agent_id)
         except LogosError as error:
             return 200, asked.reply(jsonrpc.told_model(f"{error.message} {error.action}"))
         served = self._relay.book().reach(asked.caller.agent_id, place.server) or served

@@ -98,8 +98,10 @@ class Listening:
             self._carrier.sampler.cancelled(server_id, message.get("params"))
         elif (word := LISTS.get(message["method"])) is not None:
             for each in list(self._listeners.get(server_id, ())):
+                if word not in each.wanted or supervisor.agent_id not in ("", each.agent_id):
+                    continue  # an agent's own copy of a server is nobody else's business
                 # Access may have ended by the clock, which changes no book.
-                if word in each.wanted and server_id in self._reached(each.agent_id):
+                if server_id in self._reached(each.agent_id):
                     each.out.tell(_tagged(message["method"], each.id))
         elif message["method"] == "notifications/message" and supervisor.child is not None:
             call = supervisor.child.only_call()

@@ -46,6 +46,18 @@ class NeedsAccount(NeedsSomebody):
     state = "needs_auth"
 
 
+class Ring(deque[str]):
+    """The last lines of an error output, and how many there were in all."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=ERROR_LINES)
+        self.heard = 0
+
+    def append(self, line: str) -> None:
+        self.heard += 1
+        super().append(line)
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """A request on its way: ``answer`` is the server's message, ``heard`` takes what belongs to it meanwhile, and
@@ -87,7 +99,7 @@ class Peer:
         self._notice, self._asked = notice, asked
         self._ids = itertools.count(1)
         self.calls: dict[int, Call] = {}
-        self.errors: deque[str] = deque(maxlen=ERROR_LINES)
+        self.errors = Ring()
         self.noise = 0
         # Hides its own secrets in all it says; None where it was given none.
         self.blot: Blot | None = None
@@ -193,3 +205,4 @@ class Peer:
         for call in calls:
             if not call.answer.done():
                 call.answer.set_exception(Gone(sentence))
+                call.answer.exception()  # nobody may wait for it any more, and that is no news

@@ -24,6 +24,7 @@ from mcp_gateway.children import Launch
 from mcp_gateway.fleet import Health, Wanted
 from mcp_gateway.models import (
     AccountUse,
+    Children,
     McpAccess,
     McpAccount,
     McpCategory,
@@ -94,6 +95,7 @@ def book() -> Book:
             max_result=row.max_result_kb * 1024,
             max_argument=row.max_argument_kb * 1024,
             sampling=setting.bounds_of(row),
+            has_copies=row.children == Children.PER_AGENT,
         )
         for row in McpServer.objects.filter(enabled=True)
     }
@@ -126,7 +128,8 @@ def wanted() -> list[Wanted]:
         times = Times(float(row.timeout_s), float(row.connect_timeout_s))
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         asked = row.health.restarts_asked if hasattr(row, "health") else 0
-        found.append(Wanted(row.pk, row.name, digest, times, asked))
+        copies = row.max_children if row.children == Children.PER_AGENT else 0
+        found.append(Wanted(row.pk, row.name, digest, times, asked, copies, float(row.idle_s)))
     return found
 
 
@@ -136,8 +139,8 @@ def _account_mark(server: McpServer) -> list[Any]:
     return [account.pk, account.connected_at.isoformat(), account.is_connected] if account is not None else []
 
 
-def launch(server_id: str) -> Launch | BoxedLaunch | RemoteLaunch:
-    """What to start, with its secrets. Raises NotFound, Invalid for a secret that is not set, and
+def launch(server_id: str, agent_id: str = "") -> Launch | BoxedLaunch | RemoteLaunch:
+    """What to start for everybody, or for this agent alone, with its secrets. Raises NotFound, Invalid for a secret that is not set, and
     LogosError(reason="seal_broken")."""
     row = McpServer.objects.prefetch_related("secrets").filter(pk=server_id).first()
     if row is None:
@@ -159,11 +162,11 @@ def launch(server_id: str) -> Launch | BoxedLaunch | RemoteLaunch:
     if row.place == Place.SANDBOX:
         top = settings.LOGOS_HOME / FOLDERS
         return BoxedLaunch(
-            row.name, row.command, tuple(row.args), env, row.cwd, row.limits, top, boxes.folder(top, row.pk),
+            row.name, row.command, tuple(row.args), env, row.cwd, row.limits, top, boxes.folder(top, row.pk, agent_id or boxes.SHARED),
             tuple(row.shows), tuple(row.hosts), (Path(settings.LOGOS_HOME), Path(settings.BASE_DIR) / ".env"),
             known, row.masks_keys,
         )  # fmt: skip
-    where = launching.directory(row.cwd, settings.LOGOS_HOME / FOLDERS / row.pk)
+    where = launching.directory(row.cwd, settings.LOGOS_HOME / FOLDERS / row.pk / agent_id)
     return Launch(row.command, tuple(row.args), env, where, row.limits, known=known, masks_keys=row.masks_keys)
 
 
@@ -182,6 +185,7 @@ def write(changes: Iterable[Health]) -> None:
             tools=[{name: _storable(text) for name, text in tool.items()} for tool in each.tools],
             errors=_storable(secrets.redact(each.errors)),
             walls=each.walls,
+            children=[{**child, "errors": _storable(secrets.redact(child["errors"]))} for child in each.children],
             restarts_done=each.restarts_done,
             **since,
         )
@@ -189,13 +193,13 @@ def write(changes: Iterable[Health]) -> None:
 
 def all_stopped() -> None:
     """Nobody runs any server now."""
-    McpHealth.objects.exclude(state="stopped").update(state="stopped", reason="", since=timezone.now())
+    McpHealth.objects.exclude(state="stopped").update(state="stopped", reason="", children=[], since=timezone.now())
 
 
 def note_disabled(wanted_ids: Iterable[str]) -> None:
     """Those that should not run say so."""
     rows = McpHealth.objects.exclude(server_id__in=list(wanted_ids)).exclude(state="disabled")
-    rows.update(state="disabled", reason="", since=timezone.now())
+    rows.update(state="disabled", reason="", children=[], since=timezone.now())
 
 
 def take_lease(owner: str) -> bool:

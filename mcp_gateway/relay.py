@@ -43,6 +43,8 @@ class Servers(Protocol):
 
     def get(self, server_id: str) -> Supervisor | None: ...
 
+    async def own(self, server_id: str, agent_id: str) -> Supervisor | None: ...
+
 
 class Relay:
     """``book`` is asked anew at every message; ``record`` gets every call that ended. ``halted``, ``run_of`` and
@@ -132,7 +134,9 @@ class Relay:
         if method == "subscriptions/listen":
             return await self.listening.listen(asked, {served.id: served})
         try:
-            supervisor = await self.running(served)
+            # What the server is, is the same for all; what is done there is done by the agent's own copy, if it has one.
+            agent = "" if method in ("initialize", "server/discover", "tools/list") else asked.caller.agent_id
+            supervisor = await self.running(served, agent)
         except LogosError as error:
             self.carrier.note(asked, served.name, served.id, "unavailable", error.message)
             if method == "tools/call":
@@ -155,9 +159,11 @@ class Relay:
             return await self.call(asked, served, supervisor, asked.params.get("name"))
         return await self.carrier.carry(asked, served, supervisor, asked.params)
 
-    async def running(self, served: Served) -> Supervisor:
-        """The server's supervisor once it is ready. Raises LogosError(reason="mcp_unavailable")."""
-        supervisor = self.servers.get(served.id)
+    async def running(self, served: Served, agent_id: str = "") -> Supervisor:
+        """The server's supervisor once it is ready, or that of the agent's own copy of it. Raises
+        LogosError(reason="mcp_unavailable")."""
+        is_own = served.has_copies and agent_id
+        supervisor = await self.servers.own(served.id, agent_id) if is_own else self.servers.get(served.id)
         if supervisor is None:
             raise LogosError(
                 f"The MCP server {served.name} is not run by this process.", reason="mcp_unavailable", permanent=False
@@ -204,7 +210,7 @@ class Relay:
         if served is None:
             return self._no_access(asked, target)
         try:
-            supervisor = await self.running(served)
+            supervisor = await self.running(served, asked.caller.agent_id)
         except LogosError as error:
             self.carrier.note(asked, served.name, served.id, "unavailable", error.message)
             return asked.failed(f"{error.message} {error.action}")
@@ -261,7 +267,7 @@ class Relay:
         if served is None:
             return asked.failed(NO_ACCESS)
         try:
-            supervisor = await self.running(served)
+            supervisor = await self.running(served, asked.caller.agent_id)
         except LogosError as error:
             return asked.failed(f"{error.message} {error.action}")
         served = self.book().reach(asked.caller.agent_id, name) or served

@@ -18,14 +18,14 @@ from agents import permissions
 from agents.models import User, Visibility
 from mcp_gateway import categories, launching, servers
 from mcp_gateway.form_fields import PLAIN, Lines, Pairs
-from mcp_gateway.models import AccessTier, AccountUse, McpServer, Place, ServerKind
+from mcp_gateway.models import AccessTier, AccountUse, Children, McpServer, Place, ServerKind
 from mcp_gateway.sampling import setting
 
 # What belongs to one kind alone, with what it is when the server is of the other.
 OF_KIND: dict[str, dict[str, Any]] = {
     ServerKind.STDIO: {
         **{"command": "", "args": [], "env": {}, "cwd": "", "limits": {}},
-        **{"place": Place.SANDBOX, "shows": [], "hosts": []},
+        **{"place": Place.SANDBOX, "shows": [], "hosts": [], "children": Children.SHARED},
     },
     ServerKind.HTTP: {
         **{"url": "", "headers": {}, "allows_private": False},
@@ -35,7 +35,11 @@ OF_KIND: dict[str, dict[str, Any]] = {
 # What its kind cannot be without.
 NEEDED = ("command", "url")
 # What holds where nothing is said.
-USUAL = {"timeout_s": 120, "connect_timeout_s": 60, "max_result_kb": 1024, "max_argument_kb": 1024, **setting.USUAL}
+USUAL = {
+    **{"timeout_s": 120, "connect_timeout_s": 60, "max_result_kb": 1024, "max_argument_kb": 1024},
+    **{"idle_s": 600, "max_children": 8},
+    **setting.USUAL,
+}
 REFERENCE = "${NAME} stands for a secret of the server, set on its page"
 
 
@@ -66,6 +70,7 @@ PARTS = [
         "the command runs on the host, as Logos itself does: it can do there what Logos can.",
         kind=ServerKind.STDIO,
     ),
+    Part("Whom a process serves", ("children", ("idle_s", "max_children")), kind=ServerKind.STDIO, is_folded=True),
     Part(
         "The address",
         ("url", "headers", "allows_private", "account", ("client_id", "scopes")),
@@ -182,6 +187,17 @@ class ServerForm(forms.Form):
         label="Its questions go to the caller",
         help_text="What it asks of a client is passed on to the agent that called it, where that can answer.",
     )
+    children = _choice(
+        "Whom a process serves",
+        Children,
+        initial=Children.SHARED,
+        required=False,
+        help_text="A copy for each agent keeps what one does in the program from the others, and takes memory for each.",
+    )
+    idle_s = _number(10, 86_400, label="An idle copy stays (s)", help_text="600 unless you say otherwise.")
+    max_children = _number(
+        1, 64, label="Most copies", help_text="8 unless you say otherwise; the one idle longest goes."
+    )
     allows_new = forms.BooleanField(
         required=False,
         label="New tools need nobody",
@@ -288,8 +304,9 @@ class ServerForm(forms.Form):
         is_new = self.server is None
         wanted = set(self.fields) if is_new else set(self.changed_data)
         given = {name: value for name, value in self.cleaned_data.items() if name in wanted}
-        if not given.get("place", Place.SANDBOX):
-            del given["place"]  # it was not said, so it is as it is
+        for name in ("place", "children"):
+            if given.get(name) == "":
+                del given[name]  # it was not said, so it is as it is
         given |= {name: usual for name, usual in USUAL.items() if given.get(name, 0) is None}
         limits = {name: given.pop(name, None) for name in launching.LIMITS}
         if wanted & set(limits):

@@ -14,7 +14,7 @@ from agents.editing import editing
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import User, Visibility
 from mcp_gateway import boxes, launching
-from mcp_gateway.models import AccountUse, McpHealth, McpSecret, McpServer, Place, ServerKind
+from mcp_gateway.models import AccountUse, Children, McpHealth, McpSecret, McpServer, Place, ServerKind
 from mcp_gateway.remote import places, writing
 from mcp_gateway.sampling import setting
 from sandboxes.tool_server import outside
@@ -31,6 +31,7 @@ WRITTEN = (
     *REACH,
     "scopes",
     *("timeout_s", "connect_timeout_s", "enabled", "tier", "asks_caller", "allows_new", "include", "exclude"),
+    *("children", "idle_s", "max_children"),
     *("max_result_kb", "max_argument_kb", "masks_keys"),
     *setting.FIELDS,
 )
@@ -180,6 +181,8 @@ def check_whole(server: McpServer) -> None:
     places.clean_url(server.url, server.allows_private)
     if server.account != AccountUse.NONE and any(name.lower() == "authorization" for name in server.headers):
         raise Invalid("With an account, Authorization is its token: take the header away.", field="headers")
+    if server.children == Children.PER_AGENT:
+        raise Invalid("Only a program of this machine can have a copy for each agent.", field="children")
     if unfit := next((name for name in PROGRAM if getattr(server, name)), ""):
         raise Invalid("A server elsewhere is not started here: it has an address and headers only.", field=unfit)
 
@@ -197,6 +200,18 @@ def _clean_place(place: Any) -> str:
     if place not in Place.values:
         raise Invalid(f"A program runs in one of: {', '.join(Place.values)}.", field="place")
     return str(place)
+
+
+def _clean_children(children: Any) -> str:
+    if children not in Children.values:
+        raise Invalid(f"A process serves one of: {', '.join(Children.values)}.", field="children")
+    return str(children)
+
+
+def _clean_number(value: Any, field: str, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise Invalid(f"This is a whole number from {low:,} to {high:,}.", field=field)
+    return value
 
 
 def _clean_kind(kind: Any) -> str:
@@ -222,6 +237,9 @@ _CLEAN: dict[str, Any] = {
     "shows": boxes.clean_shown,
     "hosts": boxes.clean_hosts,
     "allows_new": bool,
+    "children": _clean_children,
+    "idle_s": lambda value: _clean_number(value, "idle_s", 10, 86_400),
+    "max_children": lambda value: _clean_number(value, "max_children", 1, 64),
     "timeout_s": lambda value: launching.clean_seconds(value, "timeout_s"),
     "connect_timeout_s": lambda value: launching.clean_seconds(value, "connect_timeout_s"),
     "enabled": bool,

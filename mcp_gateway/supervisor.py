@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from agents.errors import LogosError
 from mcp_gateway import eras, introducing, jsonrpc
 from mcp_gateway.introducing import DiedOfTheQuestion, Known
 from mcp_gateway.jsonrpc import Message
-from mcp_gateway.peers import Call, Gone, Launchable, NeedsSomebody, Peer
+from mcp_gateway.peers import Call, Gone, Launchable, NeedsSomebody, Peer, Ring
 
 logger = logging.getLogger(__name__)
 
@@ -62,13 +61,16 @@ class Supervisor:
         said: Callable[[Supervisor, Message], None] = lambda supervisor, message: None,
         asked: Callable[[Supervisor, Peer, Message], bool] = lambda supervisor, child, message: False,
         offers: Callable[[Supervisor], Awaitable[None]] = _nobody_looks,
+        agent_id: str = "",
     ) -> None:
         self.name, self._launch, self.times = name, launch, times
+        # Whose copy of the server it is; "" for the one of everybody.
+        self.agent_id = agent_id
         self._changed, self._said, self._ask_others, self._offers = changed, said, asked, offers
         self.state, self.reason, self.starts = "stopped", "", 0
         self.known = Known()
         self.child: Peer | None = None
-        self.errors: deque[str] = deque(maxlen=200)
+        self.errors = Ring()
         self._deaths = 0
         self._silences = 0
         self._is_probed = False
@@ -83,6 +85,7 @@ class Supervisor:
         """Begin to keep it running."""
         if self._task is None or self._task.done():
             self._deaths = 0
+            self._now("starting", "")
             self._task = asyncio.create_task(self._keep(), name=f"mcp {self.name}", context=contextvars.Context())
 
     async def stop(self, state: str = "stopped", reason: str = "") -> None:
@@ -103,14 +106,18 @@ class Supervisor:
         await self.stop()
         self.start()
 
+    def check(self) -> None:
+        """Raises LogosError(reason="mcp_unavailable") when it waits for somebody to do something."""
+        if self.state in RESTING:
+            raise self._unavailable()
+
     async def ready(self, timeout_s: float) -> Peer:
         """The running child, waited for while it starts. Raises LogosError(reason="mcp_unavailable") with why not."""
         self._again.set()  # somebody wants it: do not wait out the pause
         try:
             async with asyncio.timeout(timeout_s):
                 while self.state != "ready" or self.child is None or not self.child.is_open:
-                    if self.state in RESTING:
-                        raise self._unavailable()
+                    self.check()
                     self._moved.clear()
                     await self._moved.wait()
         except TimeoutError:

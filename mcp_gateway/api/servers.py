@@ -13,16 +13,15 @@ from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import NEXT, PageQuery, PersonRef, Text, Version, given, page
 from agents.models import Visibility
-from mcp_gateway import launching, pinning, pins, servers
+from mcp_gateway import launching, servers
 from mcp_gateway.boxes import MAX_HOSTS, MAX_SHOWN
 from mcp_gateway.launching import MAX_ARGS, MAX_TOOLS
 from mcp_gateway.models import (
     AccessTier,
     AccountUse,
-    McpPin,
+    Children,
     McpSecret,
     McpServer,
-    PinState,
     Place,
     ServerKind,
     ServerState,
@@ -56,6 +55,9 @@ EXAMPLE: dict[str, Any] = {
     "tier": "user",
     "asks_caller": False,
     "allows_new": False,
+    "children": "shared",
+    "idle_s": 600,
+    "max_children": 8,
     "max_result_kb": 1024,
     "max_argument_kb": 1024,
     "masks_keys": False,
@@ -136,6 +138,9 @@ class McpServerOut(Schema):
     tier: AccessTier = Field(description="Who may let an agent use it.")
     asks_caller: bool = Field(description="What it asks of a client is passed on to the agent that called it.")
     allows_new: bool = Field(description="Agents get tools that are new at once.")
+    children: Children = Field(description="Whom a process of a program serves: everybody, or one agent.")
+    idle_s: int = Field(description="How long a copy stays that its agent does not use.")
+    max_children: int
     max_result_kb: int = Field(description="A longer result of it is cut, and the agent told so.")
     max_argument_kb: int = Field(description="A longer call of it is refused.")
     masks_keys: bool = Field(description="What looks like a key is blotted out of all it says.")
@@ -207,6 +212,9 @@ class McpServerIn(Schema):
     tier: AccessTier = AccessTier.CATEGORY
     asks_caller: bool = False
     allows_new: bool = False
+    children: Children = Field(Children.SHARED, description="`per_agent`: a copy of the program for each agent.")
+    idle_s: int = Field(600, ge=10, le=86_400)
+    max_children: int = Field(8, ge=1, le=64, description="Over it the copy that was idle longest is ended.")
     max_result_kb: int = Field(1024, ge=1, le=launching.SIZES["max_result_kb"])
     max_argument_kb: int = Field(1024, ge=1, le=launching.SIZES["max_argument_kb"])
     masks_keys: bool = False
@@ -252,6 +260,9 @@ class McpServerPatch(Schema):
     tier: AccessTier | None = None
     asks_caller: bool | None = None
     allows_new: bool | None = None
+    children: Children | None = None
+    idle_s: int | None = Field(None, ge=10, le=86_400)
+    max_children: int | None = Field(None, ge=1, le=64)
     max_result_kb: int | None = Field(None, ge=1, le=launching.SIZES["max_result_kb"])
     max_argument_kb: int | None = Field(None, ge=1, le=launching.SIZES["max_argument_kb"])
     masks_keys: bool | None = None
@@ -282,38 +293,6 @@ class McpSecretIn(Schema):
     value: Text = Field("", description="8 characters at least.")
 
     model_config = {"json_schema_extra": {"example": {"value": "a long token"}}}
-
-
-class McpPinOut(Schema):
-    """A tool as it was accepted, and as the server offers it now when that is another."""
-
-    tool: str
-    state: PinState
-    definition: dict[str, Any] = Field(description="What agents get; empty for a new one.")
-    offered: dict[str, Any] = Field(description="What waits to be accepted; empty when nothing does.")
-    offered_digest: str = Field(description="Send it to accept exactly what you looked at.")
-    flags: list[str] = Field(description="What in the offered definition no reader sees.")
-    accepted_by: PersonRef | None
-    accepted_at: datetime | None
-
-    @staticmethod
-    def resolve_flags(pin: McpPin) -> list[str]:
-        return pinning.flags(pin.offered or pin.definition)
-
-
-class McpPinList(Schema):
-    """Every tool of a server by name, those that wait included."""
-
-    items: list[McpPinOut]
-
-
-class McpAcceptIn(Schema):
-    """Which change of which tool."""
-
-    tool: Text = Field("", max_length=128)
-    digest: Text = Field("", max_length=64, description="The `offered_digest` of what you looked at.")
-
-    model_config = {"json_schema_extra": {"example": {"tool": "create_issue", "digest": "a" * 64}}}
 
 
 class Ordered(Schema):
@@ -363,18 +342,6 @@ def restart_server(request: HttpRequest, server_id: Text) -> Ordered:
     """End its process and start it again, also when it is parked. 409 `disabled` for one that is disabled."""
     servers.restart(asker(request), server_id)
     return Ordered()
-
-
-@router.get("/{server_id}/pins", response=McpPinList, operation_id="list_mcp_pins", summary="Its tools as accepted")
-def list_pins(request: HttpRequest, server_id: Text) -> dict:
-    """What agents get of it, and what was changed since and waits."""
-    return {"items": pins.of(asker(request), server_id)}
-
-
-@router.post("/{server_id}/pins", response=McpPinOut, operation_id="accept_mcp_tool", summary="Accept a changed tool")
-def accept_tool(request: HttpRequest, server_id: Text, body: McpAcceptIn) -> McpPin:
-    """Agents get the tool as it is offered now. 409 `stale` when the server offers another by now."""
-    return pins.accept(asker(request), server_id, body.tool, body.digest)
 
 
 @router.put(

@@ -10,6 +10,7 @@ from mcp_gateway.models.sampling import McpSampling
 from mcp_gateway.models.servers import (
     AccessTier,
     AccountUse,
+    Children,
     McpHealth,
     McpSecret,
     McpServer,
@@ -33,6 +34,7 @@ permissions.call_it(McpToken, "mcptoken", family="access")
 __all__ = [
     "AccessTier",
     "AccountUse",
+    "Children",
     "ClientOrigin",
     "McpAccess",
     "McpAccount",

@@ -37,6 +37,13 @@ class Place(models.TextChoices):
     HOST = "host", "On this host, as Logos itself does"
 
 
+class Children(models.TextChoices):
+    """Whom one process of a program serves."""
+
+    SHARED = "shared", "Everybody"
+    PER_AGENT = "per_agent", "One agent: each has a copy of its own"
+
+
 class AccountUse(models.TextChoices):
     """By whose account a server elsewhere is used."""
 
@@ -98,6 +105,19 @@ class McpServer(Shareable):
     )
     scopes = models.CharField(
         max_length=500, blank=True, help_text="What is asked for when an account is connected; empty: what it says."
+    )
+    children = models.CharField(
+        "whom a process serves",
+        max_length=9,
+        choices=Children.choices,
+        default=Children.SHARED,
+        help_text="A copy for each agent keeps what one does in the program from the others, and takes memory for each.",
+    )
+    idle_s = models.PositiveIntegerField(
+        "an idle copy stays (s)", default=600, help_text="How long a copy that its agent does not use is kept."
+    )
+    max_children = models.PositiveIntegerField(
+        "most copies", default=8, help_text="Over that, the one that was idle longest is ended."
     )
     timeout_s = models.PositiveIntegerField("time for a call (s)", default=120)
     connect_timeout_s = models.PositiveIntegerField("time to start (s)", default=60)
@@ -221,6 +241,7 @@ class McpHealth(models.Model):
     protocol = models.CharField(max_length=20, blank=True)
     title = models.CharField("calls itself", max_length=200, blank=True)
     tools = models.JSONField(default=list, blank=True)
+    children = models.JSONField("copies of agents", default=list, blank=True)
     walls = models.CharField("walls around it", max_length=200, blank=True)
     errors = models.TextField("end of its error output", blank=True)
     # Raised by whoever asks for a new start; the gateway starts it anew when it is above what it has done.

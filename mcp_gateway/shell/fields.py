@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agents.errors import Invalid
-from mcp_gateway.models import AccessTier, AccountUse, Place
+from mcp_gateway.models import AccessTier, AccountUse, Children, Place
 from mcp_gateway.sampling import setting
 from mcp_gateway.shell.sampling import add_sampling
 
@@ -27,6 +27,9 @@ def add_fields(parser: CommandParser) -> None:
     parser.add_argument(
         "--new-tools", action=BooleanOptionalAction, dest="allows_new", help="agents get tools that are new at once"
     )
+    parser.add_argument("--children", choices=[*Children.values], help="one process for all, or a copy for each agent")
+    parser.add_argument("--idle", type=int, metavar="SECONDS", dest="idle_s", help="how long an idle copy stays")
+    parser.add_argument("--max-children", type=int, metavar="N", help="most copies at once")
     parser.add_argument("--url", metavar="URL", help="of a server elsewhere, in place of a command")
     parser.add_argument("--header", action="append", metavar="NAME=VALUE", help="sent to it; ${SECRET} in it; repeat")
     parser.add_argument(
@@ -62,6 +65,9 @@ def read_fields(options: dict[str, Any]) -> dict[str, Any]:
         "shows",
         "hosts",
         "allows_new",
+        "children",
+        "idle_s",
+        "max_children",
         "url",
         "account",
         "client_id",

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
-from mcp_gateway import pinning, pins
+from mcp_gateway import copies, pinning, pins
 from mcp_gateway.shell.naming import server_named
 
 
 class PinVerbs(LogosCommand):
-    """``mcp pins|accept``."""
+    """``mcp pins|accept|copies``."""
 
     def add_arguments_of_pins(self, verbs: Any) -> None:
         pinned = verbs.add_parser("pins", help="list a server's tools as they were accepted, and what waits to be")
@@ -21,6 +21,18 @@ class PinVerbs(LogosCommand):
         accept.add_argument("server", metavar="SERVER", help="name or id")
         accept.add_argument("tool", metavar="TOOL")
         add_person(accept)
+
+        copied = verbs.add_parser("copies", help="list the copies of a server that agents have for themselves")
+        copied.add_argument("server", metavar="SERVER", help="name or id")
+        add_person(copied)
+
+    def do_copies(self, options: dict[str, Any]) -> None:
+        user = reader(options["user"])
+        found = copies.of(user, server_named(user, options["server"], "server.view"))
+        self.print_table(
+            ("AGENT", "STATE", "STARTS", "REASON"),
+            ((plain(each.agent.name), each.state, each.starts, plain(each.reason[:80])) for each in found),
+        )
 
     def do_pins(self, options: dict[str, Any]) -> None:
         user = reader(options["user"])

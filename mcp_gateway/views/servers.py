@@ -21,7 +21,7 @@ from agents.models import User
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
-from mcp_gateway import access, pins, server_pages, servers
+from mcp_gateway import access, copies, pins, server_pages, servers
 from mcp_gateway.models import McpServer, PinState, ServerKind, ServerState
 from mcp_gateway.views import tools
 from mcp_gateway.views.access import acted, givers
@@ -121,6 +121,7 @@ def _page(request: HttpRequest, user: User, server: McpServer, *, status: int = 
         **tools.shown(request, user, server),
         "using": list(using[:SHOWN_AGENTS]),
         "agents": givers(user),
+        "copies": copies.of(user, server),
         **_live(server, frame),
         "is_program": server.kind == ServerKind.STDIO,
         **more,

@@ -31,11 +31,18 @@ PATIENCE_S = 60.0
 ATLAS, BRUNO = "token of atlas", "token of bruno"
 
 
+class Servers(dict[str, Supervisor]):
+    """One of each for everybody."""
+
+    async def own(self, server_id: str, agent_id: str) -> Supervisor | None:
+        return self.get(server_id)
+
+
 class Gate:
     """``atlas`` may use every server; ``bruno`` none."""
 
     def __init__(self) -> None:
-        self.servers: dict[str, Supervisor] = {}
+        self.servers = Servers()
         self.records: list[Record] = []
         tokens = {digest(ATLAS): Token(1, "agent_atlas"), digest(BRUNO): Token(2, "agent_bruno")}
         self.book = Book({}, {"agent_atlas": "atlas", "agent_bruno": "bruno"}, tokens, {"agent_atlas": {}})
