@@ -239,11 +239,13 @@ class Relay:
         if verdict.tier == Tier.BLOCK:
             self.carrier.note(asked, own_rules.OURS, "", "denied", verdict.reason)
             return asked.failed(f"This call is not allowed. {verdict.reason}")
-        if verdict.tier != Tier.ASK:
-            return await make(asked, verdict.reason if verdict.tier == Tier.NOTIFY else "")
+        if verdict.tier not in (Tier.ASK, Tier.NOTIFY):
+            return await make(asked, "")
         if self._holder is None:
             return asked.failed(f"This call has to be asked for, and nobody can be asked. {verdict.reason}")
-        held = await self._holder.hold(asked, Wanted(own_rules.OURS, tool, arguments, verdict), lambda: make(asked, ""))
+        reason = verdict.reason if verdict.tier == Tier.NOTIFY else ""
+        wanted = Wanted(own_rules.OURS, tool, arguments, verdict)
+        held = await self._holder.hold(asked, wanted, lambda: make(asked, reason))
         if held.outcome is not None:
             self.carrier.note(asked, own_rules.OURS, "", held.outcome, held.reason)
         return held.answer

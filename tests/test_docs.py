@@ -251,3 +251,15 @@ def test_pages_are_plain() -> None:
 
     assert not [page.name for page in pages() if odd.search(page.read_text())]
     assert not [page.name for page in pages() if first_hidden(page.read_text()) is not None]
+
+
+def test_every_test_the_threat_model_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "THREAT_MODEL.md").read_text()))
+    known = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^\s*(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+
+    assert len(named) > 40
+    assert named - known == set()
