@@ -110,6 +110,7 @@ EVENTS: dict[str, str] = {
     "mcp_access_revoked": "took an MCP server from an agent",
     "mcp_token_made": "made an MCP token of an agent",
     "mcp_token_revoked": "revoked an MCP token of an agent",
+    "mcp_launch_accepted": "accepted what an MCP server starts as it is now",
     "mcp_tool_accepted": "accepted a tool of an MCP server as it is offered now",
     "mcp_category_set": "said what holds for a category of MCP servers",
     "mcp_category_removed": "took away what held for a category of MCP servers",

@@ -124,7 +124,19 @@ class McpHealthAdmin(RecordAdmin):
     """How each server was when the gateway last looked."""
 
     view_action = "server.view"
-    fields = ("server", "state", "reason", "since", "starts", "protocol", "title", "walls", "tools", "errors")
+    fields = (
+        "server",
+        "state",
+        "reason",
+        "since",
+        "starts",
+        "protocol",
+        "title",
+        "walls",
+        "tools",
+        "errors",
+        "launch_accepted",
+    )
     list_display = ("server", "state", "since", "starts", "protocol")
     list_select_related = ("server",)
     list_filter = ("state",)

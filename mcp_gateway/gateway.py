@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from mcp_gateway import calls, journal, pins, rates, reading, token_uses
+from mcp_gateway import calls, journal, launch_pins, pins, rates, reading, token_uses
 from mcp_gateway.asked import Asked
 from mcp_gateway.book import Book, Caller
 from mcp_gateway.door import App, Door, refuse
@@ -154,6 +154,8 @@ class Gateway:
         found = await self._threads.run(reading.launch, server_id, agent_id)
         if isinstance(found, RemoteLaunch) and found.uses_account:
             return replace(found, account=Accounts(server_id, self._threads.run))
+        if not isinstance(found, RemoteLaunch):
+            await self._threads.run(launch_pins.check, server_id, agent_id, found)
         return found
 
     def _said(self, supervisor: Supervisor, message: Message, server_id: str) -> None:

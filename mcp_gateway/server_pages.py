@@ -18,6 +18,7 @@ LOOKS = {
     ServerState.STARTING: "running",
     ServerState.BACKOFF: "waiting",
     ServerState.NEEDS_AUTH: "waiting",
+    ServerState.CHANGED: "waiting",
     ServerState.PARKED: "failed",
     ServerState.STOPPED: "stopped",
     ServerState.DISABLED: "stopped",

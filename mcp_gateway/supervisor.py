@@ -28,7 +28,7 @@ QUICK_DEATHS = 5
 # So many calls in a row without an answer make us ask whether it hears at all, and how long it may take to say so.
 SILENCES, PING_S = 2, 10.0
 # States that end only when somebody does something.
-RESTING = ("parked", "needs_auth", "disabled", "stopped")
+RESTING = ("parked", "needs_auth", "changed", "disabled", "stopped")
 
 
 @dataclass(frozen=True, slots=True)

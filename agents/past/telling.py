@@ -98,6 +98,7 @@ _OF_IT = {
     "mcp_access_revoked": "took an MCP server from",
     "mcp_token_made": "made an MCP token of",
     "mcp_token_revoked": "revoked an MCP token of",
+    "mcp_launch_accepted": "accepted what is started of the MCP",
     "mcp_tool_accepted": "accepted a tool of the MCP",
     "mcp_restarted": "started anew the MCP",
     "mcp_account_connected": "connected an account at the MCP",

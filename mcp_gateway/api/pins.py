@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from ninja import Field, Router, Schema
 from agents import permissions
 from agents.api.asking import asker
 from agents.api.shapes import PersonRef, Text
-from mcp_gateway import copies, pinning, pins, servers
+from mcp_gateway import copies, launch_pins, pinning, pins, servers
 from mcp_gateway.models import McpPin, PinState, ServerState
 
 router = Router(tags=["MCP servers"])
@@ -49,6 +50,29 @@ class McpAcceptIn(Schema):
     model_config = {"json_schema_extra": {"example": {"tool": "create_issue", "digest": "a" * 64}}}
 
 
+class McpFileOut(Schema):
+    """A file that is another now: the beginnings of its digests; empty where there is none."""
+
+    path: str
+    before: str
+    now: str
+
+
+class McpLaunchOut(Schema):
+    """What is started otherwise than it was accepted."""
+
+    items: list[McpFileOut]
+    digest: str = Field(description="Send it to accept exactly what you looked at; empty when nothing waits.")
+
+
+class McpLaunchIn(Schema):
+    """What was looked at."""
+
+    digest: Text = Field("", max_length=64, description="The `digest` of what you looked at.")
+
+    model_config = {"json_schema_extra": {"example": {"digest": "a" * 64}}}
+
+
 class McpCopyOut(Schema):
     """One agent's own copy of a server."""
 
@@ -76,6 +100,25 @@ def list_pins(request: HttpRequest, server_id: Text) -> dict:
 def accept_tool(request: HttpRequest, server_id: Text, body: McpAcceptIn) -> McpPin:
     """Agents get the tool as it is offered now. 409 `stale` when the server offers another by now."""
     return pins.accept(asker(request), server_id, body.tool, body.digest)
+
+
+@router.get("/{server_id}/launch", response=McpLaunchOut, operation_id="get_mcp_launch", summary="Its changed files")
+def get_launch(request: HttpRequest, server_id: Text) -> dict:
+    """What would be started otherwise than somebody accepted, file by file."""
+    server = permissions.fetch(asker(request), "server.view", servers.rows(), pk=server_id)
+    return {
+        "items": [asdict(each) for each in launch_pins.waiting(server)],
+        "digest": server.health.launch_offered.get("digest", ""),
+    }
+
+
+@router.post(
+    "/{server_id}/launch", response={202: McpLaunchOut}, operation_id="accept_mcp_launch", summary="Let it start so"
+)
+def accept_launch(request: HttpRequest, server_id: Text, body: McpLaunchIn) -> dict:
+    """It is started as it is now. For who may say what is started; 409 `stale` when it is another by now."""
+    launch_pins.accept(asker(request), server_id, body.digest)
+    return {"items": [], "digest": ""}
 
 
 @router.get("/{server_id}/copies", response=McpCopyList, operation_id="list_mcp_copies", summary="Copies of agents")

@@ -226,6 +226,7 @@ class ServerState(models.TextChoices):
     READY = "ready", "Ready"
     NEEDS_AUTH = "needs_auth", "Waits for an account"
     BACKOFF = "backoff", "Waiting to start again"
+    CHANGED = "changed", "Waits: what is started changed"
     PARKED = "parked", "Parked"
     DISABLED = "disabled", "Disabled"
 
@@ -242,6 +243,8 @@ class McpHealth(models.Model):
     title = models.CharField("calls itself", max_length=200, blank=True)
     tools = models.JSONField(default=list, blank=True)
     children = models.JSONField("copies of agents", default=list, blank=True)
+    launch_accepted = models.JSONField("what is started, as accepted", default=dict, blank=True)
+    launch_offered = models.JSONField("what would be started instead", default=dict, blank=True)
     walls = models.CharField("walls around it", max_length=200, blank=True)
     errors = models.TextField("end of its error output", blank=True)
     # Raised by whoever asks for a new start; the gateway starts it anew when it is above what it has done.

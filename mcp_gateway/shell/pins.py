@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
-from mcp_gateway import copies, pinning, pins
+from agents.errors import Invalid
+from mcp_gateway import copies, launch_pins, pinning, pins
 from mcp_gateway.shell.naming import server_named
 
 
@@ -19,7 +20,10 @@ class PinVerbs(LogosCommand):
         add_person(pinned)
         accept = verbs.add_parser("accept", help="let agents have a tool as its server offers it now")
         accept.add_argument("server", metavar="SERVER", help="name or id")
-        accept.add_argument("tool", metavar="TOOL")
+        accept.add_argument("tool", metavar="TOOL", nargs="?", default="")
+        accept.add_argument(
+            "--launch", action="store_true", help="no tool: start what changed on the disk as it is now"
+        )
         add_person(accept)
 
         copied = verbs.add_parser("copies", help="list the copies of a server that agents have for themselves")
@@ -36,8 +40,12 @@ class PinVerbs(LogosCommand):
 
     def do_pins(self, options: dict[str, Any]) -> None:
         user = reader(options["user"])
-        rows = pins.of(user, server_named(user, options["server"], "server.view").pk)
+        server = server_named(user, options["server"], "server.view")
+        rows = pins.of(user, server.pk)
         self.print_table(("TOOL", "STATE", "BY"), ((plain(row.tool), row.state, row.accepted_by) for row in rows))
+        for file in launch_pins.waiting(server):
+            self.stdout.write(f"\n{plain(file.path)} was:  {plain(file.before or 'not there')}")
+            self.stdout.write(f"{plain(file.path)} is:   {plain(file.now or 'not there')}")
         for row in pins.waiting(rows):
             self.stdout.write(f"\n{plain(row.tool)} was:  {plain(json.dumps(row.definition, ensure_ascii=False))}")
             self.stdout.write(f"{plain(row.tool)} is:   {plain(json.dumps(row.offered, ensure_ascii=False))}")
@@ -47,6 +55,12 @@ class PinVerbs(LogosCommand):
     def do_accept(self, options: dict[str, Any]) -> None:
         user = actor(options["user"])
         server = server_named(user, options["server"], "server.edit")
+        if options["launch"] == bool(options["tool"]):
+            raise Invalid("Say which tool, or --launch.", field="tool")
+        if options["launch"]:
+            launch_pins.accept(user, server.pk, server.health.launch_offered.get("digest", ""))
+            self.say(f"{server.name} is started as it is now.")
+            return
         row = pins.of(user, server.pk).filter(tool=options["tool"]).first()
         pins.accept(user, server.pk, options["tool"], row.offered_digest if row else "")
         self.say(f"Agents have {options['tool']} of {server.name} as it is offered now.")

@@ -21,7 +21,7 @@ from agents.models import User
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
-from mcp_gateway import access, copies, pins, server_pages, servers
+from mcp_gateway import access, copies, launch_pins, pins, server_pages, servers
 from mcp_gateway.models import McpServer, PinState, ServerKind, ServerState
 from mcp_gateway.views import tools
 from mcp_gateway.views.access import acted, givers
@@ -107,6 +107,9 @@ def _do(request: HttpRequest, user: User, server: McpServer) -> str:
     if do == "accept":
         pins.accept(user, server.pk, given.get("tool", "")[:128], given.get("digest", "")[:64])
         return "Agents have the tool as it is offered now."
+    if do == "accept-launch":
+        launch_pins.accept(user, server.pk, given.get("digest", "")[:64])
+        return f"{server.name} is started as it is now."
     if do == "rule":
         return tools.asked(user, server, given)
     return acted(user, given, server.pk)
@@ -122,6 +125,8 @@ def _page(request: HttpRequest, user: User, server: McpServer, *, status: int = 
         "using": list(using[:SHOWN_AGENTS]),
         "agents": givers(user),
         "copies": copies.of(user, server),
+        "launch": launch_pins.waiting(server),
+        "may_launch": frame["may_edit"] and permissions.may(user, "server.launch"),
         **_live(server, frame),
         "is_program": server.kind == ServerKind.STDIO,
         **more,

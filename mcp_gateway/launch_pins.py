@@ -1,0 +1,126 @@
+"""Hold a server that would start something else than what somebody accepted: its files are compared at every start.
+
+Who edits what is started accepts what is there at the next start. A file that has changed since, and no edit, is held
+until somebody who may say what is started has looked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from agents import audit, permissions
+from agents.errors import Conflict, NotFound
+from agents.models import User
+from mcp_gateway import started_files
+from mcp_gateway.boxed import BoxedLaunch
+from mcp_gateway.children import Launch
+from mcp_gateway.models import McpHealth, McpServer
+from mcp_gateway.peers import NeedsSomebody
+
+
+class Changed(NeedsSomebody):
+    """What would be started is not what was accepted."""
+
+    state = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A file that is another, is gone ("" now) or was not there ("" before)."""
+
+    path: str
+    before: str
+    now: str
+
+
+def check(server_id: str, agent_id: str, launch: Launch | BoxedLaunch) -> None:
+    """Raises Changed when this must not be started. The first start after an edit is what that edit accepted."""
+    if found := _compared(server_id, agent_id, launch):
+        raise Changed(_sentence(found))
+
+
+@transaction.atomic
+def _compared(server_id: str, agent_id: str, launch: Launch | BoxedLaunch) -> list[Difference]:
+    health = McpHealth.objects.select_for_update().filter(server_id=server_id).first()
+    if health is None:
+        return []
+    row = McpServer.objects.get(pk=server_id)
+    accepted: dict[str, Any] = health.launch_accepted
+    files = started_files.of(launch, own=not agent_id)
+    if agent_id:
+        known = {file["path"] for file in files}
+        return differences([each for each in accepted.get("files", []) if each["path"] in known], files)
+    spec = _spec(row)
+    if accepted.get("spec") != spec:
+        health.launch_accepted, health.launch_offered = {"spec": spec, "files": files}, {}
+        health.save(update_fields=["launch_accepted", "launch_offered"])
+        return []
+    offered = {} if accepted["files"] == files else {"files": files, "digest": digest(files)}
+    if offered != health.launch_offered:
+        health.launch_offered = offered
+        health.save(update_fields=["launch_offered"])
+    return differences(accepted["files"], files)
+
+
+def differences(before: list[dict[str, str]], now: list[dict[str, str]]) -> list[Difference]:
+    """File by file."""
+    was, is_ = ({file["path"]: _said(file) for file in files} for files in (before, now))
+    return [
+        Difference(path, was.get(path, ""), is_.get(path, ""))
+        for path in dict.fromkeys([*was, *is_])
+        if was.get(path) != is_.get(path)
+    ]
+
+
+def waiting(server: McpServer) -> list[Difference]:
+    """What of this server waits to be looked at."""
+    health = server.health
+    if not health.launch_offered:
+        return []
+    return differences(health.launch_accepted["files"], health.launch_offered["files"])
+
+
+@transaction.atomic
+def accept(user: User, server_id: str, seen: str) -> McpServer:
+    """Let it start as it is now. ``seen`` is the digest of what was looked at: Conflict when it is another by now, and
+    LogosError(reason="forbidden") for who may not say what is started."""
+    server = permissions.fetch(user, "server.edit", McpServer.objects.all(), pk=server_id)
+    permissions.require(user, "server.launch")
+    health = McpHealth.objects.select_for_update().get(server=server)
+    if not health.launch_offered:
+        raise NotFound("This change of what is started")
+    if health.launch_offered["digest"] != seen:
+        raise Conflict("What is started is another thing by now.", reason="stale", action="Look at it again.")
+    health.launch_accepted = {**health.launch_accepted, "files": health.launch_offered["files"]}
+    health.launch_offered = {}
+    health.restarts_asked = F("restarts_asked") + 1
+    health.save(update_fields=["launch_accepted", "launch_offered", "restarts_asked"])
+    audit.note("mcp_launch_accepted", actor=user, about=server)
+    return server
+
+
+def digest(files: list[dict[str, str]]) -> str:
+    """Of what was found, for an answer about exactly that."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def _spec(row: McpServer) -> str:
+    """What people say of the start; the values of variables are no part of it."""
+    said = [row.command, row.args, sorted(row.env), row.cwd, row.place, row.shows, row.hosts, row.kind, row.url]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _said(file: dict[str, str]) -> str:
+    where = "" if file["real"] == file["path"] or file["path"].startswith("/workspace/") else f" at {file['real']}"
+    return f"{file['sha256'][:16] or 'unreadable'}{where}"
+
+
+def _sentence(found: list[Difference]) -> str:
+    names = ", ".join(each.path for each in found[:3])
+    return f"What is started changed: {names}. Somebody who may say what is started has to look at it."[:500]
