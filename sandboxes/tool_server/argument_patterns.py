@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from agents.errors import Invalid
@@ -26,7 +27,7 @@ def spelled(text: str) -> str:
 def covers(pattern: str, value: str) -> bool:
     """Does the call have this argument, and only with such values?"""
     name, _, wanted = pattern.partition("=")
-    given = json.loads(value)
+    given = _read(value)
     if not isinstance(given, dict) or name not in given:
         return False
     found = list(_texts(given[name]))
@@ -38,9 +39,15 @@ def may_hold(pattern: str, value: str) -> bool:
     name, _, wanted = pattern.partition("=")
     return any(
         patterns.covers_text(wanted.casefold(), text.casefold())
-        for found in _named(json.loads(value), name.casefold())
+        for found in _named(_read(value), name.casefold())
         for text in _texts(found)
     )
+
+
+@lru_cache(maxsize=1)
+def _read(value: str) -> Any:
+    """Every rule looks at the same call: it is read once."""
+    return json.loads(value)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -88,7 +88,7 @@ class Caller:
     async def open(self) -> None:
         """The connection and the handshake."""
         loop, place = asyncio.get_running_loop(), self._url
-        _, self._wire = await loop.create_connection(Wire, place.hostname, place.port)
+        _, self._wire = await loop.create_connection(Wire, place.hostname or "", place.port or 80)
         info = {"name": "benchmark", "version": "1"}
         hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}
         found = await self.request("initialize", hello)

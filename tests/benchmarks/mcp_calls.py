@@ -45,11 +45,19 @@ def rows(elsewhere: str = "") -> str:
     from agents import composition, souls
     from agents.models import Role, User
     from mcp_gateway import access, servers
+    from sandboxes.tool_server import rules
 
     ada = User.objects.create_user("ada", password="benchmark-only", role=Role.ADMIN)
     agent = composition.create(ada, "atlas", souls.create("Soul", "Text.", ada))
     server = servers.create(ada, "echo", sys.executable, args=[str(ECHO)], place="host")
     access.give(ada, agent.pk, server.pk)
+    # As a careful site has them; none of them stops a call, all are looked at.
+    for tier, tool, pattern in (
+        ("block", "mcp:*", "path=/etc/*"), ("block", "mcp:*", "command=*sudo*"), ("ask", "mcp:echo.*", "text=delete *"),
+        ("ask", "mcp:github.*", "repo=acme/*"),
+    ):  # fmt: skip
+        rules.put(ada, None, layer="site", tool=tool, tier=tier, condition="argument", pattern=pattern)
+    rules.put(ada, agent, tool="mcp:echo.echo", tier="allow", per_hour=rules.MOST_RATE)
     if elsewhere:
         far = servers.create(ada, "far", kind="http", url=elsewhere, allows_private=True)
         access.give(ada, agent.pk, far.pk)
