@@ -57,7 +57,7 @@ class Listening:
     def asked(self, supervisor: Supervisor, child: Peer, message: Message, served: Served | None) -> bool:
         """Answer a server's question for a model, or pass its questions to the caller they can only be about, if the
         server was set up so. False: neither."""
-        call = child.only_call()
+        call = child.call_of_question()
         if message["method"] == asking.METHOD and (
             served is None or served.sampling is not None or not served.asks_caller
         ):
@@ -65,7 +65,8 @@ class Listening:
                 answering.reply(child, message, bounds.off(supervisor.name))
             else:
                 whose = call if call is not None and call.whose is not None else None
-                about = self._carrier.about(whose) if whose is not None else About()
+                # A copy of the server that works for one agent alone asks for that one.
+                about = self._carrier.about(whose) if whose is not None else About(supervisor.agent_id)
                 self._carrier.sampler.begin(child, message, served, whose, about)
             return True
         if served is None or not served.asks_caller or call is None:
@@ -95,7 +96,7 @@ class Listening:
         """A notification that belongs to no call: changed lists go to listeners; what is logged goes to the one call
         it can only belong to."""
         if message["method"] == "notifications/cancelled":
-            self._carrier.sampler.cancelled(server_id, message.get("params"))
+            self._carrier.sampler.cancelled(supervisor.child, message.get("params"))
         elif (word := LISTS.get(message["method"])) is not None:
             for each in list(self._listeners.get(server_id, ())):
                 if word not in each.wanted or supervisor.agent_id not in ("", each.agent_id):

@@ -157,6 +157,10 @@ class Peer:
         """How it ended, in a sentence."""
         raise NotImplementedError
 
+    def call_of_question(self) -> Call | None:
+        """The call that what the server asks just now belongs to, where that can be told."""
+        return self.only_call()
+
     def only_call(self) -> Call | None:
         """The one call under way, when what the server says can only belong to it."""
         return next(iter(self.calls.values())) if len(self.calls) == 1 else None

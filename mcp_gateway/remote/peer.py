@@ -85,6 +85,7 @@ class RemotePeer(Peer):
         self._lines: dict[str, Line] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._questions: dict[Any, Line | None] = {}
+        self._read_for: Call | None = None
         self._hello: Message | None = None
         self._mirrored: dict[str, dict[str, str]] = {}
         self._hidden = _bytes_of(launch.known)
@@ -356,20 +357,25 @@ class RemotePeer(Peer):
             message = self.blot.message(message)
         if "method" in message:
             if "id" in message or len(data) <= MAX_NOTICE:
-                self._heard_from(message, line)
+                self._heard_from(message, line, call)
         elif call is not None and message.get("id") == call.id and not isinstance(message.get("id"), bool):
             self._was_well = self._was_well or "result" in message
             self._learn(message, call, line)
             self._answered(call.id, message, len(data))
 
-    def _heard_from(self, message: Message, line: Line | None) -> None:
+    def call_of_question(self) -> Call | None:
+        # What stands in the answer to a request is about that.
+        return self._read_for if self._read_for is not None else self.only_call()
+
+    def _heard_from(self, message: Message, line: Line | None, call: Call | None) -> None:
         if not isinstance(message["method"], str):
             return
         if "id" not in message:
             self._notified(message)
         elif isinstance(message["id"], str | int) and len(self._questions) < MAX_QUESTIONS:
-            self._questions[message["id"]] = line
+            self._questions[message["id"]], self._read_for = line, call
             self._asked(self, message)
+            self._read_for = None
 
     def _learn(self, message: Message, call: Call, line: Line | None) -> None:
         result = message.get("result")

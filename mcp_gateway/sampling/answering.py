@@ -66,8 +66,8 @@ class Sampler:
         self._halted, self._store, self._tell_run = halted, store, tell_run
         self._pace, self._refused = Pace(), Pace()
         self._open: dict[str, int] = {}
-        # Questions of handshake servers, by the task that answers: whose, and the server's own id of it.
-        self._tasks: dict[asyncio.Task[None], tuple[str, str]] = {}
+        # Questions of handshake servers, by the task that answers: on which line, and the server's own id of it.
+        self._tasks: dict[asyncio.Task[None], tuple[Peer, str]] = {}
         self._writing: set[asyncio.Task[Any]] = set()
 
     def begin(self, child: Peer, message: Message, served: Served, call: Call | None, about: About) -> None:
@@ -80,15 +80,15 @@ class Sampler:
         rounds = call.rounds if call is not None else 1
         story = self._reply(child, message, served, about, rounds)
         task = asyncio.create_task(story, context=contextvars.Context())
-        self._tasks[task] = (served.id, repr(message["id"]))
+        self._tasks[task] = (child, repr(message["id"]))
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
         if call is not None:
             call.answer.add_done_callback(lambda done: task.cancel())
 
-    def cancelled(self, server_id: str, params: Any) -> None:
+    def cancelled(self, child: Peer | None, params: Any) -> None:
         """A server takes a question back."""
         id = repr(params.get("requestId")) if isinstance(params, dict) else ""
-        found = [task for task, key in self._tasks.items() if key == (server_id, id)]
+        found = [task for task, key in self._tasks.items() if key == (child, id)]
         if len(found) == 1:
             found[0].cancel()
 
@@ -136,6 +136,8 @@ class Sampler:
         if self._open[served.id] > AT_ONCE:
             raise Refused("busy", f"It has {AT_ONCE} questions open, and may not have more.")
         self._pace.take(served.id, bounds.rpm)
+        if not about.agent_id and bounds.person_id is None:
+            raise Refused("nobody", "Nobody is there to pay for it.")
         if self.lends is None:
             raise Refused("no_model", "No model can be asked from here.")
         try:
@@ -163,7 +165,7 @@ class Sampler:
         except Refused as error:
             said = error
         except Exception:
-            logger.exception("What an MCP server asked of a model could not be answered")
+            logger.exception("A question of an MCP server to a model could not be answered")
             said = Refused("failed", "Logos made a mistake.")
         finally:
             gone.cancel()

@@ -21,9 +21,12 @@ Block = Mapping[str, Any]
 def written(params: Mapping[str, Any], bounds: Sampling, wire: str, model: str) -> bytes:
     """The request of a model call, in the wire its provider speaks. The model is ours, whatever the server would like,
     and so is the cap on tokens; of other servers it hears nothing, whatever it asks to be included. Raises Refused."""
-    document = _anthropic(params) if wire == "anthropic" else _openai(params)
-    document |= {"model": model, "max_tokens": cap(params, bounds), "stream": False}
-    body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    try:
+        document = _anthropic(params) if wire == "anthropic" else _openai(params)
+        document |= {"model": model, "max_tokens": cap(params, bounds), "stream": False}
+        body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    except RecursionError as error:
+        raise _wrong("It is nested too deeply.") from error
     if len(body) > MOST_BYTES:
         raise Refused("too_large", f"A question may have {MOST_BYTES // 1024 // 1024} MB.")
     return body
@@ -195,7 +198,7 @@ def _tools(params: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
 def _choice(params: Mapping[str, Any]) -> str:
     choice = params.get("toolChoice")
     mode = choice.get("mode", "auto") if isinstance(choice, dict) else "auto"
-    if mode not in CHOICES:
+    if not isinstance(mode, str) or mode not in CHOICES:
         raise _wrong("The mode of toolChoice is auto, required or none.")
     return str(mode)
 

@@ -53,12 +53,12 @@ def wanted(asked: Asked, served: Served, found: Message) -> dict[str, Any] | Non
 def _is_for_caller(asked: Asked, served: Served, requests: Mapping[str, Any]) -> bool:
     if not served.asks_caller or not asked.modern:
         return False
-    methods = {each.get("method") for each in requests.values() if isinstance(each, dict)}
+    methods = {str(each.get("method")) for each in requests.values() if isinstance(each, dict)}
     if served.sampling is not None and methods == {asking.METHOD}:
         return False
     # Where the caller could not answer all of it, nothing of it is the caller's.
     own = (asked.params.get("_meta") or {}).get(eras.CAPABILITIES) or {}
-    return all(CAPABILITY.get(str(method)) in own for method in methods)
+    return all(CAPABILITY.get(method) in own for method in methods)
 
 
 async def given(

@@ -44,7 +44,7 @@ from agents.models import (
 )
 from agents.models.halts import Halt
 from channels_app.models import PushDevice
-from mcp_gateway.models import McpAccess, McpHealth, McpServer
+from mcp_gateway.models import McpAccess, McpHealth, McpSampling, McpServer
 from runs import approvals
 from runs.models import (
     Approval,
@@ -202,6 +202,10 @@ def _tools(alice: User, atlas: Agent, run: Run) -> dict[type[Model], Any]:
         name="notes-of-the-archive", description=STRANDS, owner=alice, command="true", enabled=False
     )
     McpHealth.objects.create(server=server, state="disabled", reason=STRANDS, title=STRANDS, errors=STRANDS * 20)
+    McpSampling.objects.create(
+        server=server, server_name=server.name, agent=atlas, run_id=run.pk, tool="summarise_" + "x" * 90, outcome="refused",
+        reason=STRANDS[:300], at=timezone.now(),
+    )  # fmt: skip
     access = McpAccess.objects.create(agent=atlas, server=server, given_by=alice, reason=STRANDS)
     ToolRule.objects.create(
         layer="agent", agent=atlas, tool="git.*", tier="ask", note="Ask me before the history moves."

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from mcp_gateway import eras
+from mcp_gateway.peers import Call
+from mcp_gateway.remote.peer import RemoteLaunch
+from mcp_gateway.sampling.asking import written
 from mcp_gateway.sampling.bounds import MINUTE_S, Pace, Refused, Sampling
 from tests.mcp_gateway.gate import ATLAS, BRUNO, Gate, a_gate, modern, request, until
 from tests.mcp_gateway.lending import BOUNDS, ROUTE, Kept, Small
@@ -376,3 +379,133 @@ async def test_a_server_that_asks_without_end_does_not_fill_the_rows(
 
     await here.sampler.close()
     assert len(here.kept.rows) == 4
+
+
+async def test_a_server_elsewhere_asks_for_the_call_in_whose_answer_it_asks() -> None:
+    async with a_gate() as gate, a_gate() as other:
+        other.add("asker", "--era", "handshake", asks_caller=True)
+        start = RemoteLaunch(f"{other.url}/asker", {"Authorization": f"Bearer {ATLAS}"}, allows_private=True)
+        small, kept = Small(), Kept()
+        sampler = gate.relay.carrier.sampler
+        sampler.lends, sampler._store = small, kept.store
+        supervisor = gate.add("asker", start=start, sampling=BOUNDS)
+        supervisor._is_old = True
+        book = gate.book
+        gate.rewrite(grants={**book.grants, "agent_bruno": book.grants["agent_atlas"]})
+        await gate.call("asker", "echo", text="it runs")
+        # Another call of the other agent goes on here, and none there: it is known whose answer the question stands in.
+        supervisor.child.calls[10**6] = Call(10**6, "tools/call", asyncio.get_running_loop().create_future(), print)
+
+        arguments = {"params": {"messages": [said("Hi")], "maxTokens": 5}}
+        answer = (await gate.call("asker", "ask_model", token=BRUNO, **arguments))["result"]
+
+    assert heard(answer)[0]["model"] == "small-1"
+    assert [row.about.agent_id for row in kept.rows] == ["agent_bruno"]
+
+
+async def test_a_copy_for_one_agent_asks_for_that_one(lending: Any) -> None:
+    here = lending()
+    await here.gate.call("asker", "echo", text="it runs")
+    supervisor = here.gate.servers["id-asker"]
+    supervisor.agent_id = "agent_bruno"
+
+    wish = {"id": 1, "method": "sampling/createMessage", "params": {"messages": [said("Hi")]}}
+    supervisor._asked(supervisor.child, wish)
+
+    assert await here.rows(1) == [("ok", "", "agent_bruno")]
+
+
+async def test_with_nobody_to_pay_nothing_is_asked(lending: Any) -> None:
+    here = lending(bounds=replace(BOUNDS, person_id=None))
+    await here.gate.call("asker", "echo", text="it runs")
+    supervisor = here.gate.servers["id-asker"]
+
+    wish = {"id": 1, "method": "sampling/createMessage", "params": {"messages": [said("Hi")]}}
+    supervisor._asked(supervisor.child, wish)
+
+    assert await here.rows(1) == [("refused", "nobody", "")]
+    assert not here.small.asked
+
+
+@ERAS
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"messages": []},
+        {"messages": "Hello"},
+        {"messages": [{"role": "system", "content": {"type": "text", "text": "x"}}]},
+        {"messages": [{"role": "user", "content": "Hello"}]},
+        {"messages": [{"role": "user", "content": {"type": "audio", "data": "", "mimeType": "audio/wav"}}]},
+        {"messages": [{"role": "user", "content": {"type": ["text"], "text": "x"}}]},
+        {"messages": [{"role": "user", "content": {"type": "text", "text": 7}}]},
+        {"messages": [{"role": "user", "content": {"type": "image", "data": 7, "mimeType": "image/png"}}]},
+        {"maxTokens": 0},
+        {"maxTokens": True},
+        {"maxTokens": "all"},
+        {"temperature": "hot"},
+        {"stopSequences": ["x"] * 17},
+        {"systemPrompt": {"text": "x"}},
+        {"tools": [{"name": "x"}]},
+        {"tools": [{"name": "x", "inputSchema": {}}], "toolChoice": {"mode": ["auto"]}},
+    ],
+)
+async def test_a_question_that_is_none_is_refused_with_a_sentence(lending: Any, era: str, wish: dict[str, Any]) -> None:
+    here = lending(era, replace(BOUNDS, tool_rounds=1))
+
+    result = await here.call(**wish)
+
+    assert "Logos made a mistake" not in json.dumps(result)
+    assert not here.small.asked
+    assert (await here.rows(1))[0][0] == "refused"
+
+
+@pytest.mark.parametrize("kind", ["openai-compatible", "anthropic"])
+async def test_every_part_of_a_question_reaches_the_model_in_its_own_wire(lending: Any, kind: str) -> None:
+    here = lending(bounds=replace(BOUNDS, tool_rounds=1))
+    here.small.kind = kind
+    turns = [
+        said("What is this?"),
+        {"role": "user", "content": [{"type": "image", "data": "QUJD", "mimeType": "image/png"}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "look_up", "input": {"a": 1}}]},
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "toolUseId": "c1", "content": [{"type": "text", "text": "ABC"}]}],
+        },
+    ]
+    tools = [{"name": "look_up", "description": "Looks.", "inputSchema": {"type": "object"}}]
+
+    answer = heard(
+        await here.call(
+            messages=turns, systemPrompt="Be short.", temperature=5, stopSequences=["END"], tools=tools,
+            toolChoice={"mode": "required"},
+        )
+    )  # fmt: skip
+
+    assert answer[0]["content"]["text"] == "Paris."
+    sent = here.small.asked[0][1]
+    if kind == "anthropic":
+        picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QUJD"}}
+        assert (sent["system"], sent["temperature"], sent["stop_sequences"]) == ("Be short.", 1.0, ["END"])
+        assert sent["messages"][1]["content"] == [picture]
+        assert sent["messages"][3]["content"] == [{"type": "tool_result", "tool_use_id": "c1", "content": "ABC"}]
+        assert sent["tool_choice"] == {"type": "any"}
+        assert sent["tools"][0]["input_schema"] == {"type": "object"}
+    else:
+        assert (sent["messages"][0]["content"], sent["temperature"], sent["stop"]) == ("Be short.", 2.0, ["END"])
+        assert sent["messages"][2]["content"][0]["image_url"]["url"] == "data:image/png;base64,QUJD"
+        assert sent["messages"][3]["tool_calls"][0]["function"] == {"name": "look_up", "arguments": '{"a": 1}'}
+        assert sent["messages"][4] == {"role": "tool", "tool_call_id": "c1", "content": "ABC"}
+        assert (sent["tool_choice"], sent["tools"][0]["function"]["name"]) == ("required", "look_up")
+
+
+@pytest.mark.parametrize("wire", ["openai", "anthropic"])
+def test_a_question_that_is_too_large_or_nested_too_deeply_goes_nowhere(wire: str) -> None:
+    deep: Any = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    use = {"type": "tool_use", "id": "c", "name": "x", "input": deep}
+
+    with pytest.raises(Refused, match="1 MB"):
+        written({"messages": [said("x" * 1_100_000)]}, BOUNDS, wire, "small-1")
+    with pytest.raises(Refused, match="nested"):
+        written({"messages": [{"role": "assistant", "content": use}]}, BOUNDS, wire, "small-1")
