@@ -13,7 +13,7 @@ from agents.agent_secrets import check_value
 from agents.editing import editing
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import User, Visibility
-from mcp_gateway import boxes, launching
+from mcp_gateway import boxes, launching, renaming
 from mcp_gateway.models import AccountUse, Children, McpHealth, McpSecret, McpServer, Place, ServerKind
 from mcp_gateway.remote import places, writing
 from mcp_gateway.sampling import setting
@@ -61,7 +61,7 @@ def create(
 
 def change(user: User, server_id: str, version: int | None, **fields: Any) -> McpServer:
     """Set these fields. Raises NotFound, Stale when somebody saved since ``version``, Invalid, Conflict for a name
-    that is taken, LogosError(reason="forbidden") for a launch command of somebody without the right. Nothing is
+    that is taken or that rules name, LogosError(reason="forbidden") for a launch command of somebody without the right. Nothing is
     saved when nothing differs."""
     with editing(user, "server.edit", McpServer.objects.all(), server_id, version) as server:
         before = {name: getattr(server, name) for name in WRITTEN}
@@ -71,6 +71,10 @@ def change(user: User, server_id: str, version: int | None, **fields: Any) -> Mc
             permissions.require(user, "server.launch")
         if "tier" in differs:
             permissions.require(user, "server.manage", server)
+        if "name" in differs:
+            renaming.require_name(before["name"])
+        if "category" in differs:
+            renaming.require_category(user, server, before["category"])
         if before["account"] != server.account or places.origin(before["url"]) != places.origin(server.url):
             # They were connected for another place, or for others than those who would use them now.
             server.accounts.all().delete()

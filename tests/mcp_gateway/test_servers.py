@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 from django.apps import apps
+from django.utils import timezone
 
-from agents import permissions, sharing
+from agents import halting, permissions, sharing
 from agents.editing import Stale
 from agents.errors import Conflict, Invalid, LogosError, NotFound
-from agents.models import Role, SecurityEvent, User, Visibility
-from mcp_gateway import servers
+from agents.models import Halt, Role, SecurityEvent, User, Visibility
+from mcp_gateway import categories, servers
 from mcp_gateway.models import McpHealth, McpSecret, McpServer
+from sandboxes.tool_server import rules as tool_rules
 from tests.api_client import Program
 from tests.conftest import person
 from tests.console import Console
@@ -281,3 +283,39 @@ def test_who_may_not_launch_takes_down_no_wall(ada: User, olga: User) -> None:
             servers.change(olga, made.pk, None, **fields)
         assert refused.value.reason == "forbidden"
     assert servers.change(olga, made.pk, None, allows_new=True).allows_new
+
+
+def test_a_name_that_rules_or_a_stop_hang_on_stays(ada: User, olga: User) -> None:
+    server = servers.create(ada, "evil", "mcp-evil")
+    sharing.grant(ada, sharing.subject(person="olga"), "edit", server)
+    rule = tool_rules.put(ada, None, tool="mcp:evil.t2", tier="block", layer="site")
+    tool_rules.put(ada, None, tool="mcp:evil-twin.*", tier="block", layer="site")
+
+    for user in (olga, ada):
+        with pytest.raises(Conflict) as caught:
+            servers.change(user, server.pk, None, name="harmless")
+        assert caught.value.reason == "named"
+    tool_rules.remove(ada, rule)
+    halt = halting.stop(ada, "server", "evil", "It spies.")
+    with pytest.raises(Conflict):
+        servers.change(olga, server.pk, None, name="harmless")
+    assert McpServer.objects.get().name == "evil"
+    Halt.objects.filter(pk=halt.pk).update(lifted_at=timezone.now())
+    assert servers.change(olga, server.pk, None, name="harmless").name == "harmless"
+
+
+def test_who_only_edits_a_server_takes_it_out_of_no_stricter_category(ada: User, olga: User) -> None:
+    server = servers.create(ada, "box", "mcp-box", category="danger")
+    sharing.grant(ada, sharing.subject(person="olga"), "edit", server)
+    categories.put(ada, "danger", "deny", "block")
+
+    for category in ("", "code"):
+        with pytest.raises(NotFound):
+            servers.change(olga, server.pk, None, category=category)
+    servers.change(ada, server.pk, None, category="code")
+    assert servers.change(olga, server.pk, None, category="text").category == "text"
+    with pytest.raises(NotFound):
+        servers.change(olga, server.pk, None, category="danger")
+    servers.change(ada, server.pk, None, tier="user")
+    categories.put(ada, "danger", "deny", "allow")
+    assert servers.change(olga, server.pk, None, category="danger").category == "danger"
