@@ -195,6 +195,9 @@ class Hub:
             return asked.failed(why)
         given = asked.params.get("arguments")
         arguments = given if isinstance(given, dict) else {}
+        if not jsonrpc.is_storable(arguments):
+            carrier.note(asked, OURS, "", "error", "")
+            return asked.failed("The arguments hold a character that no text has.")
         return await self._relay.ruled(asked, tool, arguments, lambda asked, reason: self._do(asked, own, reason))
 
     async def _do(self, asked: Asked, own: Callable[[Asked], Awaitable[dict[str, Any]]], reason: str) -> Answer:

@@ -102,6 +102,10 @@ def told(value: dict[str, Any], is_error: bool = False) -> dict[str, Any]:
     return found | ({"isError": True} if is_error else {})
 
 
-def is_storable(text: str) -> bool:
-    """Could a database hold it?"""
-    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+def is_storable(value: Any) -> bool:
+    """Could a database hold every text in it?"""
+    if isinstance(value, dict):
+        return all(is_storable(each) for pair in value.items() for each in pair)
+    if isinstance(value, list):
+        return all(is_storable(each) for each in value)
+    return not isinstance(value, str) or ("\x00" not in value and not any("\ud800" <= c <= "\udfff" for c in value))

@@ -27,7 +27,7 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-class NoteOut(Schema):
+class AgentNoteOut(Schema):
     """A note, who wrote it, and in which run."""
 
     id: str
@@ -42,16 +42,16 @@ class NoteOut(Schema):
     model_config = {"json_schema_extra": {"example": EXAMPLE}}
 
 
-class NotePage(Schema):
+class AgentNotePage(Schema):
     """Notes, the newest first."""
 
-    items: list[NoteOut]
+    items: list[AgentNoteOut]
     next: str | None = NEXT
 
     model_config = {"json_schema_extra": {"example": {"items": [EXAMPLE], "next": None}}}
 
 
-class NoteIn(Schema):
+class AgentNoteIn(Schema):
     """A note for the agent."""
 
     text: Text = Field(max_length=notes.MOST_CHARS, description="2,200 characters for all notes together.")
@@ -59,7 +59,7 @@ class NoteIn(Schema):
     model_config = {"json_schema_extra": {"example": {"text": EXAMPLE["text"]}}}
 
 
-class NotePatch(NoteIn):
+class AgentNotePatch(AgentNoteIn):
     """Other words for it."""
 
     version: Version
@@ -67,23 +67,25 @@ class NotePatch(NoteIn):
     model_config = {"json_schema_extra": {"example": {"text": EXAMPLE["text"], "version": 1}}}
 
 
-@router.get("/{agent_id}/notes", response=NotePage, operation_id="list_notes", summary="List an agent's notes")
+@router.get("/{agent_id}/notes", response=AgentNotePage, operation_id="list_notes", summary="List an agent's notes")
 def list_notes(request: HttpRequest, agent_id: Text, query: Query[PageQuery]) -> dict[str, Any]:
     """For whoever manages the agent."""
     agent = permissions.fetch(asker(request), "note.view", Agent.objects.alive(), pk=agent_id)
     return page(notes.of(agent.pk), query)
 
 
-@router.post("/{agent_id}/notes", response={201: NoteOut}, operation_id="write_note", summary="Write a note for it")
-def write_note(request: HttpRequest, agent_id: Text, body: NoteIn) -> tuple[int, AgentNote]:
+@router.post(
+    "/{agent_id}/notes", response={201: AgentNoteOut}, operation_id="write_note", summary="Write a note for it"
+)
+def write_note(request: HttpRequest, agent_id: Text, body: AgentNoteIn) -> tuple[int, AgentNote]:
     """The agent finds it when it recalls, and cannot forget it."""
     user = asker(request)
     agent = permissions.fetch(user, "note.edit", Agent.objects.alive(), pk=agent_id)
     return 201, notes.write(user, agent, body.text)
 
 
-@router.patch("/{agent_id}/notes/{note_id}", response=NoteOut, operation_id="change_note", summary="Change a note")
-def change_note(request: HttpRequest, agent_id: Text, note_id: Text, body: NotePatch) -> AgentNote:
+@router.patch("/{agent_id}/notes/{note_id}", response=AgentNoteOut, operation_id="change_note", summary="Change a note")
+def change_note(request: HttpRequest, agent_id: Text, note_id: Text, body: AgentNotePatch) -> AgentNote:
     """It is yours from now on."""
     return notes.change(asker(request), agent_id, note_id, body.text, body.version)
 

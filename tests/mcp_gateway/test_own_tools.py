@@ -15,7 +15,7 @@ from mcp_gateway.own_rules import about, families, offered
 from mcp_gateway.send_message import OwnMessages
 from sandboxes.tool_server import rules as tool_rules
 from sandboxes.tool_server.deciding import Rule
-from tests.mcp_gateway.gate import a_gate
+from tests.mcp_gateway.gate import a_gate, request
 
 BLOCKED = Rule("1", "agent", "mcp:logos.send_message", "block", is_own=True)
 
@@ -111,3 +111,20 @@ def test_an_agent_keeps_notes_by_its_tools_and_is_told_what_it_cannot(alice: Use
     assert gone["characters_left"] == 2_200
     for tool, given in ((own.remember, {}), (own.remember, {"text": 3}), (own.recall, {"query": 3}), (own.forget, {})):
         assert async_to_sync(tool)(asked(**given))["isError"]
+
+
+@pytest.mark.parametrize("text", ["a\ud800b", "a\x00b"])
+async def test_half_a_character_is_told_to_the_model_and_is_no_mistake_of_ours(text: str) -> None:
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("request_mcp_access", {"server": text, "reason": "x"}),
+        ("request_mcp_access", {"server": "x", "reason": text}),
+        ("mcp_access_status", {"request_id": text}),
+        ("ask_person", {"question": "Which?", "choices": [text, "other"]}),
+        ("recall", {"query": text}),
+        ("forget", {"id": text}),
+    ]
+    async with a_gate() as gate:
+        for tool, arguments in calls:
+            status, said = await gate.post("", request("tools/call", 1, name=tool, arguments=arguments))
+            assert (status, said["result"]["isError"]) == (200, True)
+            assert "no text has" in said["result"]["content"][0]["text"]

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agents import composition, notes
-from agents.api.notes import NoteOut
+from agents.api.notes import AgentNoteOut
 from agents.command_line import LogosCommand, actor, add_person, plain, reader
 
 
@@ -37,7 +37,7 @@ class Command(LogosCommand):
     def do_list(self, options: dict[str, Any]) -> None:
         found = list(notes.of(composition.find(reader(options["user"]), options["agent"], "note.view").pk))
         if options["json"]:
-            self.print_json([NoteOut.from_orm(each).model_dump(mode="json") for each in found])
+            self.print_json([AgentNoteOut.from_orm(each).model_dump(mode="json") for each in found])
             return
         self.print_table(
             ("ID", "AT", "BY", "RUN", "NOTE"),
