@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 from mcp_gateway import jsonrpc
 from mcp_gateway.book import Caller
@@ -14,6 +14,9 @@ from mcp_gateway.relay import Relay
 
 ROOT = "/mcp"
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.ASCII)
+# Said twice, one of them would be looked at and the other believed.
+ONCE = (b"host", b"origin", b"authorization", b"content-type")
 
 App = Callable[[Scope, Receive, Send], Any]
 
@@ -25,11 +28,10 @@ def is_ours(path: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def hostname(header: str) -> str:
-    """The host in a Host header or an origin, small and without a port; "" when there is none."""
-    try:
-        return (urlsplit(f"//{header}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    """The host in a Host header or an origin, small and without a port; "" when there is none, or anything else beside
+    it, because readers differ in what they take for the host then."""
+    found = _HOST.fullmatch(header.lower())
+    return (found[1] or found[2]).rstrip(".") if found else ""
 
 
 def is_allowed(host: str, allowed: Iterable[str]) -> bool:
@@ -73,6 +75,12 @@ class Door:
     def _refusal(
         self, scope: Scope, headers: dict[bytes, bytes]
     ) -> tuple[int, str] | tuple[int, str, list[Any]] | None:
+        if not is_ours(scope["path"]):
+            return 404, "There is nothing here. Servers are at /mcp/NAME."
+        if len(headers) < len(scope["headers"]) and any(
+            sum(name == each for name, _ in scope["headers"]) > 1 for each in ONCE
+        ):
+            return 400, "A header that may stand once stands twice."
         allowed = list(self._allowed())
         host = hostname(headers.get(b"host", b"").decode("latin-1"))
         if not host or not is_allowed(host, allowed):

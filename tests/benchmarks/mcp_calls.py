@@ -57,7 +57,6 @@ def rows(elsewhere: str = "") -> str:
         ("ask", "mcp:github.*", "repo=acme/*"),
     ):  # fmt: skip
         rules.put(ada, None, layer="site", tool=tool, tier=tier, condition="argument", pattern=pattern)
-    rules.put(ada, agent, tool="mcp:echo.echo", tier="allow", per_hour=rules.MOST_RATE)
     if elsewhere:
         far = servers.create(ada, "far", kind="http", url=elsewhere, allows_private=True)
         access.give(ada, agent.pk, far.pk)

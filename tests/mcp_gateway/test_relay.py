@@ -152,6 +152,14 @@ async def test_a_session_of_before_is_ignored(gate: Gate) -> None:
     [
         ({"Host": "evil.example"}, 403),
         ({"Host": "localhost.evil.example"}, 403),
+        ({"Host": "evil.example@localhost"}, 403),
+        ({"Host": "localhost/evil.example"}, 403),
+        ({"Host": "localhost:"}, 403),
+        ({"Host": "LOCALHOST.:80"}, 200),
+        ({"Host": "[::1]:80"}, 200),
+        ({"Origin": "http://evil.example\\@localhost"}, 403),
+        ({"Origin": "http://evil.example#@localhost"}, 403),
+        ({"Origin": "http://localhost:8091"}, 200),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Host": "logos.example", "Origin": "https://logos.example"}, 200),
@@ -161,6 +169,25 @@ async def test_a_session_of_before_is_ignored(gate: Gate) -> None:
 )
 async def test_pages_of_others_reach_nothing(gate: Gate, headers: dict[str, str], status: int) -> None:
     assert (await gate.post("/files", request("ping"), headers=headers))[0] == status
+
+
+@pytest.mark.parametrize("name", ["Host", "Origin", "Authorization", "Content-Type"])
+async def test_what_may_be_said_once_is_not_said_twice(gate: Gate, name: str) -> None:
+    said = {**usual(ATLAS), "Host": "localhost", "Origin": "http://localhost"}
+    head = "".join(f"{each}: {value}\r\n" for each, value in [*said.items(), (name, said[name])])
+    body = json.dumps(request("ping"))
+    reader, writer = await asyncio.open_connection(*gate.url.split("/")[2].split(":"))
+    writer.write(f"POST /mcp/files HTTP/1.1\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), PATIENCE_S)
+    writer.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/files", "/mcpfiles", "/x/mcp/files", "/mcp-accounts/"])
+async def test_only_addresses_of_the_gateway_are_answered(gate: Gate, path: str) -> None:
+    gate.url = gate.url.removesuffix("/mcp")
+
+    assert await refused(gate, path, request("ping")) == (404, -32600)
 
 
 @pytest.mark.parametrize(
