@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 from django import forms
@@ -16,7 +17,8 @@ from agents import permissions
 from agents.admin.grants import grant_inlines
 from agents.admin_base import RecordAdmin, SharedAdmin
 from agents.admin_versions import VersionedForm
-from agents.errors import Invalid
+from agents.errors import Invalid, LogosError
+from agents.models import User
 from mcp_gateway import servers
 from mcp_gateway.models import (
     McpAccess,
@@ -37,12 +39,19 @@ from mcp_gateway.models import (
 from mcp_gateway.sampling import setting
 
 
+# What has a form with room for it, on the server's own pages.
+ELSEWHERE = (*setting.FIELDS, "max_result_kb", "max_argument_kb", "masks_keys")
+SET_HERE = tuple(name for name in servers.WRITTEN if name not in ELSEWHERE)
+
+
 class McpServerForm(VersionedForm):
     """A server with the rules of ``mcp_gateway.servers``."""
 
+    asker: User  # given by the console
+
     class Meta:
         model = McpServer
-        fields = (*servers.WRITTEN, "owner", "visibility")
+        fields = (*SET_HERE, "owner", "visibility")
         help_texts = {
             "command": "Runs on this machine, in a sandbox of its own or as Logos itself does. Only admins may set it."
         }
@@ -59,11 +68,23 @@ class McpServerForm(VersionedForm):
                 filled = self._as_filled(cleaned)
                 servers.check_whole(filled)
                 setting.check_whole(filled)
+                if not self.instance._state.adding:
+                    self._require(filled)
         return cleaned
 
+    def _require(self, filled: McpServer) -> None:
+        """The same as at every other door: some of it is for whoever manages the server."""
+        try:
+            servers.require_change(self.asker, filled, servers.written(self.instance))
+        except LogosError as error:
+            why = "Only whoever manages the server changes who gives access to it."
+            raise ValidationError(str(error) if error.reason != "not_found" else why) from error
+
     def _as_filled(self, cleaned: dict[str, Any]) -> McpServer:
-        kept = {name: getattr(self.instance, name) for name in servers.WRITTEN}
-        return McpServer(**{name: cleaned.get(name, kept[name]) for name in servers.WRITTEN})
+        filled = copy(self.instance)
+        for name in set(servers.WRITTEN) & cleaned.keys():
+            setattr(filled, name, cleaned[name])
+        return filled
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
@@ -99,6 +120,8 @@ class McpServerAdmin(SharedAdmin):
         return fixed if permissions.may(request.user, "server.launch") else (*fixed, *servers.LAUNCH, *servers.REACH)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            servers.forget_accounts(obj, servers.written(McpServer.objects.get(pk=obj.pk)))
         super().save_model(request, obj, form, change)
         McpHealth.objects.get_or_create(server=obj)
 

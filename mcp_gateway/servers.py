@@ -64,21 +64,37 @@ def change(user: User, server_id: str, version: int | None, **fields: Any) -> Mc
     that is taken or that rules name, LogosError(reason="forbidden") for a launch command of somebody without the right. Nothing is
     saved when nothing differs."""
     with editing(user, "server.edit", McpServer.objects.all(), server_id, version) as server:
-        before = {name: getattr(server, name) for name in WRITTEN}
+        before = written(server)
         _fill(server, setting.with_route(user, fields, server.sampling_route_id))
-        differs = [name for name in WRITTEN if getattr(server, name) != before[name]]
-        if set(differs) & set(LAUNCH) or (set(differs) & set(REACH) and holds_secrets(server)):
-            permissions.require(user, "server.launch")
-        if "tier" in differs:
-            permissions.require(user, "server.manage", server)
-        if "name" in differs:
-            renaming.require_name(before["name"])
-        if "category" in differs:
-            renaming.require_category(user, server, before["category"])
-        if before["account"] != server.account or places.origin(before["url"]) != places.origin(server.url):
-            # They were connected for another place, or for others than those who would use them now.
-            server.accounts.all().delete()
+        differs = require_change(user, server, before)
+        forget_accounts(server, before)
         return _saved(server) if differs else server
+
+
+def written(server: McpServer) -> dict[str, Any]:
+    """What people have set of it, as it is."""
+    return {name: getattr(server, name) for name in WRITTEN}
+
+
+def require_change(user: User, server: McpServer, before: dict[str, Any]) -> list[str]:
+    """The names of what differs from ``before``. Raises LogosError(reason="forbidden"), NotFound or Conflict unless this
+    person may change just that."""
+    differs = [name for name in WRITTEN if getattr(server, name) != before[name]]
+    if set(differs) & set(LAUNCH) or (set(differs) & set(REACH) and holds_secrets(server)):
+        permissions.require(user, "server.launch")
+    if "tier" in differs:
+        permissions.require(user, "server.manage", server)
+    if "name" in differs:
+        renaming.require_name(before["name"])
+    if "category" in differs:
+        renaming.require_category(user, server, before["category"])
+    return differs
+
+
+def forget_accounts(server: McpServer, before: dict[str, Any]) -> None:
+    """Accounts were connected for another place, or for others than those who would use them now."""
+    if before["account"] != server.account or places.origin(before["url"]) != places.origin(server.url):
+        server.accounts.all().delete()
 
 
 def remove(user: User, server_id: str) -> None:

@@ -11,7 +11,7 @@ from agents.editing import Stale
 from agents.errors import Conflict, Invalid, LogosError, NotFound
 from agents.models import Halt, Role, SecurityEvent, User, Visibility
 from mcp_gateway import categories, servers
-from mcp_gateway.models import McpHealth, McpSecret, McpServer
+from mcp_gateway.models import McpAccount, McpClient, McpHealth, McpSecret, McpServer
 from sandboxes.tool_server import rules as tool_rules
 from tests.api_client import Program
 from tests.conftest import person
@@ -93,6 +93,31 @@ def test_the_console_refuses_what_the_other_doors_refuse(ada: User, files: McpSe
 
     assert answer.status_code == 200
     assert "every user of the host can read arguments" in answer.content.decode()
+
+
+def test_the_console_keeps_what_hangs_on_a_server_as_every_door_does(ada: User, olga: User, files: McpServer) -> None:
+    """Its tier and category are for whoever manages it; its name stays while rules name it."""
+    sharing.grant(ada, olga, "edit", files)
+    categories.put(ada, "danger", "deny", "block")
+    tool_rules.put(ada, None, tool="mcp:files.*", tier="block", layer="site")
+
+    for values in ({"tier": "auto"}, {"category": "danger"}, {"name": "other"}):
+        answer = Console(olga).save(files, **values)
+        assert answer.status_code == 200, values
+    assert "Rules about calls name this server" in Console(ada).save(files, name="other").content.decode()
+
+    files.refresh_from_db()
+    assert (files.name, files.tier, files.category) == ("files", "category", "")
+
+
+def test_an_address_typed_in_the_console_forgets_the_accounts_of_the_one_before(ada: User) -> None:
+    there = servers.create(ada, "there", kind="http", url="https://a.example.org/mcp", account="shared")
+    client = McpClient.objects.create(server=there, issuer="https://sign-in.example.org", origin="written")
+    McpAccount.objects.create(server=there, client=client)
+
+    assert Console(ada).save(there, url="https://b.example.org/mcp").status_code == 302
+
+    assert not there.accounts.exists()
 
 
 def test_who_may_see_it_sees_no_other(ada: User, alice: User, files: McpServer) -> None:
