@@ -38,7 +38,6 @@ from mcp_gateway.models import (
 )
 from mcp_gateway.sampling import setting
 
-
 # What has a form with room for it, on the server's own pages.
 ELSEWHERE = (*setting.FIELDS, "max_result_kb", "max_argument_kb", "masks_keys")
 SET_HERE = tuple(name for name in servers.WRITTEN if name not in ELSEWHERE)
