@@ -103,6 +103,7 @@ class McpCall(models.Model):
         verbose_name = "MCP call"
         indexes = [
             models.Index(fields=["agent", "-id"]),
+            models.Index(fields=["server", "-id"], name="mcp_calls_of_a_server"),
             # Those that go on: few, and looked for whenever a gateway starts.
             models.Index(fields=["outcome"], condition=models.Q(outcome="started"), name="mcp_calls_that_go_on"),
         ]
