@@ -13,7 +13,7 @@ test *words:
 
 # The tests that start no sandbox, browser or server.
 fast *words:
-    ./logos test -m "not sandbox and not runtime and not browser and not services" {{ words }}
+    ./logos test -m "not sandbox and not runtime and not browser and not services and not sweep" {{ words }}
 
 # Write the parts of docs/ that are made from code.
 docs:

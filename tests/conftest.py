@@ -44,9 +44,9 @@ from agents import composition, permissions, routes, souls
 from agents.models import Agent, ModelRoute, Role, Soul, User
 
 # What starts real sandboxes or browsers, or measures, does so one after another and after everything else; beside it,
-# and one after another too, what asks other services, which mostly wait for these.
+# and one after another too, what asks other services, which mostly wait for these, and what takes minutes of one processor.
 ALONE = ("sandbox", "runtime", "browser")
-BESIDE = "services"
+BESIDE = ("services", "sweep")
 
 
 class FailuresAtOnce:
@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def group(item: pytest.Item) -> str:
         if any(item.get_closest_marker(name) for name in ALONE) or "benchmarks" in item.path.parts:
             return "alone"
-        return BESIDE if item.get_closest_marker(BESIDE) else ""
+        return "beside" if any(item.get_closest_marker(name) for name in BESIDE) else ""
 
     for item in items:
         if name := group(item):

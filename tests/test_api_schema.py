@@ -27,6 +27,8 @@ from sandboxes.models import Sandbox
 from tests.conftest import person
 from tests.test_every_door import rows as rows
 
+pytestmark = pytest.mark.sweep
+
 # So that no test takes long, and several workers share them.
 PARTS = 3
 EXAMPLES = settings(

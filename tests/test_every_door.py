@@ -53,6 +53,8 @@ from tests.conftest import person
 from tests.console import Console, initial_values
 from tests.world import traces, world
 
+pytestmark = pytest.mark.sweep
+
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SIGN_IN = "allauth.account.auth_backends.AuthenticationBackend"
 

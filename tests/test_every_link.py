@@ -14,6 +14,8 @@ from django.test import Client
 from agents.models import ModelRoute, User
 from tests.journeys.plenty import plenty
 
+pytestmark = pytest.mark.sweep
+
 # An id stands for all of its kind: the second agent's page has the links of the first's.
 _IDS = re.compile(
     r"(?<=[/_=])(?:[a-z]+_5?F?[0-9a-z]{26}|[0-9]+)(?=[/&]|$)|(?:(?<=/presets/)|(?<=/preset/))(?!new/)[a-z0-9-]+(?=/|$)"

@@ -1,4 +1,4 @@
-"""The demanding tests form two groups, each of which one worker runs: what must be alone, and what asks services."""
+"""The demanding tests form two groups, each of which one worker runs: what must be alone, and what goes beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "group", [pytest.param("alone", marks=pytest.mark.sandbox), pytest.param("services", marks=pytest.mark.services)]
+    "group",
+    [
+        pytest.param("alone", marks=pytest.mark.sandbox),
+        pytest.param("beside", marks=pytest.mark.services),
+        pytest.param("beside", marks=pytest.mark.sweep),
+    ],
 )
 def test_demanding_tests_are_of_one_group(request: pytest.FixtureRequest, group: str) -> None:
     is_worker = hasattr(request.config, "workerinput")

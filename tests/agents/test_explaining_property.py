@@ -11,7 +11,7 @@ from agents.explaining import Step, actions_on, explain, kinds, overview, weight
 from agents.models import Role, SiteSettings, User
 from tests.agents.explaining_world import RandomWorld, carried_out, may, smaller_ways
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
 
 
 @pytest.mark.parametrize(("seed", "private"), [(1, False), (2, False), (1, True)])

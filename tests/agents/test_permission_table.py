@@ -26,7 +26,7 @@ from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.agents.permission_world import LIVES, RELATIONS, ROOTS, TALKS, World, answers
 from tests.conftest import person
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
 
 # model -> {action: (least level on the root, roles that may do it at all)}
 ALL, WORKERS, KEEPERS = "admin operator user viewer", "admin operator user", "admin operator"

@@ -19,7 +19,7 @@ from tests.conftest import person
 from tests.console import Console
 from tests.world import traces, world
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.sweep]
 
 LARGEST = 60 * 1024
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)

@@ -23,6 +23,8 @@ from mcp_gateway.bridging.wire import endpoint
 from tests.mcp_gateway.bridged import MANAGE, STARTING_S, Bridged, a_bridge, environment
 from tests.mcp_gateway.gate import ATLAS, BRUNO, Gate, a_gate, modern, request, until
 
+pytestmark = pytest.mark.sweep
+
 
 @pytest.fixture
 async def gate() -> AsyncIterator[Gate]:

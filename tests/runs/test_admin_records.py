@@ -73,6 +73,8 @@ from tests.conftest import person
 from tests.console import Console
 from tests.world import traces, world
 
+pytestmark = pytest.mark.sweep
+
 RECORDS = [
     Conversation,
     Message,

@@ -26,7 +26,7 @@ from runs.models import Basis, Budget, Charge, ChargeState
 from sandboxes.claimants import process_name
 from tests.runs.budgets.streams import TOKEN, Streams
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sweep]
 
 KILLS = int(os.environ.get("CRASH_KILLS", "12"))
 SEED = int(os.environ.get("CRASH_SEED", "7"))
