@@ -9,6 +9,7 @@ from django.conf import settings
 
 from agents.command_line import LogosCommand, actor, add_person, plain
 from mcp_gateway import access, clients
+from mcp_gateway.bridging.wire import endpoint
 from mcp_gateway.shell.naming import agent_named
 
 
@@ -60,7 +61,7 @@ class OutsideVerbs(LogosCommand):
     def do_clients(self, options: dict[str, Any]) -> None:
         agent = agent_named(actor(options["user"]), options["agent"])
         url = (options["url"] or f"http://127.0.0.1:{settings.LOGOS_PORT}").rstrip("/")
-        for each in clients.configurations(f"{url.removesuffix('/mcp')}/mcp", agent.name):
+        for each in clients.configurations(endpoint(url)[1], agent.name):
             if options["client"] in ("", each.client):
                 if not options["client"]:
                     self.stdout.write(f"# {each.label}: {each.place}\n{f'# {each.note}' if each.note else '#'}")

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 from agents.errors import Invalid
 from sandboxes.tool_server import patterns
 
+# So often something encoded is decoded before it counts as meant to deceive.
+_ROUNDS = 4
+_FILE = re.compile(r"(?i)^file:(?://[^/]*)?(?=/)")
 _ARGUMENT = re.compile(r"[^=\s]{1,100}=.+")
 
 
@@ -25,23 +31,68 @@ def spelled(text: str) -> str:
 
 
 def covers(pattern: str, value: str) -> bool:
-    """Does the call have this argument, and only with such values?"""
+    """Does the call have this argument, once, and only with such values, spelled in no way that could mean another?"""
     name, _, wanted = pattern.partition("=")
     given = _read(value)
-    if not isinstance(given, dict) or name not in given:
+    if not isinstance(given, dict) or [key for key in given if _folded(key) == _folded(name)] != [name]:
         return False
     found = list(_texts(given[name]))
-    return bool(found) and all(patterns.covers_text(wanted, text) for text in found)
+    return bool(found) and all(
+        patterns.covers_text(wanted, text) and (wanted in (text, "*") or _is_plain(text)) for text in found
+    )
 
 
 def may_hold(pattern: str, value: str) -> bool:
-    """Does the call have such a value under this name anywhere, however deep? Enough to be stricter."""
+    """Does the call have such a value under this name anywhere, however deep and however spelled? Enough to be stricter."""
     name, _, wanted = pattern.partition("=")
+    wanted = wanted.casefold()
     return any(
-        patterns.covers_text(wanted.casefold(), text.casefold())
-        for found in _named(_read(value), name.casefold())
+        patterns.covers_text(wanted, way.casefold())
+        for found in _named(_read(value), _folded(name))
         for text in _texts(found)
+        for way in _ways(text)
     )
+
+
+def _folded(name: str) -> str:
+    """The name as a reader that is not strict takes it."""
+    return _visible(name).casefold()
+
+
+def _visible(text: str) -> str:
+    """``text`` in the plainest characters, without those nobody sees, and without blanks around it."""
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(char for char in plain if unicodedata.category(char) not in ("Cc", "Cf")).strip()
+
+
+def _decoded(text: str) -> str:
+    """Without percent signs that stand for characters, also where they were written so several times."""
+    for _ in range(_ROUNDS):
+        if "%" not in text or (once := unquote(text)) == text:
+            break
+        text = once
+    return text
+
+
+def _is_plain(text: str) -> bool:
+    """Does it say what it says to every reader: nothing unseen, nothing encoded twice, no way up?"""
+    whole = _decoded(_visible(text))
+    if not text.isprintable() or (whole != _visible(text) and not _decoded(whole).isprintable()):
+        return False
+    return unquote(whole) == whole and ".." not in re.split(r"[/\\]", _visible(whole))
+
+
+def _ways(text: str) -> set[str]:
+    """What the text may mean to whoever reads it: as it is, plainer, decoded, and as the path it leads to."""
+    visible = _visible(text)
+    found = {text, visible, _decoded(visible)}
+    for way in tuple(found):
+        path = _FILE.sub("", _visible(way)).replace("\\", "/")
+        if "/" in path:
+            found |= {path, re.sub(r"/+", "/", posixpath.normpath(path))}
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -65,7 +116,7 @@ def _texts(value: Any) -> Iterator[str]:
 def _named(value: Any, name: str) -> Iterator[Any]:
     if isinstance(value, dict):
         for key, item in value.items():
-            if key.casefold() == name:
+            if _folded(key) == name:
                 yield item
             yield from _named(item, name)
     elif isinstance(value, list):

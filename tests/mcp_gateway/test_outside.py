@@ -16,6 +16,7 @@ from agents.models import Agent, User
 from mcp_gateway import access, clients
 from mcp_gateway.book import digest
 from mcp_gateway.models import McpToken
+from tests import shell
 from tests.api_client import Program
 from tests.conftest import person as new_person
 
@@ -165,3 +166,15 @@ def test_programs_and_shells_have_the_same(run_command: Callable[..., str]) -> N
     assert tomllib.loads(text)["mcp_servers"]["logos"]["url"] == "https://x.example/mcp"
     assert all(each.label in every for each in clients.CLIENTS)
     assert McpToken.objects.get().revoked_at is not None
+
+
+@pytest.mark.parametrize("url", ["javascript:x", "logos.example", "https://", "https://ada:secret@logos.example"])
+def test_no_configuration_is_written_for_what_is_no_address(ada: User, alice: User, url: str) -> None:
+    composition.create(alice, "atlas-of-alice", souls.create("Soul of hers", "Text.", alice))
+
+    refused = shell.run("mcp", "clients", "atlas-of-alice", "--url", url)
+    whole = shell.run("mcp", "clients", "atlas-of-alice", "--url", "https://logos.example/mcp/")
+
+    assert (refused.code, refused.out) == (1, "")
+    assert "An address is like https://logos.example/mcp" in refused.said
+    assert "https://logos.example/mcp" in whole.out
