@@ -112,6 +112,17 @@ class Book:
         blot = self.blots.get(agent_id)
         return Caller(agent_id, self.agents[agent_id], "socket", sandbox_id=sandbox_id, blot=blot)
 
+    def lasts(self, caller: Caller) -> float | None:
+        """For how many seconds this caller is still let in, by what is known now; None for no end, 0 for not any more."""
+        if caller.agent_id not in self.agents:
+            return 0.0
+        if caller.via != "token":
+            return None if self.sandboxes.get(caller.sandbox_id) == caller.agent_id else 0.0
+        token = next((each for each in self.tokens.values() if each.id == caller.token_id), None)
+        if token is None:
+            return 0.0
+        return None if token.ends is None else max(0.0, token.ends - time.time())
+
     def reach(self, agent_id: str, name: str) -> Served | None:
         """The server of this name, if the agent has access to it now."""
         server = self.servers.get(name)

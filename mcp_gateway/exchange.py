@@ -151,12 +151,15 @@ class Exchange:
             if message["type"] == "http.disconnect":
                 return
 
-    async def stream_until_left(self) -> None:
-        """Go on telling until the caller leaves."""
-        never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    async def stream_until(self, over: asyncio.Future[None], longest_s: float | None) -> None:
+        """Go on telling until the caller leaves, or it is over, or for so long; then the stream is closed."""
         await self.open()
-        with contextlib.suppress(Left):
-            await self.until(never, None)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await self.until(over, longest_s)
+        except Left:
+            return
+        await self.finish(200, None)
 
 
 def _event(message: Message) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 from mcp_gateway import eras, jsonrpc
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
-from mcp_gateway.book import Book, Served
+from mcp_gateway.book import Book, Caller, Served
 from mcp_gateway.carrying import Carrier
 from mcp_gateway.eras import Refusal
 from mcp_gateway.exchange import Exchange, Left
@@ -37,12 +38,17 @@ class Pending:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listener:
-    """An open stream of an agent that wants to be told when lists change."""
+    """An open stream of an agent that wants to be told when lists change; ``over`` is set when it may hear no more."""
 
     id: str
-    agent_id: str
+    caller: Caller
     out: Exchange
     wanted: frozenset[str]
+    over: asyncio.Future[None]
+
+    @property
+    def agent_id(self) -> str:
+        return self.caller.agent_id
 
 
 class Listening:
@@ -51,6 +57,7 @@ class Listening:
     def __init__(self, book: Callable[[], Book], carrier: Carrier) -> None:
         self._book, self._carrier = book, carrier
         self._pending: dict[str, Pending] = {}
+        self._open: set[Listener] = set()
         self._listeners: dict[str, set[Listener]] = {}
         self._hubs: dict[Listener, tuple[str, tuple[str, ...]]] = {}
 
@@ -122,25 +129,31 @@ class Listening:
             raise Refused(Refusal(429, jsonrpc.UNAVAILABLE, f"An agent listens on {MAX_STREAMS} streams at most."))
         if not asked.exchange.may_stream:
             raise Refused(Refusal(406, jsonrpc.INVALID_REQUEST, "Accept text/event-stream to listen."))
-        entry = Listener(id, agent, asked.exchange, frozenset(wanted))
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = Listener(id, asked.caller, asked.exchange, frozenset(wanted), over)
         acknowledged = {"notifications": dict.fromkeys(sorted(wanted), True)}
         asked.exchange.tell(_tagged("notifications/subscriptions/acknowledged", id, acknowledged))
+        self._open.add(entry)
         for server_id in servers:
             self._listeners.setdefault(server_id, set()).add(entry)
         if is_hub:
             self._hubs[entry] = (agent, self._reached(agent))
         try:
-            await asked.exchange.stream_until_left()
+            await asked.exchange.stream_until(over, self._book().lasts(asked.caller))
         finally:
+            self._open.discard(entry)
             self._hubs.pop(entry, None)
             for found in self._listeners.values():
                 found.discard(entry)
         raise Left
 
     def changed(self) -> None:
-        """The book is another: streams of hubs are told when their agent reaches other servers now, and streams of
-        servers their agent has lost hear nothing more."""
+        """The book is another: streams of hubs are told when their agent reaches other servers now, streams of
+        servers their agent has lost hear nothing more, and those of callers who are not let in any more end."""
         book = self._book()
+        for entry in list(self._open):
+            if book.lasts(entry.caller) == 0.0 and not entry.over.done():
+                entry.over.set_result(None)
         for entry, (agent, before) in list(self._hubs.items()):
             now = self._reached(agent)
             if now != before:

@@ -271,7 +271,7 @@ class ServerForm(forms.Form):
                 if servers.holds_secrets(self.server):
                     yield from servers.REACH
         if self.server is not None and not permissions.allows(self.user, "server.manage", self.server):
-            yield "tier"
+            yield from ("tier", *setting.FIELDS)
 
     @property
     def parts(self) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ def require_change(user: User, server: McpServer, before: dict[str, Any]) -> lis
     differs = [name for name in WRITTEN if getattr(server, name) != before[name]]
     if set(differs) & set(LAUNCH) or (set(differs) & set(REACH) and holds_secrets(server)):
         permissions.require(user, "server.launch")
-    if "tier" in differs:
+    if "tier" in differs or setting.widens(before, server):
         permissions.require(user, "server.manage", server)
     if "name" in differs:
         renaming.require_name(before["name"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, QuerySet
@@ -70,6 +70,14 @@ def check_whole(server: McpServer) -> None:
     """Raises Invalid for a server that may ask no particular model."""
     if server.sampling and server.sampling_route is None:
         raise Invalid("Say which model it may ask.", field="sampling_route")
+
+
+def widens(before: Mapping[str, Any], server: McpServer) -> bool:
+    """Does the server get more of a model than it had: that is somebody's money, so it is for whoever manages it."""
+    if not server.sampling:
+        return False
+    other = not before["sampling"] or before["sampling_route"] != server.sampling_route
+    return other or any(getattr(server, name) > before[name] for name in NUMBERS)
 
 
 def bounds_of(server: McpServer) -> Sampling | None:

@@ -382,3 +382,33 @@ async def test_which_run_calls_is_for_us_alone(gate: Gate) -> None:
     ]
 
     assert found == [["other"], []]
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired", "agent"])
+async def test_a_stream_ends_with_what_let_its_caller_in(gate: Gate, end: str) -> None:
+    await gate.call("files", "echo")
+    if end == "expired":
+        gate.rewrite(tokens={digest(ATLAS): Token(1, "agent_atlas", time.time() + 2.0)})
+    listen, headers = modern("subscriptions/listen", 9, notifications={"toolsListChanged": True})
+    opened = asyncio.Event()
+
+    async def hear(path: str) -> bool:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{gate.url}{path}", json=listen, headers={**usual(ATLAS), **headers}) as answer,
+        ):
+            async for line in answer.content:
+                if line.startswith(b"data: "):
+                    opened.set()
+            return True
+
+    streams = [asyncio.ensure_future(hear("/files")), asyncio.ensure_future(hear(""))]
+    await until(lambda: len(gate.relay.listening._open) == 2, "both are open")
+    if end == "revoked":
+        gate.rewrite(tokens={})
+    elif end == "agent":
+        gate.rewrite(agents={})
+
+    assert await asyncio.wait_for(asyncio.gather(*streams), PATIENCE_S) == [True, True]
+    assert opened.is_set()
+    assert not gate.relay.listening._open

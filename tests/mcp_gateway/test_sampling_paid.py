@@ -17,8 +17,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from agents import composition, halting, souls
-from agents.errors import Invalid
+from agents import composition, halting, sharing, souls
+from agents.errors import Invalid, NotFound
 from agents.models import ModelRoute, Provider, Role, User
 from mcp_gateway import access, servers
 from mcp_gateway.declared import plan
@@ -405,3 +405,20 @@ def test_the_form_sets_it_and_hides_the_name_of_a_model_one_does_not_see(
     assert "A model that you do not see" in page
     assert "small-1" not in page
     assert "small-1" not in browser(olive).get(f"/mcp-servers/{asker.pk}/models/").content.decode()
+
+
+def test_whoever_only_edits_a_server_lends_it_nothing_and_may_take_it_away(ada: User, small: ModelRoute) -> None:
+    small.visibility = "shared"
+    small.save()
+    olga = person("olga", Role.OPERATOR)
+    theirs = servers.create(ada, "theirs", "true", enabled=False)
+    sharing.grant(ada, olga, "edit", theirs)
+
+    with pytest.raises(NotFound):
+        servers.change(olga, theirs.pk, None, sampling=True, sampling_route=small.pk)
+    servers.change(ada, theirs.pk, None, sampling=True, sampling_route=small.pk)
+    for more in ({"sampling_rpm": 600}, {"sampling_tokens": 200_000}, {"sampling_tool_rounds": 1}):
+        with pytest.raises(NotFound):
+            servers.change(olga, theirs.pk, None, **more)
+    assert servers.change(olga, theirs.pk, None, sampling_rpm=1, description="Hers too").sampling
+    assert not servers.change(olga, theirs.pk, None, sampling=False).sampling
