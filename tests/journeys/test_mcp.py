@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.journeys.house import House, until
 from tests.journeys.sound import assert_sound
-from tests.mcp_gateway.gate import EVERYTHING
+from tests.mcp_gateway.gate import EVERYTHING, lives
 
 pytestmark = pytest.mark.runtime
 
@@ -92,3 +93,42 @@ def test_what_a_person_allows_in_the_inbox_is_used_in_the_same_run(logos: House)
         ("desk", "echo", "ok"),
     ]
     assert kinds.index("approval.requested") < kinds.index("approval.decided") < kinds.index("mcp.call")
+
+
+@pytest.mark.parametrize("end", ["terminate", "kill9"])
+def test_a_client_outside_goes_on_after_logos_was_ended_or_killed(logos: House, end: str) -> None:
+    """Its children end with Logos; token, access and an open question are there when it is back."""
+    from sandboxes.tool_server import rules
+
+    name = f"steady-{end}"
+    server = add_server(logos, name)
+    logos.api("POST", f"/agents/{logos.agent_id}/mcp-access", json={"server_id": server["id"], "reason": "Files"})
+    secret = logos.api("POST", f"/agents/{logos.agent_id}/mcp-tokens", json={"name": "editor"})["secret"]
+    rules.put(logos.admin, None, tool=f"mcp:{name}.echo", tier="ask", layer="site")
+
+    def call(tool: str, patience_s: float = PATIENCE_S, **arguments: Any) -> Any:
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+        headers = {"Authorization": f"Bearer {secret}", "Accept": "application/json"}
+        answer = logos.http.post(f"/mcp/{name}", json=message, headers=headers, timeout=patience_s)
+        return answer.json().get("result") or {}
+
+    def question() -> Any:
+        found = logos.api("GET", f"/approvals?agent_id={logos.agent_id}")["items"]
+        return next((each for each in found if name in str(each)), None)
+
+    child = until(lambda: call("who").get("pid"), "it is reached", PATIENCE_S)
+    with pytest.raises(httpx.TimeoutException):
+        call("echo", 3.0, text="kept")
+    until(question, "it asks", PATIENCE_S)
+
+    getattr(logos, end)()
+
+    until(lambda: not lives(child), "its children are gone", PATIENCE_S)
+    logos.start()
+    until(lambda: call("who").get("pid"), "it is reached again", PATIENCE_S)
+    asked = question()
+    body = {"choice": "once", "subject_hash": asked["subject_hash"]}
+    logos.api("POST", f"/approvals/{asked['id']}", json=body)
+    done = call("echo", text="kept")
+    assert done["content"][0]["text"] == "kept"
+    assert call("counts")["counts"]["echo"] == 1
