@@ -168,16 +168,11 @@ class Hub:
         place = (await self.names(asked.caller)).places.get(name) if isinstance(name, str) else None
         if place is not None and place.server == capabilities.NAME:
             return await self._relay.capabilities.call(asked, place.tool)
-        served = self._relay.book().reach(asked.caller.agent_id, place.server) if place else None
-        if place is None or served is None:
+        if place is None:
+            self._relay.carrier.note(asked, OURS, "", "denied", "There is no such tool.")
             raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, f"Unknown tool: {str(name)[:128]}"))
-        try:
-            supervisor = await self._relay.running(served, asked.caller.agent_id)
-        except LogosError as error:
-            return 200, asked.reply(jsonrpc.told_model(f"{error.message} {error.action}"))
-        served = self._relay.book().reach(asked.caller.agent_id, place.server) or served
         inner = replace(asked, message={**asked.message, "params": {**asked.params, "name": place.tool}})
-        return await self._relay.call(inner, served, supervisor, place.tool)
+        return await self._relay.call_at(inner, place.server, place.tool)
 
     async def _by_name(self, asked: Asked) -> Answer:
         """A call that says itself where it goes: under the checks and the record of one that was made there."""
@@ -185,7 +180,15 @@ class Hub:
         if found is None:
             self._relay.carrier.note(asked, OURS, "", "error", "")
             return asked.failed("Say which server and which tool, and give the arguments as an object.")
-        return await self._relay.call_at(found.asked, found.server, found.tool)
+        given = {"server": found.server, "tool": found.tool, "arguments": found.asked.params["arguments"]}
+        return await self._relay.ruled(asked, calling_by_name.TOOL, given, lambda asked, reason: self._at(found))
+
+    async def _at(self, found: calling_by_name.Named) -> Answer:
+        try:
+            return await self._relay.call_at(found.asked, found.server, found.tool, mirrors=False)
+        except Refused as error:
+            # Whoever calls it so reads results, not errors of the protocol.
+            return found.asked.failed(error.refusal.sentence)
 
     async def _made(self, asked: Asked, own: Callable[[Asked], Awaitable[dict[str, Any]]]) -> Answer:
         """The call of a tool of ours: stopped, ruled and recorded as any other."""

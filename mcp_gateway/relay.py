@@ -204,7 +204,7 @@ class Relay:
         params = {**asked.params, "name": found["name"]}
         return await self.carrier.carry(asked, served, supervisor, params, found)
 
-    async def call_at(self, asked: Asked, target: str, tool: str) -> Answer:
+    async def call_at(self, asked: Asked, target: str, tool: str, *, mirrors: bool = True) -> Answer:
         """A ``tools/call`` that names its server instead of having been sent to it."""
         served = self.book().reach(asked.caller.agent_id, target)
         if served is None:
@@ -217,11 +217,7 @@ class Relay:
         now = self.book().reach(asked.caller.agent_id, target)
         if now is None:
             return self._no_access(asked, target)
-        try:
-            return await self.call(asked, now, supervisor, tool, mirrors=False)
-        except Refused as error:
-            # Whoever calls it so reads results, not errors of the protocol.
-            return asked.failed(error.refusal.sentence)
+        return await self.call(asked, now, supervisor, tool, mirrors=mirrors)
 
     async def ruled(
         self,

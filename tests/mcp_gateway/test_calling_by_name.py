@@ -9,6 +9,7 @@ import pytest
 
 from mcp_gateway import calling_by_name
 from mcp_gateway.exchange import Exchange
+from sandboxes.tool_server.deciding import Rule
 from tests.mcp_gateway.gate import BRUNO, Gate, a_gate, modern, request
 
 
@@ -76,6 +77,28 @@ async def test_it_is_no_way_round_anything(
     gate.rule("files", exclude=frozenset(), calls="allow", pins=None)
     assert "echo" not in await gate.counts("files")
     assert all(each.outcome in ("denied", "error") for each in gate.records[:-1])
+
+
+async def test_a_rule_may_switch_it_off_or_have_it_asked_for(gate: Gate) -> None:
+    for tier, said in (("block", "not allowed"), ("ask", "nobody can be asked"), ("notify", "nobody can be asked")):
+        rule = Rule("r", "site", "mcp:logos.call_mcp_tool", tier)
+        gate.rewrite(rules={"": [rule]})
+        found = await by_name(gate, server="files", tool="echo")
+        assert (found["isError"], said in words(found)) == (True, True)
+
+    gate.rewrite(rules={"": [Rule("r", "site", "mcp:logos.call_mcp_tool", "allow")]})
+    assert "isError" not in await by_name(gate, server="files", tool="echo", arguments={})
+    assert (await gate.counts("files"))["echo"] == 1
+
+
+async def test_a_name_the_hub_does_not_know_is_a_row_too(gate: Gate) -> None:
+    await gate.call("", "files__no_such")
+    await gate.call("", "files__echo", token=BRUNO)
+
+    assert [(each.server, each.tool, each.outcome, each.agent_id) for each in gate.records] == [
+        ("logos", "files__no_such", "denied", "agent_atlas"),
+        ("logos", "files__echo", "denied", "agent_bruno"),
+    ]
 
 
 async def test_without_access_it_is_as_if_nothing_were_there(gate: Gate) -> None:
