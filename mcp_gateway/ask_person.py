@@ -55,9 +55,11 @@ class AskPerson:
         """``ask_person``."""
         given = _given(asked)
         question, choices = given.get("question"), given.get("choices", [])
-        if not isinstance(question, str):
+        if not isinstance(question, str) or not jsonrpc.is_storable(question):
             return jsonrpc.told_model("Say what you ask.")
-        if not isinstance(choices, list) or not all(isinstance(each, str) for each in choices):
+        if not isinstance(choices, list) or not all(
+            isinstance(each, str) and jsonrpc.is_storable(each) for each in choices
+        ):
             return jsonrpc.told_model("Choices are a list of texts.")
         reply = await self._db(questions.ask, asked.caller.agent_id, question, choices, self._run_of(asked))
         return _told(await self._held(asked, reply))
@@ -65,7 +67,7 @@ class AskPerson:
     async def look(self, asked: Asked) -> dict[str, Any]:
         """``person_answer``."""
         id = _given(asked).get("request_id")
-        if not isinstance(id, str):
+        if not isinstance(id, str) or not jsonrpc.is_storable(id):
             return jsonrpc.told_model("Say which question.")
         return _told(await self._held(asked, await self._db(questions.look, asked.caller.agent_id, id)))
 

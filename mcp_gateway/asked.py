@@ -28,6 +28,8 @@ class Asked:
     exchange: Exchange
     # How many bytes it had.
     size: int = 0
+    # To which address it was sent: a server's name, or none for the hub.
+    target: str = ""
     # What the rules said of the call it is, once they were asked.
     decision: str = ""
 

@@ -88,7 +88,8 @@ class Carrier:
             self.note(asked, served.name, served.id, "gone", str(error), id=id)
             return asked.failed(f"{served.name}: {error}")
         call.whose, call.record_id = asked, id
-        key = (agent, served.id, key_of(asked.id))
+        # By the address it was made at: that is where its caller would take it back.
+        key = (agent, asked.target, key_of(asked.id))
         self._open.setdefault(key, []).append((child, call))
         self._counts[agent] = self._counts.get(agent, 0) + 1
         outcome: Done = "ok"
@@ -166,9 +167,9 @@ class Carrier:
         tool = asked.params.get(eras.NAMED.get(asked.method, ""), "")
         return About(asked.caller.agent_id, run_id, str(tool)[:128], call.record_id)
 
-    def cancel(self, asked: Asked, server_id: str) -> None:
+    def cancel(self, asked: Asked) -> None:
         """The caller takes a request back."""
-        key = (asked.caller.agent_id, server_id, key_of(asked.params.get("requestId")))
+        key = (asked.caller.agent_id, asked.target, key_of(asked.params.get("requestId")))
         # Two clients of one agent may use one id: who of them is meant cannot be told, and then nobody is.
         found = [each for each in self._open.get(key, []) if not each[1].answer.done()]
         if len(found) == 1:

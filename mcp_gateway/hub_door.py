@@ -6,7 +6,7 @@ import asyncio
 import datetime
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from agents.errors import LogosError
 from mcp_gateway import (
@@ -233,7 +233,7 @@ class Hub:
         given = asked.params.get("arguments")
         given = given if isinstance(given, dict) else {}
         server, reason, minutes = given.get("server"), given.get("reason"), given.get("minutes")
-        if not isinstance(server, str) or not isinstance(reason, str):
+        if not _is_text(server) or not _is_text(reason):
             return jsonrpc.told_model("Say which server, and why.")
         if minutes is not None and (isinstance(minutes, bool) or not isinstance(minutes, int)):
             return jsonrpc.told_model("Minutes are a whole number.")
@@ -246,7 +246,7 @@ class Hub:
     async def _status(self, asked: Asked) -> dict[str, Any]:
         given = asked.params.get("arguments")
         id = given.get("request_id") if isinstance(given, dict) else None
-        if not isinstance(id, str):
+        if not _is_text(id):
             return jsonrpc.told_model("Say which request.")
         answer = await self._db(requesting.status, asked.caller.agent_id, id)
         return await self._granted(asked, answer) if answer.status == "granted" else _said(answer)
@@ -268,7 +268,9 @@ class Hub:
         supervisor = self._relay.servers.get(served.id)
         if supervisor is None or supervisor.state != "ready":
             return []
-        served = self._relay.book().reach(asked.caller.agent_id, server) or served
+        served = self._relay.book().reach(asked.caller.agent_id, server)
+        if served is None:
+            return []
         return calling_by_name.described(server, served.shown(supervisor.known.tools, supervisor.known.marks))
 
     async def _held(self, asked: Asked, answer: requesting.Answer) -> requesting.Answer:
@@ -302,3 +304,8 @@ def _said(answer: requesting.Answer, more: dict[str, Any] | None = None) -> dict
 def told(value: dict[str, Any]) -> dict[str, Any]:
     """The result of a tool of ours: for models as text, for programs as it is."""
     return {"content": [{"type": "text", "text": jsonrpc.dumps(value).decode()}], "structuredContent": value}
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """A text that can be looked for in rows."""
+    return isinstance(value, str) and jsonrpc.is_storable(value)

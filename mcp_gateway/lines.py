@@ -12,7 +12,11 @@ logger = logging.getLogger(__name__)
 # What a server that does not read may leave unread before its calls are refused.
 MAX_UNREAD = 32 * 1024 * 1024
 # An answer that is too large is thrown away; whose it was stands at one of its ends.
-_ID = re.compile(rb'"id"\s*:\s*(\d{1,18})')
+# Of the message itself, not of something inside of it: before the result, or behind it.
+_FIRST = re.compile(rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,18})\s*,')
+_LAST = re.compile(
+    rb'[\]}]\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,18})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z'
+)
 
 
 class LinePeer(Peer):
@@ -40,8 +44,7 @@ class LinePeer(Peer):
                 self._is_too_long = True
             if self._is_too_long:
                 self._tail = (self._tail + piece)[-4096:]
-                if self._line:
-                    self._line = [b"".join(self._line)[:4096]]
+                self._line = [b"".join(self._line)[:4096] or piece[:4096]]
             else:
                 self._line.append(piece)
             if newline:
@@ -60,8 +63,10 @@ class LinePeer(Peer):
 
     def _throw_away(self, head: bytes, tail: bytes) -> None:
         """An answer that is too large ends its call, not its server."""
-        found = _ID.search(head[:4096]) or next(reversed(list(_ID.finditer(tail))), None)
-        call = self.calls.pop(int(found[1]), None) if found else None
+        found = _FIRST.match(head[:4096]) or _LAST.search(tail)
+        only = self.only_call()
+        # What names nobody where it must can be only one's, if there is only one.
+        call = self.calls.pop(int(found[1]), None) if found else self.calls.pop(only.id, None) if only else None
         self.errors.append(f"[Logos] A line of more than {MAX_LINE:,} bytes was thrown away.")
         if call is not None and not call.answer.done():
             call.answer.set_exception(TooLarge(f"Its answer is larger than {MAX_LINE // 1024 // 1024} MB."))

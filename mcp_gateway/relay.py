@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from agents.errors import LogosError
@@ -36,6 +36,18 @@ logger = logging.getLogger(__name__)
 STARTING_S = 30.0
 
 NO_ACCESS = "This agent has no access to an MCP server of this name."
+
+
+# What is no tool and may read or do anything there, with arguments of the agent's own.
+RULED = frozenset({"resources/read", "resources/subscribe", "prompts/get", "completion/complete"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A server that an agent may use now, and its running supervisor."""
+
+    served: Served
+    supervisor: Supervisor
 
 
 class Servers(Protocol):
@@ -86,7 +98,7 @@ class Relay:
         except Malformed as error:
             await out.finish(400, jsonrpc.error(error.id, error.code, str(error)))
             return
-        asked = Asked(caller, message, headers, eras.is_modern(headers, message), out, len(body))
+        asked = Asked(caller, message, headers, eras.is_modern(headers, message), out, len(body), target)
         try:
             status, reply = await self._take(asked, target)
         except Refused as error:
@@ -104,8 +116,7 @@ class Relay:
             return 202, None
         if "id" not in asked.message:
             if asked.method == "notifications/cancelled":
-                found = self.book().servers.get(target)
-                self.carrier.cancel(asked, found.id if found else "")
+                self.carrier.cancel(asked)
             return 202, None
         if asked.modern and (refusal := eras.check_envelope(asked.headers, asked.message)) is not None:
             raise Refused(refusal)
@@ -157,7 +168,30 @@ class Relay:
             return 200, asked.reply({"tools": served.shown(supervisor.known.tools, supervisor.known.marks)})
         if method == "tools/call":
             return await self.call(asked, served, supervisor, asked.params.get("name"))
+        if method in RULED:
+            return await self._other(asked, served, supervisor)
         return await self.carrier.carry(asked, served, supervisor, asked.params)
+
+    async def _other(self, asked: Asked, served: Served, supervisor: Supervisor) -> Answer:
+        """What is no tool and does something there all the same: under the rules for the whole server, or for its name."""
+        agent, given = asked.caller.agent_id, {name: each for name, each in asked.params.items() if name != "_meta"}
+        verdict = self.judge.judge(agent, served, asked.method, given, self.book().rules_for(agent))
+        asked = replace(asked, decision=str(verdict.tier))
+        if verdict.tier == Tier.BLOCK:
+            self.carrier.note(asked, served.name, served.id, "denied", verdict.reason)
+            return asked.failed(f"This call is not allowed. {verdict.reason}")
+        if verdict.tier == Tier.ALLOW:
+            return await self.carrier.carry(asked, served, supervisor, asked.params)
+        wanted = Wanted(served.name, {"name": asked.method}, given, verdict)
+        return await self._hold(asked, served, wanted, lambda: self._other_allowed(asked, served.name, wanted))
+
+    async def _other_allowed(self, asked: Asked, name: str, wanted: Wanted) -> Answer:
+        found = await self._still(asked, name)
+        return (
+            found
+            if isinstance(found, tuple)
+            else await self.carrier.carry(asked, found.served, found.supervisor, asked.params, reason=told_why(wanted))
+        )
 
     async def running(self, served: Served, agent_id: str = "") -> Supervisor:
         """The server's supervisor once it is ready, or that of the agent's own copy of it. Raises
@@ -200,7 +234,8 @@ class Relay:
             self.carrier.note(asked, served.name, served.id, "denied", verdict.reason, params=found)
             return asked.failed(f"This call is not allowed. {verdict.reason}")
         if verdict.tier in (Tier.ASK, Tier.NOTIFY):
-            return await self._hold(asked, served, Wanted(served.name, found, arguments, verdict))
+            wanted = Wanted(served.name, found, arguments, verdict)
+            return await self._hold(asked, served, wanted, lambda: self._allowed(asked, served.name, wanted))
         params = {**asked.params, "name": found["name"]}
         return await self.carrier.carry(asked, served, supervisor, params, found)
 
@@ -251,16 +286,19 @@ class Relay:
         self.carrier.note(asked, served.name, served.id, "denied", sentence)
         return asked.failed(sentence)
 
-    async def _hold(self, asked: Asked, served: Served, wanted: Wanted) -> Answer:
+    async def _hold(
+        self, asked: Asked, served: Served, wanted: Wanted, make: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
         if self._holder is None:
             return asked.failed(f"People have to hear of this call, and nobody can be told. {wanted.verdict.reason}")
-        held = await self._holder.hold(asked, wanted, lambda: self._allowed(asked, served.name, wanted))
+        held = await self._holder.hold(asked, wanted, make)
         if held.outcome is not None:
-            self.carrier.note(asked, served.name, served.id, held.outcome, held.reason, params=wanted.tool)
+            params = wanted.tool if asked.method == "tools/call" else None
+            self.carrier.note(asked, served.name, served.id, held.outcome, held.reason, params=params)
         return held.answer
 
-    async def _allowed(self, asked: Asked, name: str, wanted: Wanted) -> Answer:
-        """Make a call that people know of, if it is still the same call and the agent may still make it."""
+    async def _still(self, asked: Asked, name: str) -> Reached | Answer:
+        """The server, if the agent may use it at this moment, also after it was waited for; else the answer that says no."""
         served = self.book().reach(asked.caller.agent_id, name)
         if served is None:
             return asked.failed(NO_ACCESS)
@@ -268,14 +306,25 @@ class Relay:
             supervisor = await self.running(served, asked.caller.agent_id)
         except LogosError as error:
             return asked.failed(f"{error.message} {error.action}")
-        served = self.book().reach(asked.caller.agent_id, name) or served
-        tool = wanted.tool["name"]
+        served = self.book().reach(asked.caller.agent_id, name)
+        return asked.failed(NO_ACCESS) if served is None else Reached(served, supervisor)
+
+    async def _allowed(self, asked: Asked, name: str, wanted: Wanted) -> Answer:
+        """Make a call that people know of, if it is still the same call and the agent may still make it."""
+        found = await self._still(asked, name)
+        if isinstance(found, tuple):
+            return found
+        served, supervisor, tool = found.served, found.supervisor, wanted.tool["name"]
         offered = [each for each in supervisor.known.tools if each["name"] == tool]
         if served.shown(offered, supervisor.known.marks) != [wanted.tool]:
             return asked.failed(f"{tool} is another tool than the one that was asked about, so it was not called.")
         params = {**asked.params, "name": tool}
-        reason = wanted.verdict.reason if wanted.verdict.tier == Tier.NOTIFY else ""
-        return await self.carrier.carry(asked, served, supervisor, params, wanted.tool, reason=reason)
+        return await self.carrier.carry(asked, served, supervisor, params, wanted.tool, reason=told_why(wanted))
+
+
+def told_why(wanted: Wanted) -> str:
+    """What the record says of a call that people are told of."""
+    return wanted.verdict.reason if wanted.verdict.tier == Tier.NOTIFY else ""
 
 
 def introduction(params: Mapping[str, Any], supervisor: Supervisor) -> dict[str, Any]:
