@@ -29,7 +29,7 @@ pytestmark = pytest.mark.sweep
 @pytest.fixture
 async def gate() -> AsyncIterator[Gate]:
     async with a_gate() as gate:
-        gate.add("files")
+        gate.add("files", max_argument=4 * 1024 * 1024, max_result=4 * 1024 * 1024)
         yield gate
 
 
