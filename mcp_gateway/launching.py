@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -64,11 +65,16 @@ def clean_args(args: Any) -> list[str]:
     """The arguments, none of which looks like a secret: every user of the host can read them."""
     if not isinstance(args, list | tuple) or len(args) > MAX_ARGS:
         raise Invalid(f"Arguments are a list of at most {MAX_ARGS} texts.", field="args")
+    before = ""
     for arg in args:
         if not isinstance(arg, str) or "\x00" in arg or len(arg) > MAX_ARG:
             raise Invalid(f"An argument is a text of at most {MAX_ARG:,} characters.", field="args")
-        name, _, value = arg.lstrip("-").replace("-", "_").partition("=")
-        if redact(arg) != arg or REFERENCE.search(arg) or (value and _SECRETIVE.search(name.upper())):
+        name, _, value = arg.lstrip("-").partition("=")
+        is_said = bool(value) and _is_secretive(name)
+        # "--password", then the value as an argument of its own.
+        is_next = bool(arg) and arg[0] != "-" and before.startswith("-") and _is_secretive(before.lstrip("-"))
+        before = arg
+        if redact(arg) != arg or REFERENCE.search(arg) or is_said or is_next or _names_one(arg):
             raise Invalid(
                 "An argument holds a secret, and every user of the host can read arguments.",
                 field="args",
@@ -76,6 +82,28 @@ def clean_args(args: Any) -> list[str]:
                 action=_PLAIN_NAME,
             )
     return list(args)
+
+
+def _is_secretive(name: str) -> bool:
+    """Is the value of an option, a variable or a key of this name a secret?"""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_")
+    return _SECRETIVE.search(words.upper()) is not None
+
+
+def _names_one(arg: str) -> bool:
+    """Is it JSON in which a key of such a name has a value?"""
+    try:
+        return arg[:1] in ("{", "[") and _holds_one(json.loads(arg))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _holds_one(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(
+            (each and isinstance(each, str) and _is_secretive(key)) or _holds_one(each) for key, each in value.items()
+        )
+    return isinstance(value, list) and any(_holds_one(each) for each in value)
 
 
 def clean_env(env: Any) -> dict[str, str]:

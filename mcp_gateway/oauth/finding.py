@@ -64,6 +64,10 @@ async def _first(asker: Asker, issuer: str) -> SignIn:
     raise Unusable(f"The sign-in {issuer[:200]} does not say how it is used.")
 
 
+# The year 5138, in seconds: what is said to end later has no end, and calendars none for it.
+FAR = 10**11
+
+
 @dataclass(frozen=True, slots=True)
 class Registered:
     """What a sign-in calls Logos now."""
@@ -106,7 +110,8 @@ async def register(asker: Asker, found: SignIn, redirect_uri: str, scope: str) -
         raise Unusable(f"The sign-in {found.issuer[:200]} registered Logos without a client id.")
     given = said.get("token_endpoint_auth_method")
     method = given if isinstance(given, str) and given in METHODS else method if secret else "none"
-    return Registered(client_id, secret[:4000], method, ends if isinstance(ends, int) and ends > 0 else 0)
+    until = ends if isinstance(ends, int) and not isinstance(ends, bool) and 0 < ends < FAR else 0
+    return Registered(client_id, secret[:4000], method, until)
 
 
 def told(answer: Answer) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ from agents.errors import LogosError, NotFound
 from agents.models import Role, SecurityEvent, User, Visibility
 from mcp_gateway import servers
 from mcp_gateway.models import McpAccount, McpClient, McpServer
-from mcp_gateway.oauth import accounts, connecting, metadata
+from mcp_gateway.oauth import accounts, connecting, finding, metadata
+from mcp_gateway.oauth.asking import Answer
 from tests.api_client import Program
 from tests.conftest import person
 from tests.mcp_gateway.sign_in import SignIn, a_sign_in, address_of
@@ -446,3 +448,16 @@ def test_many_servers_with_accounts_come_in_pages(ada: User, browser: Callable[.
     with CaptureQueriesContext(connection) as again:
         page.get("/mcp-accounts/")
     assert len(again) == len(captured)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"), [(1_900_000_000, 1_900_000_000), (10**20, 0), (-1, 0), (True, 0), ("soon", 0)]
+)
+async def test_an_end_of_a_registration_that_no_calendar_has_is_none(said: Any, kept: int) -> None:
+    class Registering:
+        async def post(self, url: str, **more: Any) -> Answer:
+            return Answer(201, {}, {"client_id": "client-1", "client_secret_expires_at": said})
+
+    found: Any = SimpleNamespace(auth_methods=("none",), registration_endpoint="https://x.example/r", issuer="x")
+    asker: Any = Registering()
+    assert (await finding.register(asker, found, "https://logos.example/back", "")).expires_at == kept
