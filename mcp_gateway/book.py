@@ -54,6 +54,11 @@ class Served:
         """May agents see and call a tool of this name?"""
         return tool not in self.exclude and (not self.include or tool in self.include)
 
+    def passes(self, name: str, marks: Mapping[str, str]) -> bool:
+        """Was what is pinned under this name accepted as the server offers it now?"""
+        pin = self.pins.get(name) if self.pins is not None else None
+        return self.pins is None or (pin is not None and pin[0] == marks.get(name))
+
     def shown(self, tools: Iterable[Mapping[str, Any]], marks: Mapping[str, str]) -> list[dict[str, Any]]:
         """Of the tools that a server offers now, by their digests, those that agents see: as they were accepted."""
         found = []

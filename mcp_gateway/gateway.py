@@ -168,7 +168,7 @@ class Gateway:
     async def _offers(self, supervisor: Supervisor, server_id: str) -> None:
         """What a server offers is compared with what was accepted before anybody is shown any of it."""
         try:
-            if await self._threads.run(pins.compare, server_id, supervisor.known.tools):
+            if await self._threads.run(pins.compare, server_id, supervisor.known.pinned):
                 logger.info("The tools of the MCP server %s are others now", server_id)
                 self.book = await self._threads.run(reading.book)
         except DatabaseError as error:

@@ -14,7 +14,9 @@ from mcp_gateway.peers import Gone, Peer
 
 # How long a server may think about a question of the newer era before it is asked in the older way too.
 DISCOVER_S = 5.0
-MAX_PAGES, MAX_TOOLS = 50, 5_000
+MAX_PAGES, MAX_TOOLS, MAX_PROMPTS = 50, 5_000, 1_000
+# A server that does not list its prompts is not worth waiting for long.
+PROMPTS_S = 15.0
 
 LISTS = {
     "notifications/tools/list_changed": "toolsListChanged",
@@ -37,11 +39,20 @@ class Known:
     info: dict[str, Any] = field(default_factory=dict)
     instructions: str = ""
     tools: list[dict[str, Any]] = field(default_factory=list)
+    prompts: list[dict[str, Any]] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)
 
-    def offers(self, tools: list[dict[str, Any]]) -> None:
-        """These are its tools now."""
-        self.tools, self.marks = tools, {tool["name"]: pinning.digest(tool) for tool in tools}
+    def offers(self, tools: list[dict[str, Any]], prompts: list[dict[str, Any]]) -> None:
+        """These are its tools and prompts now."""
+        self.tools, self.prompts = tools, prompts
+        self.marks = {each["name"]: pinning.digest(each) for each in self.pinned}
+
+    @property
+    def pinned(self) -> list[dict[str, Any]]:
+        """All of it that a model reads, as it is pinned."""
+        return [
+            *self.tools, pinning.of_instructions(self.instructions), *(pinning.of_prompt(each) for each in self.prompts)
+        ]  # fmt: skip
 
     @property
     def is_modern(self) -> bool:
@@ -52,8 +63,7 @@ async def introduce(child: Peer, *, is_old: bool = False) -> Known:
     """Which era it speaks, what it can do, which tools it has. ``is_old``: it is asked in the older way only. Raises
     Gone."""
     known = await (_shake_hands(child) if is_old else _recognise(child))
-    if "tools" in known.capabilities:
-        known.offers(await all_tools(child, known))
+    known.offers(await all_tools(child, known), await all_prompts(child, known))
     return known
 
 
@@ -93,17 +103,31 @@ async def _shake_hands(child: Peer) -> Known:
 
 async def all_tools(child: Peer, known: Known) -> list[dict[str, Any]]:
     """The tools it offers now, of every page. Raises Gone."""
-    tools: list[dict[str, Any]] = []
+    return [each for each in await _all(child, known, "tools", MAX_TOOLS) if pinning.is_tool(each["name"])]
+
+
+async def all_prompts(child: Peer, known: Known) -> list[dict[str, Any]]:
+    """The prompts it offers now; none when it does not say so in time. Raises Gone."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PROMPTS_S):
+            return await _all(child, known, "prompts", MAX_PROMPTS)
+    return []
+
+
+async def _all(child: Peer, known: Known, what: str, most: int) -> list[dict[str, Any]]:
+    if what not in known.capabilities:
+        return []
+    items: list[dict[str, Any]] = []
     cursor = None
     for _ in range(MAX_PAGES):
         params: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
-        found = await child.ask("tools/list", eras.for_modern_server(params) if known.is_modern else params).answer
+        found = await child.ask(f"{what}/list", eras.for_modern_server(params) if known.is_modern else params).answer
         result = _object(found.get("result"))
-        tools += [each for each in _list(result.get("tools")) if _is_tool(each)]
+        items += [each for each in _list(result.get(what)) if _is_named(each)]
         cursor = result.get("nextCursor")
-        if not isinstance(cursor, str) or len(tools) >= MAX_TOOLS:
+        if not isinstance(cursor, str) or len(items) >= most:
             break
-    return tools[:MAX_TOOLS]
+    return items[:most]
 
 
 async def listen(child: Peer, known: Known) -> None:
@@ -142,5 +166,5 @@ def _text(result: Mapping[str, Any]) -> str:
     return said[:20_000] if isinstance(said, str) else ""
 
 
-def _is_tool(value: Any) -> bool:
+def _is_named(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("name"), str) and 0 < len(value["name"]) <= 128

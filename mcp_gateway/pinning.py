@@ -10,6 +10,8 @@ from typing import Any
 
 # What a model or a client reads of a tool. Another of these is another tool; what is not here is not passed on.
 PARTS = ("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution", "_meta")
+# What else of a server a model reads is pinned beside its tools, under names that no tool has.
+INSTRUCTIONS, PROMPT = "(instructions)", "(prompt) "
 # Written but not seen, or changing the direction of what is: nothing an honest description needs.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
@@ -19,6 +21,22 @@ _HIDDEN = re.compile(
 def definition(tool: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a tool that are pinned and passed on."""
     return {name: tool[name] for name in PARTS if name in tool}
+
+
+def is_tool(name: str) -> bool:
+    """Is this pinned under the name of a tool, and not one of the others?"""
+    return name != INSTRUCTIONS and not name.startswith(PROMPT)
+
+
+def of_instructions(text: str) -> dict[str, Any]:
+    """What a server says of itself, as it is pinned: also that it says nothing."""
+    return {"name": INSTRUCTIONS, "description": text}
+
+
+def of_prompt(prompt: Mapping[str, Any]) -> dict[str, Any]:
+    """A prompt, as it is pinned."""
+    kept = {name: value for name, value in prompt.items() if name not in ("name", "arguments")}
+    return {**kept, "name": f"{PROMPT}{prompt['name']}", "inputSchema": prompt.get("arguments", [])}
 
 
 def digest(tool: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Pin the tools of servers: agents get what somebody accepted, and what a server changes waits until somebody does.
+"""Pin the tools, prompts and instructions of servers: agents get what somebody accepted, and what a server changes waits until somebody does.
 
 The first time a server is seen all it offers is accepted, by whoever enabled it; from then on nothing is, unless somebody
 said that its new tools need nobody.
@@ -27,13 +27,15 @@ def compare(server_id: str, tools: Sequence[dict[str, Any]]) -> bool:
     if server is None:
         return False
     known = {pin.tool: pin for pin in McpPin.objects.filter(server=server)}
-    is_first = not known
+    # What a server says of itself is pinned even when that is nothing: until then nothing but its tools was.
+    is_first, others_are_first = not known, pinning.INSTRUCTIONS not in known
     moved = False
     for tool in tools:
         definition, digest = pinning.definition(tool), pinning.digest(tool)
         pin = known.get(tool["name"])
         if pin is None:
-            is_taken = is_first or server.allows_new
+            is_tool = pinning.is_tool(tool["name"])
+            is_taken = (is_first or server.allows_new) if is_tool else others_are_first
             state = PinState.ACCEPTED if is_taken else PinState.NEW
             kept: dict[str, Any] = {"definition": definition, "digest": digest} if is_taken else {}
             waits = {} if is_taken else {"offered": definition, "offered_digest": digest}
@@ -88,3 +90,8 @@ def accept(user: User, server_id: str, tool: str, digest: str) -> McpPin:
 def waiting(pins: QuerySet[McpPin]) -> QuerySet[McpPin]:
     """Those that wait for somebody to look."""
     return pins.exclude(state=PinState.ACCEPTED)
+
+
+def tools(pins: QuerySet[McpPin]) -> QuerySet[McpPin]:
+    """Those of tools: not what else is pinned of a server."""
+    return pins.exclude(tool=pinning.INSTRUCTIONS).exclude(tool__startswith=pinning.PROMPT)

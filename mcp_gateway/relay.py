@@ -26,6 +26,7 @@ from mcp_gateway.holding import Holder, Wanted
 from mcp_gateway.jsonrpc import Malformed
 from mcp_gateway.judging import Judge
 from mcp_gateway.listening import Listening
+from mcp_gateway.pinning import INSTRUCTIONS, PROMPT
 from mcp_gateway.sampling.answering import Sampler
 from mcp_gateway.supervisor import Supervisor
 from sandboxes.tool_server.tiers import Tier
@@ -161,13 +162,20 @@ class Relay:
         if method in passed and asked.size > served.max_argument:
             return self._too_long(asked, served)
         if method == "initialize":
-            return 200, jsonrpc.result(asked.id, introduction(asked.params, supervisor))
+            return 200, jsonrpc.result(asked.id, introduction(asked.params, supervisor, served))
         if method == "server/discover":
-            return 200, jsonrpc.result(asked.id, discovered(supervisor))
+            return 200, jsonrpc.result(asked.id, discovered(supervisor, served))
         if method == "tools/list":
             return 200, asked.reply({"tools": served.shown(supervisor.known.tools, supervisor.known.marks)})
         if method == "tools/call":
             return await self.call(asked, served, supervisor, asked.params.get("name"))
+        if method in ("prompts/list", "prompts/get"):
+            known = supervisor.known
+            prompts = [each for each in known.prompts if served.passes(f"{PROMPT}{each['name']}", known.marks)]
+            if method == "prompts/list":
+                return 200, asked.reply({"prompts": prompts})
+            if asked.params.get("name") not in [each["name"] for each in prompts]:
+                raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, "Unknown prompt."))
         if method in RULED:
             return await self._other(asked, served, supervisor)
         return await self.carrier.carry(asked, served, supervisor, asked.params)
@@ -327,7 +335,7 @@ def told_why(wanted: Wanted) -> str:
     return wanted.verdict.reason if wanted.verdict.tier == Tier.NOTIFY else ""
 
 
-def introduction(params: Mapping[str, Any], supervisor: Supervisor) -> dict[str, Any]:
+def introduction(params: Mapping[str, Any], supervisor: Supervisor, served: Served) -> dict[str, Any]:
     """The answer to ``initialize`` for this server."""
     known = supervisor.known
     found: dict[str, Any] = {
@@ -335,12 +343,20 @@ def introduction(params: Mapping[str, Any], supervisor: Supervisor) -> dict[str,
         "capabilities": known.capabilities,
         "serverInfo": {"name": supervisor.name, "version": "", **known.info},
     }
-    return found | ({"instructions": known.instructions} if known.instructions else {})
+    return found | ({"instructions": told} if (told := _instructions(supervisor, served)) else {})
 
 
-def discovered(supervisor: Supervisor) -> dict[str, Any]:
+def discovered(supervisor: Supervisor, served: Served) -> dict[str, Any]:
     """The answer to ``server/discover`` for this server."""
     known = supervisor.known
     gone = () if known.is_modern else ("logging", "tasks")
     capabilities = {name: value for name, value in known.capabilities.items() if name not in gone}
-    return eras.discovered(capabilities, known.instructions, {"name": supervisor.name, "version": "", **known.info})
+    return eras.discovered(
+        capabilities, _instructions(supervisor, served), {"name": supervisor.name, "version": "", **known.info}
+    )
+
+
+def _instructions(supervisor: Supervisor, served: Served) -> str:
+    """What the server says of itself, if that was accepted."""
+    known = supervisor.known
+    return known.instructions if served.passes(INSTRUCTIONS, known.marks) else ""

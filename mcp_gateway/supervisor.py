@@ -27,6 +27,8 @@ STEADY_S = 60.0
 QUICK_DEATHS = 5
 # So many calls in a row without an answer make us ask whether it hears at all, and how long it may take to say so.
 SILENCES, PING_S = 2, 10.0
+# Lists that are pinned: what they say is read anew before anybody is told of it.
+RENEWED = ("notifications/tools/list_changed", "notifications/prompts/list_changed")
 # States that end only when somebody does something.
 RESTING = ("parked", "needs_auth", "changed", "disabled", "stopped")
 
@@ -231,16 +233,17 @@ class Supervisor:
             self._silences, self._is_probed = 0, False
 
     def _heard(self, message: Message) -> None:
-        if message["method"] == "notifications/tools/list_changed" and self.child is not None:
+        if message["method"] in RENEWED and self.child is not None:
             self._in_background(self._renew(self.child, message))
         else:
             self._said(self, message)
 
     async def _renew(self, child: Peer, message: Message) -> None:
-        """Its tools are others now: listeners are told once we know them."""
+        """Its tools or prompts are others now: listeners are told once we know them."""
         with contextlib.suppress(Gone, TimeoutError):
             async with asyncio.timeout(self.times.connect_s):
-                self.known.offers(await introducing.all_tools(child, self.known))
+                tools = await introducing.all_tools(child, self.known)
+                self.known.offers(tools, await introducing.all_prompts(child, self.known))
                 await self._offers(self)
         self._changed(self)
         self._said(self, message)

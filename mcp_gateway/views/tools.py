@@ -14,6 +14,7 @@ from agents.numbers import whole
 from agents.views import listing
 from agents.views.listing import Filters
 from mcp_gateway import pinning, tool_rules
+from mcp_gateway import pins as pin_stories
 from mcp_gateway.models import McpPin, McpServer, PinState
 from sandboxes.tool_server.tiers import Tier
 
@@ -29,8 +30,9 @@ def shown(request: HttpRequest, user: User, server: McpServer) -> dict[str, Any]
     agent = _chosen(user, chosen)
     filters = Filters(request.GET, hint="Tool", keep=("for",))
     pins = McpPin.objects.filter(server=server)
+    accepted = pin_stories.tools(pins.filter(state=PinState.ACCEPTED))
     waiting = list(pins.exclude(state=PinState.ACCEPTED).order_by("tool")[: SHOWN_WAITING + 1])
-    page = listing.page(filters.search(pins.filter(state=PinState.ACCEPTED), "tool"), filters, "tool", SHOWN_TOOLS)
+    page = listing.page(filters.search(accepted, "tool"), filters, "tool", SHOWN_TOOLS)
     ruled = tool_rules.of(server, [pin.tool for pin in page.items], agent)
     return {
         "filters": filters,

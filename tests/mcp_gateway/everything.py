@@ -579,7 +579,7 @@ def close_output(arguments: Any, params: Any) -> Any:
 @tool("redescribe", {"type": "object", "properties": {"tool": {"type": "string"}, "text": {"type": "string"}}})
 def redescribe(arguments: Any, params: Any) -> Any:
     described[arguments["tool"]] = arguments["text"]
-    changed("tools")
+    changed("prompts" if arguments["tool"] in PROMPTS else "tools")
     return text("Another one now.")
 
 
@@ -688,7 +688,13 @@ INFO = {"name": "everything", "title": "Everything", "version": "1.0"}
 def handle(method: str, params: Any, id: Any) -> Any:
     cached = {"ttlMs": 1000, "cacheScope": "public"} if options.era == "modern" else {}
     if method == "initialize" and options.era == "handshake":
-        return {"protocolVersion": params["protocolVersion"], "capabilities": capabilities(), "serverInfo": INFO}
+        said = {"instructions": options.instructions} if options.instructions else {}
+        return {
+            "protocolVersion": params["protocolVersion"],
+            "capabilities": capabilities(),
+            "serverInfo": INFO,
+            **said,
+        }
     if method == "server/discover" and options.era == "modern":
         return {
             "supportedVersions": [MODERN],
@@ -707,7 +713,10 @@ def handle(method: str, params: Any, id: Any) -> Any:
     if method == "tools/list":
         return {"tools": listed_tools(), **cached}
     if method == "prompts/list":
-        items = [{"name": name, "description": name, "arguments": given} for name, given in PROMPTS.items()]
+        items = [
+            {"name": name, "description": described.get(name, name), "arguments": given}
+            for name, given in PROMPTS.items()
+        ]
         return {"prompts": items, **cached}
     if method == "prompts/get":
         return prompt(params)
@@ -747,6 +756,7 @@ def work(message: dict[str, Any]) -> None:
 def main() -> None:
     global options
     parser = argparse.ArgumentParser()
+    parser.add_argument("--instructions", default="")
     parser.add_argument("--era", default="handshake")
     parser.add_argument("--misbehave", default="")
     options = parser.parse_args()
