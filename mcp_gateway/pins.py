@@ -71,11 +71,13 @@ def of(user: User, server_id: str) -> QuerySet[McpPin]:
 @transaction.atomic
 def accept(user: User, server_id: str, tool: str, digest: str) -> McpPin:
     """Agents get the tool as it is offered now. ``digest`` is that of what was looked at: Conflict when the server
-    offers another by now."""
+    offers another by now; twice is once."""
     server = permissions.fetch(user, "server.edit", McpServer.objects.all(), pk=server_id)
     pin = McpPin.objects.select_for_update().filter(server=server, tool=tool).first()
-    if pin is None or not pin.offered_digest:
+    if pin is None:
         raise NotFound("This change of a tool")
+    if not pin.offered_digest and pin.digest == digest:
+        return pin  # somebody did so a moment ago
     if pin.offered_digest != digest:
         raise Conflict("The server offers another definition by now.", reason="stale", action="Look at it again.")
     pin.definition, pin.digest, pin.state = pin.offered, pin.offered_digest, PinState.ACCEPTED

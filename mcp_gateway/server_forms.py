@@ -33,7 +33,7 @@ OF_KIND: dict[str, dict[str, Any]] = {
     },
 }
 # What its kind cannot be without.
-NEEDED = ("command", "url")
+MISSING = {"command": "Say which program is the server.", "url": "Say where the server is."}
 # What holds where nothing is said.
 USUAL = {
     **{"timeout_s": 120, "connect_timeout_s": 60, "max_result_kb": 1024, "max_argument_kb": 1024},
@@ -249,7 +249,7 @@ class ServerForm(forms.Form):
             del self.fields["version"]
         else:
             del self.fields["visibility"]  # the page of sharing has it
-        for name in NEEDED:
+        for name in MISSING:
             setattr(self.fields[name], "is_needed", True)  # noqa: B010 (not optional, where it is shown)
         for name in self._fixed():
             self.fields[name].disabled = True
@@ -297,6 +297,9 @@ class ServerForm(forms.Form):
         kind = self.cleaned_data.get("kind")
         for name in _spread(OF_KIND[_other(kind)]) if kind else ():
             self.errors.pop(name, None)
+        needed = "command" if kind == ServerKind.STDIO else "url"
+        if kind and not self.cleaned_data.get(needed) and needed not in self.errors:
+            self.add_error(needed, MISSING[needed])
         return self.cleaned_data
 
     def told(self) -> dict[str, Any]:

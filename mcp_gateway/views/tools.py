@@ -9,6 +9,7 @@ from django.http import HttpRequest, QueryDict
 
 from agents import diffing, permissions
 from agents.errors import NotFound
+from agents.invisible import spelled_out
 from agents.models import Agent, User
 from agents.numbers import whole
 from agents.views import listing
@@ -90,9 +91,11 @@ def _change(pin: McpPin) -> dict[str, Any]:
 
 
 def _words(definition: dict[str, Any]) -> str:
-    """A definition as people read it: the description first, then the rest, long ones cut."""
+    """A definition as people read it: the description first, then the rest, what nobody can see spelled out, long ones
+    cut."""
     if not definition:
         return ""
     rest = {name: value for name, value in definition.items() if name not in ("name", "description")}
     text = f"{definition.get('description', '')}\n\n{json.dumps(rest, indent=1, ensure_ascii=False, sort_keys=True)}"
+    text = spelled_out(text)
     return text if len(text) <= MOST_CHANGE else f"{text[:MOST_CHANGE]}\n… cut; the API shows all of it"

@@ -42,6 +42,16 @@ def filled(user: User, server: McpServer, **more: Any) -> dict[str, Any]:
     return {**posted, **more}
 
 
+def test_an_empty_form_says_all_that_is_missing_at_once(browser: Browser, ada: User) -> None:
+    program = browser(ada).post("/mcp-servers/new/", {"kind": "stdio"}).content.decode()
+    elsewhere = browser(ada).post("/mcp-servers/new/", {"kind": "http"}).content.decode()
+
+    assert program.count("This field is required") == elsewhere.count("This field is required") > 0
+    assert "Say which program is the server." in program
+    assert "Say where the server is." not in program
+    assert "Say where the server is." in elsewhere
+
+
 def test_saving_what_is_shown_changes_nothing_however_it_is_spelled(
     browser: Browser, ada: User, shelf: McpServer
 ) -> None:
