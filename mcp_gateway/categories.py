@@ -8,6 +8,7 @@ from django.db.models import Count, QuerySet
 
 from agents import audit, permissions
 from agents.errors import Invalid, NotFound
+from agents.invisible import first_hidden
 from agents.models import User
 from mcp_gateway.models import AccessTier, McpCategory, McpServer
 from sandboxes.tool_server.tiers import Tier
@@ -50,7 +51,7 @@ def put(user: User, name: str, access: str, calls: str) -> McpCategory:
     """What holds for servers of this category from now on. For admins."""
     permissions.require(user, "tool.site")
     name = name.strip()
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or first_hidden(name) is not None:
         raise Invalid("A category has 1 to 40 visible characters.", field="name")
     if access not in AccessTier.values or access == AccessTier.CATEGORY:
         raise Invalid("Access is given by one of: auto, user, admin, deny.", field="access")

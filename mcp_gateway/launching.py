@@ -69,6 +69,8 @@ def clean_args(args: Any) -> list[str]:
     for arg in args:
         if not isinstance(arg, str) or "\x00" in arg or len(arg) > MAX_ARG:
             raise Invalid(f"An argument is a text of at most {MAX_ARG:,} characters.", field="args")
+        if first_hidden(arg) is not None:
+            raise Invalid("An argument holds a character that nobody sees.", field="args", reason="hidden_character")
         name, _, value = arg.lstrip("-").partition("=")
         is_said = bool(value) and _is_secretive(name)
         # "--password", then the value as an argument of its own.

@@ -12,6 +12,7 @@ from agents import audit, permissions
 from agents.agent_secrets import check_value
 from agents.editing import editing
 from agents.errors import Conflict, Invalid, NotFound
+from agents.invisible import first_hidden
 from agents.models import User, Visibility
 from mcp_gateway import boxes, launching, renaming
 from mcp_gateway.models import AccountUse, Children, McpHealth, McpSecret, McpServer, Place, ServerKind
@@ -179,6 +180,8 @@ def check(fields: dict[str, Any], *, allows_private: bool = False) -> dict[str, 
             cleaned[name] = str(fields[name]).strip()
             if len(cleaned[name]) > longest or "\x00" in cleaned[name]:
                 raise Invalid(f"The {name} may have {longest} characters.", field=name)
+            if first_hidden(cleaned[name]) is not None:
+                raise Invalid(f"The {name} holds a character that nobody sees.", field=name)
     return cleaned
 
 

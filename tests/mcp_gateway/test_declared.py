@@ -90,9 +90,7 @@ def test_what_is_exported_and_applied_changes_nothing_and_makes_the_same_elsewhe
     planning.apply(ada, WHOLE)
     github = McpServer.objects.get(name="github")
     servers.put_secret(ada, github.pk, "GITHUB_TOKEN", "a-value-nobody-reads")
-    servers.change(
-        ada, github.pk, None, description="Ümläut: 'yes', {no}\u2028# 1.10", scopes="", limits={"open_files": 64}
-    )
+    servers.change(ada, github.pk, None, description="Ümläut: 'yes', {no} # 1.10", scopes="", limits={"open_files": 64})
 
     text = writing.exported(ada)
     assert planning.plan(ada, text).changes == 0

@@ -146,6 +146,9 @@ def test_who_may_see_it_sees_no_other(ada: User, alice: User, files: McpServer) 
         ({"args": ["--token", "sk-abcDEF1234567890abcdef"]}, "args", "secret_in_args"),
         ({"args": ["--api-key=plain-words-here"]}, "args", "secret_in_args"),
         ({"args": ["--password", "hunter2"]}, "args", "secret_in_args"),
+        ({"args": ["a\u202eb"]}, "args", "hidden_character"),
+        ({"category": "a\u202eb"}, "category", "invalid"),
+        ({"description": "a\u200bb"}, "description", "invalid"),
         ({"args": ["--apiKey", "hunter2"]}, "args", "secret_in_args"),
         ({"args": ["--config", '{"a": [{"authToken": "abc123"}]}']}, "args", "secret_in_args"),
         ({"args": ["${TOKEN}"]}, "args", "secret_in_args"),
@@ -347,3 +350,10 @@ def test_who_only_edits_a_server_takes_it_out_of_no_stricter_category(ada: User,
     servers.change(ada, server.pk, None, tier="user")
     categories.put(ada, "danger", "deny", "allow")
     assert servers.change(olga, server.pk, None, category="danger").category == "danger"
+
+
+def test_a_category_is_called_by_what_one_sees(ada: User) -> None:
+    for name in ("a\u202eb", "a\u200bb", "", "x" * 41, "a\nb"):
+        with pytest.raises(Invalid):
+            categories.put(ada, name, "user", "allow")
+    assert categories.put(ada, "Größe & Form", "user", "allow").name == "Größe & Form"
