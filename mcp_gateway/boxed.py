@@ -24,6 +24,7 @@ from mcp_gateway.peers import Asks, Gone, NeedsSomebody, Notice
 from sandboxes.driver import Execution, SandboxError
 from sandboxes.egress import addresses, proxy
 from sandboxes.egress.proxy import Decision, EgressProxy
+from sandboxes.inference.gathering import Gathering
 from sandboxes.local.attachment import LocalAttachment
 from sandboxes.local.driver import LocalDriver
 
@@ -67,7 +68,7 @@ class BoxedChild(LinePeer):
         self._attachment: LocalAttachment | None = None
         self._execution: Execution | None = None
         self._proxy: EgressProxy | None = None
-        self._stdin: asyncio.WriteTransport | None = None
+        self._stdin: Gathering | None = None
         self._readers: list[asyncio.BaseTransport] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Task[None] | None = None
@@ -117,9 +118,10 @@ class BoxedChild(LinePeer):
             ):
                 reader, _ = await loop.connect_read_pipe(lambda pipe=pipe: pipe, _opened(ours, "rb"))  # type: ignore[misc]
                 self._readers.append(reader)
+            stdin: Any
             stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, _opened(ours_in, "wb"))
             stdin.set_write_buffer_limits(high=MAX_UNREAD)
-            self._stdin = stdin
+            self._stdin = Gathering(stdin, loop)
             words, inside = [launch.command, *launch.args], (inside_in, inside_out, inside_err)
             return await attachment.exec(words, stdio=inside, env=launch.env)
         finally:
@@ -157,6 +159,9 @@ class BoxedChild(LinePeer):
         if self._stdin.get_write_buffer_size() > MAX_UNREAD:
             raise Gone("The server does not read what it is asked.")
         self._stdin.write(jsonrpc.dumps(message) + b"\n")
+
+    def _output(self) -> Any:
+        return self._readers[0]
 
     async def stop(self) -> None:
         """End it and all it started; returns when it is gone."""

@@ -99,6 +99,9 @@ class Child(LinePeer, asyncio.SubprocessProtocol):
                 async with asyncio.timeout(patience):
                     await self.ended.wait()
 
+    def _output(self) -> Any:
+        return self._transport.get_pipe_transport(1) if self._transport is not None else None
+
     def _signal(self, number: int) -> None:
         # Not by the transport: it would look first whether the process has ended, and whoever looks takes the status
         # away from the one that waits for it.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+from typing import Any
 
 from mcp_gateway.peers import ERROR_LINE, ERROR_LINES, MAX_LINE, Asks, Notice, Peer, TooLarge
 
@@ -29,6 +31,7 @@ class LinePeer(Peer):
         self._is_too_long = False
         self._tail = b""
         self.exit_code: int | None = None
+        self._is_held_back = self._was_held_back = False
 
     def ending(self) -> str:
         last = next((line for line in reversed(self.errors) if line.strip()), "")
@@ -49,6 +52,24 @@ class LinePeer(Peer):
                 self._line.append(piece)
             if newline:
                 self._finish_line()
+
+    def _output(self) -> Any:
+        """The transport its standard output is read from."""
+        raise NotImplementedError
+
+    def _hear_less(self, pause_s: float) -> None:
+        if self._is_held_back:
+            return
+        if not self._was_held_back:
+            self.errors.append("[Logos] It says so much by itself that it is listened to more slowly.")
+        self._is_held_back = self._was_held_back = True
+        self._output().pause_reading()
+        asyncio.get_running_loop().call_later(pause_s, self._hear_on)
+
+    def _hear_on(self) -> None:
+        self._is_held_back = False
+        if not self.ended.is_set():
+            self._output().resume_reading()
 
     def _finish_line(self) -> None:
         line, is_too_long, tail = b"".join(self._line), self._is_too_long, self._tail

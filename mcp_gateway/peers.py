@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from mcp_gateway import jsonrpc
 from mcp_gateway.blotting import Blot
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.unasked import Unasked
 
 MAX_LINE = 16 * 1024 * 1024
 ERROR_LINES, ERROR_LINE = 200, 2_000
@@ -101,6 +102,7 @@ class Peer:
         self.calls: dict[int, Call] = {}
         self.errors = Ring()
         self.noise = 0
+        self._unasked = Unasked()
         # Hides its own secrets in all it says; None where it was given none.
         self.blot: Blot | None = None
         self.ended = asyncio.Event()
@@ -170,6 +172,10 @@ class Peer:
             message = jsonrpc.loads(line)
         except (ValueError, RecursionError):
             message = None
+        if (not isinstance(message, dict) or "method" in message) and (
+            pause_s := self._unasked.said(asyncio.get_running_loop().time())
+        ):
+            self._hear_less(pause_s)
         if not isinstance(message, dict):
             self.noise += 1
             self.errors.append(self._plain(f"[stdout] {line[:ERROR_LINE].decode(errors='replace')}"))
@@ -185,6 +191,9 @@ class Peer:
                 self._notified(message)
         elif isinstance(id := message.get("id"), int):
             self._answered(id, message, len(line))
+
+    def _hear_less(self, pause_s: float) -> None:
+        """It says too much by itself: whoever reads what it says should not for so long."""
 
     def _plain(self, text: str) -> str:
         """What it says to nobody, as people may read it."""

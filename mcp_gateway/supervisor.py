@@ -29,6 +29,8 @@ QUICK_DEATHS = 5
 SILENCES, PING_S = 2, 10.0
 # Lists that are pinned: what they say is read anew before anybody is told of it.
 RENEWED = ("notifications/tools/list_changed", "notifications/prompts/list_changed")
+# Between two looks at the lists of one that says again and again that they have changed.
+RENEW_S = 1.0
 # States that end only when somebody does something.
 RESTING = ("parked", "needs_auth", "changed", "disabled", "stopped")
 
@@ -77,6 +79,9 @@ class Supervisor:
         self._silences = 0
         self._is_probed = False
         self._is_old = False
+        # What it said of lists that are others now, and nobody has looked at yet.
+        self._news: dict[str, Message] = {}
+        self._is_renewing = False
         self._may_come_back = False
         self._task: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
@@ -233,20 +238,32 @@ class Supervisor:
             self._silences, self._is_probed = 0, False
 
     def _heard(self, message: Message) -> None:
-        if message["method"] in RENEWED and self.child is not None:
-            self._in_background(self._renew(self.child, message))
-        else:
+        if message["method"] not in RENEWED or self.child is None:
             self._said(self, message)
+            return
+        is_first = not self._news
+        self._news[message["method"]] = message
+        if is_first and not self._is_renewing:
+            self._in_background(self._renew())
 
-    async def _renew(self, child: Peer, message: Message) -> None:
-        """Its tools or prompts are others now: listeners are told once we know them."""
-        with contextlib.suppress(Gone, TimeoutError):
-            async with asyncio.timeout(self.times.connect_s):
-                tools = await introducing.all_tools(child, self.known)
-                self.known.offers(tools, await introducing.all_prompts(child, self.known))
-                await self._offers(self)
-        self._changed(self)
-        self._said(self, message)
+    async def _renew(self) -> None:
+        """Its tools or prompts are others now: listeners are told once we know them. However often it says so, they are
+        read once at a time, and once more after that."""
+        self._is_renewing = True
+        try:
+            while self._news and (child := self.child) is not None:
+                news, self._news = self._news, {}
+                with contextlib.suppress(Gone, TimeoutError):
+                    async with asyncio.timeout(self.times.connect_s):
+                        tools = await introducing.all_tools(child, self.known)
+                        self.known.offers(tools, await introducing.all_prompts(child, self.known))
+                        await self._offers(self)
+                self._changed(self)
+                for message in news.values():
+                    self._said(self, message)
+                await asyncio.sleep(RENEW_S if self._news else 0)
+        finally:
+            self._is_renewing, self._news = False, {}
 
     def _asked(self, child: Peer, message: Message) -> None:
         """What the server asks of a client: we are it, and know neither folders nor a person to ask."""

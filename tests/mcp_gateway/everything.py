@@ -590,6 +590,13 @@ def grow(arguments: Any, params: Any) -> Any:
     return text("One more.")
 
 
+@tool("flood", {"type": "object", "properties": {"times": {"type": "integer"}}})
+def flood(arguments: Any, params: Any) -> Any:
+    """Say so many times that the tools have changed, before and after the answer."""
+    threading.Thread(target=lambda: [changed("tools") for _ in range(arguments["times"])]).start()
+    return text("It begins.")
+
+
 # The protocol.
 
 

@@ -1,0 +1,58 @@
+"""A server that talks without end is heard more slowly, and costs nobody else their answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from mcp_gateway import introducing, unasked
+from mcp_gateway.introducing import Known
+from mcp_gateway.peers import Peer
+from mcp_gateway.unasked import AT_ONCE, PER_S, Unasked
+from tests.mcp_gateway.gate import a_gate, until
+
+
+def test_what_may_be_said_at_once_and_what_for_long() -> None:
+    server = Unasked()
+
+    assert not any(server.said(100.0) for _ in range(int(AT_ONCE)))
+    assert server.said(100.0) == 1 / PER_S
+    assert server.said(100.0) == 2 / PER_S
+    assert server.said(100.5) == 0.0
+    assert all(server.said(101.0 + second / PER_S) == 0.0 for second in range(10_000))
+    for _ in range(100_000):
+        longest = server.said(200.0)
+    assert longest == unasked.MOST_S
+
+
+async def test_a_flood_of_news_is_looked_at_a_few_times_and_answers_still_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks, look = [], introducing.all_tools
+
+    async def looked(child: Peer, known: Known) -> Any:
+        looks.append(child)
+        return await look(child, known)
+
+    monkeypatch.setattr(introducing, "all_tools", looked)
+    async with a_gate() as gate:
+        loud = gate.add("loud")
+        gate.add("calm")
+        times = int(AT_ONCE * 2)
+        await gate.call("loud", "flood", times=times)
+
+        assert "result" in await gate.call("calm", "echo")
+        await until(lambda: any("more slowly" in line for line in loud.errors), "it is held back")
+        assert (await gate.call("loud", "echo", text="behind it all"))["result"]["content"][0][
+            "text"
+        ] == "behind it all"
+        await gate.call("loud", "grow", name="one more")
+        async with asyncio.timeout(60):
+            while "one more" not in await gate.listed("loud"):
+                await asyncio.sleep(0.05)
+
+        assert 2 <= len(looks) < times / 20
+        assert sum("more slowly" in line for line in loud.errors) == 1
+        assert loud.starts == 1
