@@ -47,6 +47,8 @@ class Wanted:
     tool: Mapping[str, Any]
     arguments: dict[str, Any]
     verdict: Verdict
+    # By what it was judged, to be compared with what holds once it is allowed.
+    judged_by: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,11 @@ class Judge:
         made = self._made.setdefault((agent_id, name), Made())
         return deciding.with_rates(verdict, known.rates, *made.count(self._now()))
 
+    def basis(self, served: Served, tool: str, rules: Sequence[Rule]) -> tuple[Any, ...]:
+        """All that a verdict on this tool comes from, but for how often it was called."""
+        about = outside.tool(outside.name_of(served.name, tool))
+        return (served.calls, *(rule for rule in rules if deciding.is_about(rule, about)))
+
     def remember(self, before: Iterable[Before]) -> None:
         """What another process counted, the oldest first; what was counted here is known already."""
         known, now = set(self._made), self._now()

@@ -23,6 +23,7 @@ from mcp_gateway.boxed import BoxedLaunch
 from mcp_gateway.children import Launch
 from mcp_gateway.fleet import Health, Wanted
 from mcp_gateway.models import (
+    AccessTier,
     AccountUse,
     Children,
     McpAccess,
@@ -80,6 +81,7 @@ def book() -> Book:
     for pin in McpPin.objects.exclude(digest="").values_list("server_id", "tool", "digest", "definition"):
         pins.setdefault(pin[0], {})[pin[1]] = (pin[2], pin[3])
     calls = dict(McpCategory.objects.values_list("name", "calls"))
+    shut = set(McpCategory.objects.filter(access=AccessTier.DENY).values_list("name", flat=True))
     servers = {
         row.name: Served(
             row.pk,
@@ -97,7 +99,8 @@ def book() -> Book:
             sampling=setting.bounds_of(row),
             has_copies=row.children == Children.PER_AGENT,
         )
-        for row in McpServer.objects.filter(enabled=True)
+        for row in McpServer.objects.filter(enabled=True).exclude(tier=AccessTier.DENY)
+        if row.tier != AccessTier.CATEGORY or row.category not in shut
     }
     agents = dict(Agent.objects.alive().filter(archived_at=None).values_list("pk", "name"))
     tokens = {

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from agents.errors import LogosError
 from agents.numbers import whole
 from mcp_gateway import capabilities, carrying, eras, exchange, jsonrpc, own_rules
-from mcp_gateway.asked import Answer, Asked, Refused, no_method
+from mcp_gateway.asked import RUN, Answer, Asked, Refused, no_method
 from mcp_gateway.book import Book, Caller, Served
 from mcp_gateway.calls import Record
 from mcp_gateway.capabilities import Capabilities
@@ -38,6 +38,10 @@ STARTING_S = 30.0
 
 NO_ACCESS = "This agent has no access to an MCP server of this name."
 
+
+OTHER_RULES = "The rules have changed since this was asked for, so it was not done. Make the call again if you need it."
+# By what a client of the newer era answers what a server asked inside of a result.
+ANSWERS = frozenset({"inputResponses", "requestState"})
 
 # What is no tool and may read or do anything there, with arguments of the agent's own.
 RULED = frozenset({"resources/read", "resources/subscribe", "prompts/get", "completion/complete"})
@@ -190,16 +194,19 @@ class Relay:
             return asked.failed(f"This call is not allowed. {verdict.reason}")
         if verdict.tier == Tier.ALLOW:
             return await self.carrier.carry(asked, served, supervisor, asked.params)
-        wanted = Wanted(served.name, {"name": asked.method}, given, verdict)
+        basis = self._basis(agent, served, asked.method)
+        wanted = Wanted(served.name, {"name": asked.method}, given, verdict, basis)
         return await self._hold(asked, served, wanted, lambda: self._other_allowed(asked, served.name, wanted))
 
     async def _other_allowed(self, asked: Asked, name: str, wanted: Wanted) -> Answer:
-        found = await self._still(asked, name)
-        return (
-            found
-            if isinstance(found, tuple)
-            else await self.carrier.carry(asked, found.served, found.supervisor, asked.params, reason=told_why(wanted))
-        )
+        found = await self._still(asked, name, wanted)
+        if isinstance(found, tuple):
+            return found
+        params = as_shown(asked.params, wanted.arguments)
+        return await self.carrier.carry(asked, found.served, found.supervisor, params, reason=told_why(wanted))
+
+    def _basis(self, agent_id: str, served: Served, tool: str) -> tuple[Any, ...]:
+        return self.judge.basis(served, tool, self.book().rules_for(agent_id))
 
     async def running(self, served: Served, agent_id: str = "") -> Supervisor:
         """The server's supervisor once it is ready, or that of the agent's own copy of it. Raises
@@ -242,9 +249,12 @@ class Relay:
             self.carrier.note(asked, served.name, served.id, "denied", verdict.reason, params=found)
             return asked.failed(f"This call is not allowed. {verdict.reason}")
         if verdict.tier in (Tier.ASK, Tier.NOTIFY):
-            wanted = Wanted(served.name, found, arguments, verdict)
+            wanted = Wanted(served.name, found, arguments, verdict, self._basis(agent, served, found["name"]))
             return await self._hold(asked, served, wanted, lambda: self._allowed(asked, served.name, wanted))
         params = {**asked.params, "name": found["name"]}
+        if not served.asks_caller and not ANSWERS.isdisjoint(params):
+            # What the server asks is not for the agent to answer, so it does not answer beforehand either.
+            params = {name: each for name, each in params.items() if name not in ANSWERS}
         return await self.carrier.carry(asked, served, supervisor, params, found)
 
     async def call_at(self, asked: Asked, target: str, tool: str, *, mirrors: bool = True) -> Answer:
@@ -284,7 +294,14 @@ class Relay:
             return asked.failed(f"This call has to be asked for, and nobody can be asked. {verdict.reason}")
         reason = verdict.reason if verdict.tier == Tier.NOTIFY else ""
         wanted = Wanted(own_rules.OURS, tool, arguments, verdict)
-        held = await self._holder.hold(asked, wanted, lambda: make(asked, reason))
+
+        async def allowed() -> Answer:
+            now = own_rules.about(self.book().rules_for(asked.caller.agent_id))
+            if now != found or self.book().lasts(asked.caller) == 0.0:
+                return asked.failed(OTHER_RULES)
+            return await make(asked, reason)
+
+        held = await self._holder.hold(asked, wanted, allowed)
         if held.outcome is not None:
             self.carrier.note(asked, own_rules.OURS, "", held.outcome, held.reason)
         return held.answer
@@ -305,8 +322,9 @@ class Relay:
             self.carrier.note(asked, served.name, served.id, held.outcome, held.reason, params=params)
         return held.answer
 
-    async def _still(self, asked: Asked, name: str) -> Reached | Answer:
-        """The server, if the agent may use it at this moment, also after it was waited for; else the answer that says no."""
+    async def _still(self, asked: Asked, name: str, wanted: Wanted) -> Reached | Answer:
+        """The server, if the agent may use it at this moment, also after it was waited for, and the same rules hold that
+        the question came from; else the answer that says no."""
         served = self.book().reach(asked.caller.agent_id, name)
         if served is None:
             return asked.failed(NO_ACCESS)
@@ -314,20 +332,35 @@ class Relay:
             supervisor = await self.running(served, asked.caller.agent_id)
         except LogosError as error:
             return asked.failed(f"{error.message} {error.action}")
-        served = self.book().reach(asked.caller.agent_id, name)
-        return asked.failed(NO_ACCESS) if served is None else Reached(served, supervisor)
+        served, agent = self.book().reach(asked.caller.agent_id, name), asked.caller.agent_id
+        if served is None or self.book().lasts(asked.caller) == 0.0:
+            return asked.failed(NO_ACCESS)
+        if self._basis(agent, served, wanted.tool["name"]) != wanted.judged_by:
+            return asked.failed(OTHER_RULES)
+        return Reached(served, supervisor)
 
     async def _allowed(self, asked: Asked, name: str, wanted: Wanted) -> Answer:
         """Make a call that people know of, if it is still the same call and the agent may still make it."""
-        found = await self._still(asked, name)
+        found = await self._still(asked, name, wanted)
         if isinstance(found, tuple):
             return found
         served, supervisor, tool = found.served, found.supervisor, wanted.tool["name"]
         offered = [each for each in supervisor.known.tools if each["name"] == tool]
         if served.shown(offered, supervisor.known.marks) != [wanted.tool]:
             return asked.failed(f"{tool} is another tool than the one that was asked about, so it was not called.")
-        params = {**asked.params, "name": tool}
+        params = as_shown(asked.params, {"name": tool, "arguments": wanted.arguments})
         return await self.carrier.carry(asked, served, supervisor, params, wanted.tool, reason=told_why(wanted))
+
+
+def as_shown(params: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The params of a call that people know of: what they were shown, and of the envelope what the protocol needs."""
+    meta = params.get("_meta")
+    kept = {
+        name: each
+        for name, each in (meta.items() if isinstance(meta, dict) else ())
+        if name in ("progressToken", RUN) or name.startswith(eras.META)
+    }
+    return {**shown, "_meta": kept} if kept else dict(shown)
 
 
 def told_why(wanted: Wanted) -> str:

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from agents import audit, permissions
+from agents.errors import Conflict, LogosError
 from agents.invisible import first_hidden
 from agents.models import Agent
 from mcp_gateway import access, categories
@@ -48,11 +49,11 @@ def askable(agent_id: str) -> list[dict[str, Any]]:
             "name": row.name,
             "description": row.description,
             "category": row.category,
-            "access": "granted"
+            "access": "not for agents"
+            if _tier(row, kinds) == AccessTier.DENY
+            else "granted"
             if row.pk in held
-            else "none"
-            if _tier(row, kinds) != AccessTier.DENY
-            else "not for agents",
+            else "none",
         }
         for row in sorted(found.values(), key=lambda row: row.name)
     ]
@@ -131,10 +132,30 @@ def decided(approval: Approval) -> None:
     if approval.state != ApprovalState.ALLOWED or approval.agent is None:
         return
     server = McpServer.objects.filter(pk=approval.subject.get("server_id"), enabled=True).first()
-    if server is None or categories.tier_of(server) == AccessTier.DENY or approval.agent.is_deleted:
+    if server is None or approval.agent.is_deleted or approval.agent.archived_at is not None:
+        return
+    if (problem := _not_any_more(approval, server)) is not None:
+        if approval.decided_by is not None:
+            raise problem
         return
     minutes = approval.subject.get("minutes")
     _give(approval.agent, server, minutes or None, str(approval.subject.get("reason", "")), approval)
+
+
+def _not_any_more(approval: Approval, server: McpServer) -> LogosError | None:
+    """Why what was asked for cannot be given by this decision, by the rules of this moment."""
+    agent, tier = approval.agent, categories.tier_of(server)
+    sees = agent is not None and agent.owner is not None and permissions.allows(agent.owner, "server.view", server)
+    if tier == AccessTier.DENY or not sees:
+        return Conflict(f"{server.name} is not for this agent any more.", reason="changed", action="Deny it.")
+    by = approval.decided_by
+    if tier == AccessTier.ADMIN and (by is None or not permissions.allows(by, "server.manage", server)):
+        return LogosError(
+            f"Only those who manage {server.name} let agents use it by now.",
+            reason="forbidden",
+            action="Leave it to an admin, or to an operator who manages it.",
+        )
+    return None
 
 
 def _give(agent: Agent, server: McpServer, minutes: int | None, reason: str, approval: Approval | None = None) -> None:

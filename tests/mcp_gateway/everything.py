@@ -494,6 +494,11 @@ def promised(arguments: Any, params: Any) -> Any:
     return {**text(json.dumps(items)), "structuredContent": {"items": items}}
 
 
+@tool("params", {"type": "object", "properties": {"a": {"type": "integer"}}})
+def tell_params(arguments: Any, params: Any) -> Any:
+    return {**text("these"), "structuredContent": params}
+
+
 @tool("counts")
 def tell_counts(arguments: Any, params: Any) -> Any:
     return {**text("counts"), "counts": dict(counts), "heard": heard}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from mcp_gateway import lines
+from mcp_gateway.book import Token, digest
 from mcp_gateway.holding import Wanted
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.lines import LinePeer
@@ -16,7 +18,7 @@ from mcp_gateway.peers import TooLarge
 from mcp_gateway.relay import NO_ACCESS, Relay
 from mcp_gateway.supervisor import Supervisor
 from sandboxes.tool_server.deciding import Rule
-from tests.mcp_gateway.gate import BRUNO, Gate, a_gate, request, until
+from tests.mcp_gateway.gate import ATLAS, BRUNO, Gate, a_gate, request, until
 
 
 @pytest.fixture
@@ -99,17 +101,71 @@ async def test_access_that_ends_while_a_server_starts_is_not_used(gate: Gate, mo
     assert "echo" not in await gate.counts("files")
 
 
-async def _allowed(gate: Gate) -> Any:
-    """What a held call comes to once a person has allowed it."""
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        lambda gate: gate.rule("files", calls="block"),
+        lambda gate: gate.rule("files", calls="allow"),
+        lambda gate: gate.rewrite(rules={"": [Rule("1", "site", "mcp:files.echo", "block")]}),
+        lambda gate: gate.rewrite(rules={"agent_atlas": [Rule("1", "agent", "mcp:files.*", "ask")]}),
+        lambda gate: gate.rewrite(tokens={}),
+        lambda gate: gate.rewrite(tokens={digest(ATLAS): Token(1, "agent_atlas", time.time() - 1)}),
+        lambda gate: gate.rewrite(agents={}),
+    ],
+    ids=["blocked", "free", "a rule", "a rule of its own", "no token", "an old token", "no agent"],
+)
+async def test_a_yes_is_for_the_rules_and_the_caller_it_was_given_for(gate: Gate, meanwhile: Any) -> None:
+    whole = gate.book
+
+    held = await _allowed(gate, lambda: meanwhile(gate))
+
+    gate.rewrite(servers=whole.servers, rules={}, tokens=whole.tokens, agents=whole.agents)
+    assert held["result"]["isError"]
+    assert "echo" not in await gate.counts("files")
+
+
+async def test_other_rules_do_not_end_a_question(gate: Gate) -> None:
+    other = [Rule("1", "site", "mcp:files.crash", "block"), Rule("2", "site", "mcp:other.*", "block")]
+
+    held = await _allowed(gate, lambda: gate.rewrite(rules={"": other}))
+
+    assert "isError" not in held["result"]
+
+
+async def test_what_a_person_did_not_see_is_not_sent_along(gate: Gate) -> None:
+    sent = request(
+        "tools/call",
+        name="params",
+        arguments={"a": 1},
+        inputResponses={"confirm": {"action": "accept"}},
+        requestState="forged",
+        task={"ttl": 1},
+        extra="x",
+        _meta={"amount": 1_000_000, "progressToken": "t"},
+    )
+
+    free = (await gate.post("/files", sent))[1]["result"]["structuredContent"]
+    held = (await _allowed(gate, lambda: None, sent))["result"]["structuredContent"]
+
+    assert not {"inputResponses", "requestState"} & set(free)
+    assert free["extra"] == "x"
+    assert set(held) == {"name", "arguments", "_meta"}
+    assert held["arguments"] == {"a": 1}
+    assert set(held["_meta"]) == {"progressToken"}
+
+
+async def _allowed(gate: Gate, meanwhile: Any = lambda: None, sent: Any = None) -> Any:
+    """What a held call comes to once a person has allowed it, while ``meanwhile`` happened."""
 
     class Holder:
         async def hold(self, asked: Any, wanted: Wanted, make: Any) -> Any:
+            meanwhile()
             return type("Held", (), {"outcome": None, "answer": await make()})()
 
     gate.relay._holder = Holder()  # type: ignore[assignment]
     gate.rule("files", calls="ask")
     try:
-        return (await gate.post("/files", request("tools/call", name="echo", arguments={})))[1]
+        return (await gate.post("/files", sent or request("tools/call", name="echo", arguments={})))[1]
     finally:
         gate.relay._holder = None
         gate.rule("files", calls="allow")

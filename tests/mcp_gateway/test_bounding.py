@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.secrets import MASK
 from mcp_gateway import bounding, jsonrpc
 from mcp_gateway.blotting import Blot, blot
 
@@ -123,6 +126,11 @@ def test_whatever_comes_is_a_result_within_the_limit(blocks: list[Any], most: in
         "cC9hbnRlZCtzZSJjcmV0IMO8",
         SECRET.encode().hex(),
         "p%2Fanted%2Bse%22cret%20%C3%BC",
+        "p%2fanted%2bse%22cret%20%c3%bc",
+        "p/anted%2Bse%22cret%20%C3%BC",
+        SECRET.encode().hex().upper(),
+        html.escape(SECRET),
+        json.dumps(json.dumps(SECRET)),
     ],
 )
 def test_a_secret_is_found_however_it_is_written(said: str) -> None:
@@ -135,15 +143,26 @@ def test_a_secret_is_found_however_it_is_written(said: str) -> None:
     assert hidden["result"]["content"][0]["text"].startswith("a ")
 
 
+@pytest.mark.parametrize("before", ["u:", "Bearer ", "Bearer a", "Bearer ab"])
+@pytest.mark.parametrize("coded", [base64.b64encode, base64.urlsafe_b64encode])
+def test_an_encoded_header_of_a_secret_is_found(before: str, coded: Any) -> None:
+    said = coded(f"{before}{SECRET} and more".encode()).decode()
+
+    hidden = Blot([SECRET]).text(f"Authorization was {said}.")
+
+    assert MASK in hidden
+    assert hidden.startswith("Authorization was ")
+    assert said[len(said) // 3 : len(said) // 2] not in hidden
+
+
 @pytest.mark.parametrize("before", ["", "x", "xx"])
 def test_a_secret_in_bytes_is_found_wherever_it_begins(before: str) -> None:
-    import base64
-
     data = base64.b64encode(f"{before}{SECRET}yyy".encode()).decode()
+    others = [data.rstrip("="), data.replace("+", "-").replace("/", "_"), f"{data[:9]}\n{data[9:]}"]
 
-    hidden = Blot([SECRET]).value({"content": [{"type": "image", "data": data}], "resource": {"blob": data}})
+    hidden = Blot([SECRET]).value({"content": [{"type": "image", "data": data}], "all": [{"blob": x} for x in others]})
 
-    for found in (hidden["content"][0]["data"], hidden["resource"]["blob"]):
+    for found in (hidden["content"][0]["data"], *(each["blob"] for each in hidden["all"])):
         assert SECRET.encode() not in base64.b64decode(found)
         assert base64.b64decode(found).endswith(b"yyy")
 
