@@ -208,12 +208,12 @@ async def test_rules_block_look_at_arguments_and_count(house: House, started: Ga
 
 
 async def test_a_category_says_who_gives_access_and_what_becomes_of_calls(house: House, started: Gateway) -> None:
-    await db(categories.put)(house.ada, "careful", "deny", "block")
+    await db(categories.put)(house.ada, "careful", "admin", "block")
     await db(servers.change)(house.ada, house.server.pk, None, category="careful")
     await until(lambda: started.book.servers["files"].calls == "block", "the gateway knows")
 
     assert "Without a rule" in text(await call(house.secret, "echo", text="one"))
-    with pytest.raises(LogosError, match="No agent may use this server"):
+    with pytest.raises(LogosError, match="Only those who manage this server"):
         await db(access.give)(house.alice, house.agent.pk, house.server.pk)
     await rule(house, started, "allow")
     assert text(await call(house.secret, "echo", text="one")) == "one"
