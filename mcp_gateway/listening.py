@@ -76,6 +76,7 @@ class Listening:
                 about = self._carrier.about(whose) if whose is not None else About(supervisor.agent_id)
                 self._carrier.sampler.begin(child, message, served, whose, about)
             return True
+        call = child.call_of_words()
         if served is None or not served.asks_caller or call is None:
             return False
         owner = self._carrier.owner_of(call)
@@ -112,7 +113,7 @@ class Listening:
                 if server_id in self._reached(each.agent_id):
                     each.out.tell(_tagged(message["method"], each.id))
         elif message["method"] == "notifications/message" and supervisor.child is not None:
-            call = supervisor.child.only_call()
+            call = supervisor.child.call_of_words()
             if call is not None:
                 call.heard(message)
 

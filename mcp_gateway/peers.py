@@ -100,6 +100,8 @@ class Peer:
         self._notice, self._asked = notice, asked
         self._ids = itertools.count(1)
         self.calls: dict[int, Call] = {}
+        # Every agent that was asked for since it began.
+        self.agents: set[str] = set()
         self.errors = Ring()
         self.noise = 0
         self._unasked = Unasked()
@@ -131,6 +133,8 @@ class Peer:
                 params["_meta"] = {**meta, "progressToken": id}
         self._dispatch(message, call)
         self.calls[id] = call
+        if agent_id:
+            self.agents.add(agent_id)
         return call
 
     def _dispatch(self, message: Message, call: Call) -> None:
@@ -162,6 +166,11 @@ class Peer:
     def call_of_question(self) -> Call | None:
         """The call that what the server asks just now belongs to, where that can be told."""
         return self.only_call()
+
+    def call_of_words(self) -> Call | None:
+        """The call whose agent may read what it says by itself: of one that several have used, it may be about another."""
+        call = self.call_of_question()
+        return call if call is not None and self.agents <= {call.agent_id} else None
 
     def only_call(self) -> Call | None:
         """The one call under way, when what the server says can only belong to it."""

@@ -367,15 +367,19 @@ class RemotePeer(Peer):
         # What stands in the answer to a request is about that.
         return self._read_for if self._read_for is not None else self.only_call()
 
+    def call_of_words(self) -> Call | None:
+        return self._read_for if self._read_for is not None else super().call_of_words()
+
     def _heard_from(self, message: Message, line: Line | None, call: Call | None) -> None:
         if not isinstance(message["method"], str):
             return
+        self._read_for = call
         if "id" not in message:
             self._notified(message)
         elif isinstance(message["id"], str | int) and len(self._questions) < MAX_QUESTIONS:
-            self._questions[message["id"]], self._read_for = line, call
+            self._questions[message["id"]] = line
             self._asked(self, message)
-            self._read_for = None
+        self._read_for = None
 
     def _learn(self, message: Message, call: Call, line: Line | None) -> None:
         result = message.get("result")

@@ -412,3 +412,21 @@ async def test_a_stream_ends_with_what_let_its_caller_in(gate: Gate, end: str) -
     assert await asyncio.wait_for(asyncio.gather(*streams), PATIENCE_S) == [True, True]
     assert opened.is_set()
     assert not gate.relay.listening._open
+
+
+async def test_what_a_server_says_by_itself_is_told_to_nobody_once_two_agents_use_it(gate: Gate) -> None:
+    book = gate.book
+    gate.rewrite(grants={**book.grants, "agent_bruno": book.grants["agent_atlas"]})
+    await gate.call("files", "echo", token=BRUNO)
+    logs = request("tools/call", name="test_tool_with_logging", arguments={})
+
+    async def logged(token: str) -> int:
+        await gate.post("/files", request("logging/setLevel", level="debug"), token=token)
+        _, heard = await gate.hear("/files", logs, token=token)
+        return sum(each.get("method") == "notifications/message" for each in heard)
+
+    alone = await logged(BRUNO)
+    await gate.call("files", "echo")
+
+    assert alone > 0
+    assert (await logged(BRUNO), await logged(ATLAS)) == (0, 0)

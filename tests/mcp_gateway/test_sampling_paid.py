@@ -53,7 +53,7 @@ class House:
             visibility="shared", is_default=True,
         )  # fmt: skip
         self.server = servers.create(
-            self.ada, "asker", sys.executable, args=[str(EVERYTHING)], visibility="shared", sampling=True,
+            self.ada, "asker", sys.executable, args=[str(EVERYTHING)], visibility="shared", place="host", sampling=True,
             sampling_route=self.route.pk, sampling_tokens=200, sampling_timeout_s=600,
         )  # fmt: skip
         access.give(self.alice, self.agent.pk, self.server.pk)
