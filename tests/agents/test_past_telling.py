@@ -24,7 +24,8 @@ OF_AGENTS = (
     "reviewer_agent_on", "reviewer_agent_off", "reviewer_allowed", "reviewer_denied", "reviewer_reversed",
     "reviewer_reversal_undone",
     "mcp_access_given", "mcp_access_revoked", "mcp_token_made", "mcp_token_revoked", "mcp_restarted", "mcp_tool_accepted", "mcp_secret_set", "mcp_secret_removed",
-    "mcp_account_connected", "mcp_account_removed", "mcp_account_lost",
+    "mcp_account_connected", "mcp_account_removed", "mcp_account_lost", "mcp_launch_accepted",
+    "note_written", "note_changed", "note_removed",
     "shell_opened", "shell_closed", "file_put", "file_directory", "file_moved", "file_removed",
 )  # fmt: skip
 OF_GROUPS = ("group_made", "group_renamed", "group_deleted", "member_added", "member_removed")
