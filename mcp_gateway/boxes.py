@@ -31,8 +31,10 @@ LIMITS = {"memory_mb": 2048, "processes": 256, "disk_mb": 4096, "tmp_mb": 256}
 
 # Already there, private, or of the kernel: nothing of it can be shown.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_NEVER = ("/proc", "/sys", "/dev", "/run", "/boot", "/tmp", OWN)  # noqa: S108 (that one is private inside)
-_TOO_MUCH = ("/", "/etc", "/home", "/root", "/var", "/srv", "/mnt", "/media", "/var/lib", "/var/tmp")  # noqa: S108
+_NEVER = ("/proc", "/sys", "/dev", "/run", "/boot", "/etc", "/root", "/tmp", "/var/log", OWN)  # noqa: S108
+_TOO_MUCH = ("/", "/home", "/opt", "/var", "/srv", "/mnt", "/media", "/var/lib", "/var/tmp")  # noqa: S108
+# Where people keep what lets them in elsewhere.
+_KEYS = frozenset({".ssh", ".gnupg", ".aws", ".kube", ".docker", ".azure"})
 
 _allocating = threading.Lock()
 
@@ -80,9 +82,10 @@ def clean_shown(given: Any) -> list[str]:
 def check_shown(paths: Iterable[str], field: str = "shows") -> None:
     """Raises Invalid for what no server is shown."""
     for path in paths:
-        if path in _TOO_MUCH:
+        parts = PurePosixPath(path).parts
+        if path in _TOO_MUCH or (len(parts) == 3 and parts[1] == "home"):
             raise Invalid(f"{path} is more than one server needs.", field=field, action="Name the folder it needs.")
-        if ".." in PurePosixPath(path).parts or any(_is_in(path, each) for each in _NEVER):
+        if ".." in parts or _KEYS & set(parts) or any(_is_in(path, each) for each in _NEVER):
             raise Invalid(f"{path} cannot be shown in a sandbox.", field=field, action="Put it somewhere else.")
 
 
@@ -108,6 +111,11 @@ def spec(
         working_directory=cwd or OWN,
         tied=True,
     )
+
+
+def is_own(path: str) -> bool:
+    """Does this lie in the server's own folder, as it is called inside?"""
+    return _is_in(path, OWN)
 
 
 def folder(top: Path, server_id: str, whose: str = SHARED) -> Path:
@@ -165,9 +173,18 @@ def _real(path: str, secret_places: Sequence[Path]) -> Path:
         real = Path(path).resolve(strict=True)
     except (OSError, RuntimeError) as error:
         raise Invalid(f"{path} is not there, so it cannot be shown.", field="shows") from error
-    check_shown([str(real)])
+    check_real(path, secret_places)
+    return real
+
+
+def check_real(path: str, secret_places: Sequence[Path], field: str = "shows") -> None:
+    """Raises Invalid when it leads to what no server is shown, or to ``secret_places``."""
+    try:
+        real = Path(path).resolve()
+    except (OSError, RuntimeError) as error:
+        raise Invalid(f"{path} leads nowhere.", field=field) from error
+    check_shown([str(real)], field)
     for place in secret_places:
         place = place.resolve()
         if real.is_relative_to(place) or place.is_relative_to(real):
-            raise Invalid(f"{path} holds files of Logos itself, which no server is shown.", field="shows")
-    return real
+            raise Invalid(f"{path} holds files of Logos itself, which no server is shown.", field=field)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_gateway import eras, pinning
+from mcp_gateway import eras, jsonrpc, pinning
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.peers import Gone, Peer
 
@@ -51,7 +51,7 @@ class Known:
     def pinned(self) -> list[dict[str, Any]]:
         """All of it that a model reads, as it is pinned."""
         return [
-            *self.tools, pinning.of_instructions(self.instructions), *(pinning.of_prompt(each) for each in self.prompts)
+            *self.tools, pinning.of_instructions(self.instructions, self.info), *(pinning.of_prompt(each) for each in self.prompts)
         ]  # fmt: skip
 
     @property
@@ -167,4 +167,6 @@ def _text(result: Mapping[str, Any]) -> str:
 
 
 def _is_named(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("name"), str) and 0 < len(value["name"]) <= 128
+    if not (isinstance(value, dict) and isinstance(value.get("name"), str) and 0 < len(value["name"]) <= 128):
+        return False
+    return jsonrpc.is_storable(value)

@@ -28,9 +28,9 @@ def is_tool(name: str) -> bool:
     return name != INSTRUCTIONS and not name.startswith(PROMPT)
 
 
-def of_instructions(text: str) -> dict[str, Any]:
-    """What a server says of itself, as it is pinned: also that it says nothing."""
-    return {"name": INSTRUCTIONS, "description": text}
+def of_instructions(text: str, info: Mapping[str, Any]) -> dict[str, Any]:
+    """What a server says of itself and calls itself, as it is pinned: also that it says nothing."""
+    return {"name": INSTRUCTIONS, "title": str(info.get("title") or info.get("name") or ""), "description": text}
 
 
 def of_prompt(prompt: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -42,6 +41,7 @@ from mcp_gateway.oauth import renewing
 from mcp_gateway.remote import writing
 from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.sampling import setting
+from mcp_gateway.servers import secret_places
 from mcp_gateway.supervisor import Times
 from sandboxes.claimants import is_dead
 from sandboxes.models import Sandbox
@@ -166,7 +166,7 @@ def launch(server_id: str, agent_id: str = "") -> Launch | BoxedLaunch | RemoteL
         top = settings.LOGOS_HOME / FOLDERS
         return BoxedLaunch(
             row.name, row.command, tuple(row.args), env, row.cwd, row.limits, top, boxes.folder(top, row.pk, agent_id or boxes.SHARED),
-            tuple(row.shows), tuple(row.hosts), (Path(settings.LOGOS_HOME), Path(settings.BASE_DIR) / ".env"),
+            tuple(row.shows), tuple(row.hosts), secret_places(),
             known, row.masks_keys,
         )  # fmt: skip
     where = launching.directory(row.cwd, settings.LOGOS_HOME / FOLDERS / row.pk / agent_id)

@@ -374,7 +374,7 @@ def introduction(params: Mapping[str, Any], supervisor: Supervisor, served: Serv
     found: dict[str, Any] = {
         "protocolVersion": eras.agreed(params.get("protocolVersion")),
         "capabilities": known.capabilities,
-        "serverInfo": {"name": supervisor.name, "version": "", **known.info},
+        "serverInfo": _info(supervisor, served),
     }
     return found | ({"instructions": told} if (told := _instructions(supervisor, served)) else {})
 
@@ -384,9 +384,14 @@ def discovered(supervisor: Supervisor, served: Served) -> dict[str, Any]:
     known = supervisor.known
     gone = () if known.is_modern else ("logging", "tasks")
     capabilities = {name: value for name, value in known.capabilities.items() if name not in gone}
-    return eras.discovered(
-        capabilities, _instructions(supervisor, served), {"name": supervisor.name, "version": "", **known.info}
-    )
+    return eras.discovered(capabilities, _instructions(supervisor, served), _info(supervisor, served))
+
+
+def _info(supervisor: Supervisor, served: Served) -> dict[str, Any]:
+    """What the server calls itself, if that was accepted; else what we call it."""
+    known = supervisor.known
+    said = known.info if served.passes(INSTRUCTIONS, known.marks) else {}
+    return {"name": supervisor.name, "version": "", **said}
 
 
 def _instructions(supervisor: Supervisor, served: Served) -> str:

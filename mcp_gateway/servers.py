@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
@@ -197,7 +199,11 @@ def check_whole(server: McpServer) -> None:
                 "On the host it sees and reaches everything anyway: this is for a sandbox of its own.", field=unfit
             )
         if server.place == Place.SANDBOX:
-            boxes.check_shown([server.cwd] if server.cwd else [], "cwd")
+            if server.cwd and not boxes.is_own(server.cwd):
+                boxes.check_shown([server.cwd], "cwd")
+                boxes.check_real(server.cwd, secret_places(), "cwd")
+            for path in server.shows:
+                boxes.check_real(path, secret_places())
         return
     if not server.url:
         raise Invalid("Say where the server is.", field="url", action="For instance https://example.org/mcp.")
@@ -208,6 +214,11 @@ def check_whole(server: McpServer) -> None:
         raise Invalid("Only a program of this machine can have a copy for each agent.", field="children")
     if unfit := next((name for name in PROGRAM if getattr(server, name)), ""):
         raise Invalid("A server elsewhere is not started here: it has an address and headers only.", field=unfit)
+
+
+def secret_places() -> tuple[Path, ...]:
+    """Files of Logos itself, which no sandbox of a server is shown."""
+    return Path(settings.LOGOS_HOME), Path(settings.BASE_DIR) / ".env"
 
 
 def holds_secrets(server: McpServer) -> bool:

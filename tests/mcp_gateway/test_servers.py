@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.utils import timezone
 
 from agents import halting, permissions, sharing
@@ -279,6 +280,14 @@ def test_the_shell_does_the_same(ada: User, run_command, monkeypatch: pytest.Mon
         ("shows", ["/"], "more than one server needs"),
         ("shows", ["/home"], "more than one server needs"),
         ("shows", ["/proc/1"], "cannot be shown"),
+        ("shows", ["/etc/shadow"], "cannot be shown"),
+        ("shows", ["/root/.ssh"], "cannot be shown"),
+        ("shows", ["/home/ada"], "more than one server needs"),
+        ("shows", ["/home/ada/.ssh"], "cannot be shown"),
+        ("shows", ["/opt"], "more than one server needs"),
+        ("shows", [str(settings.LOGOS_HOME / "secrets")], "files of Logos itself"),
+        ("shows", [str(settings.LOGOS_HOME)], "files of Logos itself"),
+        ("cwd", str(settings.LOGOS_HOME / "mcp"), "files of Logos itself"),
         ("shows", ["/tmp/x"], "cannot be shown"),
         ("shows", ["/run/docker.sock"], "cannot be shown"),
         ("shows", [7], "an absolute path"),

@@ -223,3 +223,18 @@ async def test_a_server_that_says_nonsense_of_itself_is_one_without_tools(gate: 
     await until(lambda: odd.state == "ready", "it is taken for what it is")
 
     assert (odd.known.tools, odd.known.info) == ([], {})
+
+
+ODD_NAMES = NONSENSE.replace(
+    '{"tools": 5}', '{"tools": [{"name": "fine"}, {"name": chr(0xD800)}, {"name": chr(0)}, {"name": 7}]}'
+)
+
+
+async def test_a_tool_with_an_impossible_name_is_left_out_and_the_others_go_on(gate: Gate, tmp_path: Path) -> None:
+    script = tmp_path / "odd.py"
+    script.write_text(ODD_NAMES)
+    odd = gate.add("odd", str(script), command="python3")
+
+    await until(lambda: odd.state == "ready", "it is taken for what it is")
+
+    assert [tool["name"] for tool in odd.known.tools] == ["fine"]
