@@ -15,7 +15,9 @@ class McpGatewayConfig(AppConfig):
         from runs.models import ApprovalKind
         from sandboxes.tool_server import outside
 
-        approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided)
+        approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided, on_rule_ended=requesting.on_rule_ended,
+            in_run="in this run, and no longer than its minutes", caution="Access lasts the minutes it says, in later runs too, unless you allow it for this run only.",
+        )  # fmt: skip
         outside.FAMILIES += [servers.families, own_rules.families]
         erasing.PARTS.append(accounts.erase)
         exporting.PARTS.append(accounts.EXPORTED)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from agents import audit, permissions
@@ -16,12 +17,14 @@ from agents.models import Agent
 from mcp_gateway import access, categories
 from mcp_gateway.models import AccessTier, McpAccess, McpCategory, McpServer
 from runs import approvals
-from runs.models import Approval, ApprovalKind, ApprovalState, Tier
+from runs.models import Approval, ApprovalKind, ApprovalRule, ApprovalState, Tier
 
 MAX_REASON = 300
 # So many questions of one agent wait at once, and so long a refusal stands before it may ask for that server again.
 MAX_OPEN = 10
 COOL_DOWN_S = 900
+# How long access lasts that somebody allows and for which the agent named no time; without an end it is given on pages only.
+FOR_MINUTES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,9 @@ def _ask_people(agent: Agent, server: McpServer, minutes: int | None, reason: st
         ApprovalKind.MCP_ACCESS,
         subject={
             "server": server.name,
-            "server_id": server.pk,
             "description": server.description,
             "category": server.category,
-            "minutes": minutes or "",
+            "minutes": minutes or FOR_MINUTES,
             "reason": reason,
         },
         title=f"{agent.name} asks to use the MCP server {server.name}",
@@ -131,15 +133,16 @@ def decided(approval: Approval) -> None:
     """What a decision does, inside its transaction: an allowed request becomes access, if it still can."""
     if approval.state != ApprovalState.ALLOWED or approval.agent is None:
         return
-    server = McpServer.objects.filter(pk=approval.subject.get("server_id"), enabled=True).first()
+    server = McpServer.objects.filter(pk=approval.key, enabled=True).first()
     if server is None or approval.agent.is_deleted or approval.agent.archived_at is not None:
         return
     if (problem := _not_any_more(approval, server)) is not None:
         if approval.decided_by is not None:
             raise problem
         return
-    minutes = approval.subject.get("minutes")
-    _give(approval.agent, server, minutes or None, str(approval.subject.get("reason", "")), approval)
+    # Requests of older versions name no time.
+    minutes = approval.subject.get("minutes") or FOR_MINUTES
+    _give(approval.agent, server, int(minutes), str(approval.subject.get("reason", "")), approval)
 
 
 def _not_any_more(approval: Approval, server: McpServer) -> LogosError | None:
@@ -158,6 +161,25 @@ def _not_any_more(approval: Approval, server: McpServer) -> LogosError | None:
     return None
 
 
+def on_rule_ended(rule: ApprovalRule) -> None:
+    """What was allowed for a run or by a rule ends with it, also before its time is over."""
+    first = rule.approval
+    if first is None:
+        return
+    allowed = Approval.objects.filter(
+        agent=rule.agent_id, kind=ApprovalKind.MCP_ACCESS, key=rule.key, state=ApprovalState.ALLOWED,
+        created_at__gte=first.created_at,
+    )  # fmt: skip
+    reasons = {str(each.subject.get("reason", ""))[:300] for each in allowed}
+    given = McpAccess.objects.filter(
+        Q(given_by=rule.made_by) | Q(given_by=None), agent=rule.agent_id, server=rule.key, reason__in=reasons,
+        created_at__gte=first.created_at,
+    )  # fmt: skip
+    for row in access.living(given.select_related("agent", "server")):
+        McpAccess.objects.filter(pk=row.pk).update(revoked_at=timezone.now())
+        audit.note("mcp_access_revoked", about=row.agent, server=row.server.name)
+
+
 def _give(agent: Agent, server: McpServer, minutes: int | None, reason: str, approval: Approval | None = None) -> None:
     if access.living(McpAccess.objects.filter(agent=agent, server=server)).exists():
         return
@@ -170,7 +192,7 @@ def _give(agent: Agent, server: McpServer, minutes: int | None, reason: str, app
 def _said(row: Approval) -> Answer:
     name = str(row.subject.get("server", ""))
     if row.state == ApprovalState.ALLOWED:
-        held = McpAccess.objects.filter(agent=row.agent_id, server=row.subject.get("server_id"))
+        held = McpAccess.objects.filter(agent=row.agent_id, server=row.key)
         if not access.living(held).exists():
             return Answer("denied", f"You were allowed {name}, and that has ended. Ask again if you need it.", row.pk)
         return Answer("granted", _granted(name), row.pk, name)
