@@ -7,6 +7,7 @@ said is shown to it, read-only and under the same path. It has no network but a 
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -121,6 +122,13 @@ def is_own(path: str) -> bool:
 def folder(top: Path, server_id: str, whose: str = SHARED) -> Path:
     """The root of a server's sandbox; ``files`` in it is its own folder."""
     return top / server_id / whose
+
+
+def erase(top: Path, server_id: str) -> None:
+    """Remove everything that a server and the copies of it kept; nothing runs there any more."""
+    directory = top / server_id
+    if directory.parent == top and not directory.is_symlink():
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def owner(top: Path, root: Path) -> int | None:

@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from mcp_gateway import calls, journal, launch_pins, pins, rates, reading, token_uses
+from mcp_gateway import boxes, calls, journal, launch_pins, pins, rates, reading, token_uses
 from mcp_gateway.asked import Asked
 from mcp_gateway.book import Book, Caller
 from mcp_gateway.door import App, Door, refuse
@@ -99,6 +99,7 @@ class Gateway:
         self.public: App = Door(self.relay, self._by_token, _public_hosts)
         self.own_port = OwnPort()
         self._mark: Any = None
+        self._ids: frozenset[str] = frozenset()
         self._holds_lease = False
         self._renew_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -216,11 +217,19 @@ class Gateway:
             wanted = await self._threads.run(reading.wanted)
             await self._threads.run(reading.note_disabled, [each.id for each in wanted])
             await self.fleet.sync(wanted)
+            await self._erase_deleted()
         elif held:
             logger.warning("Another process runs the MCP servers now")
             await self.fleet.close()
         self._mark = mark
         self.relay.listening.changed()
+
+    async def _erase_deleted(self) -> None:
+        """The folders of servers that were deleted since the last look; what was never seen here is left alone."""
+        ids = await self._threads.run(reading.ids)
+        for gone in self._ids - ids:
+            await asyncio.to_thread(boxes.erase, settings.LOGOS_HOME / reading.FOLDERS, gone)
+        self._ids = ids
 
     async def _write(self) -> None:
         while True:

@@ -194,6 +194,11 @@ def write(changes: Iterable[Health]) -> None:
         )
 
 
+def ids() -> frozenset[str]:
+    """Every server there is, also those that do not run."""
+    return frozenset(McpServer.objects.values_list("pk", flat=True))
+
+
 def all_stopped() -> None:
     """Nobody runs any server now."""
     McpHealth.objects.exclude(state="stopped").update(state="stopped", reason="", children=[], since=timezone.now())

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.utils import timezone
 
 from agents import composition, halting, souls
@@ -434,3 +435,19 @@ async def test_a_stop_in_a_busy_moment_writes_every_record(house: House, started
     await started.stop()
 
     assert await sync_to_async(McpCall.objects.filter(reason="at the end").count)() == 1_234
+
+
+async def test_the_folder_of_a_deleted_server_goes_with_it(house: House, started: Gateway) -> None:
+    top = settings.LOGOS_HOME / "mcp"
+    mine, other = top / house.server.pk, top / "mcp_of_somebody_else"
+    for folder in (mine, other):
+        await sync_to_async((folder / "files").mkdir)(parents=True, exist_ok=True)
+    assert "result" in await call(house.secret, "echo")
+
+    await sync_to_async(servers.change)(house.ada, house.server.pk, None, enabled=False)
+    await until(lambda: started.fleet.get(house.server.pk) is None, "it is off")
+    assert mine.exists()
+    await sync_to_async(servers.remove)(house.ada, house.server.pk)
+
+    await until(lambda: not mine.exists(), "it is gone")
+    assert other.exists()
