@@ -34,6 +34,8 @@ PASSED = frozenset(
     }
 )
 PASSED_HANDSHAKE = PASSED | {"logging/setLevel", "resources/subscribe", "resources/unsubscribe"}
+# What a caller may ask to be told of, in the handshake era.
+LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 CACHED = frozenset({"tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"})
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 # How long a modern caller may keep a list, in milliseconds: access may be taken back at any moment.
@@ -179,6 +181,15 @@ def for_modern_caller(method: str, result: Any) -> Any:
         # A server's own idea of how long holds only as far as ours: grants end.
         added |= {"ttlMs": TTL_MS, "cacheScope": "private"}
     return {**result, **added}
+
+
+def reaching(capabilities: Mapping[str, Any]) -> dict[str, Any]:
+    """What a server can do, as far as it reaches callers through us: without sessions nobody is told of changes of one
+    resource."""
+    found = dict(capabilities)
+    if isinstance(resources := found.get("resources"), dict):
+        found["resources"] = {name: value for name, value in resources.items() if name != "subscribe"}
+    return found
 
 
 def agreed(requested: Any) -> str:

@@ -171,6 +171,8 @@ class Relay:
             return 200, jsonrpc.result(asked.id, discovered(supervisor, served))
         if method == "tools/list":
             return 200, asked.reply({"tools": served.shown(supervisor.known.tools, supervisor.known.marks)})
+        if method == "logging/setLevel" and not supervisor.agent_id:
+            return _level(asked)
         if method == "tools/call":
             return await self.call(asked, served, supervisor, asked.params.get("name"))
         if method in ("prompts/list", "prompts/get"):
@@ -368,12 +370,19 @@ def told_why(wanted: Wanted) -> str:
     return wanted.verdict.reason if wanted.verdict.tier == Tier.NOTIFY else ""
 
 
+def _level(asked: Asked) -> Answer:
+    """Taken, and nothing changes: the server logs for everybody, and one agent must not silence it for the others."""
+    if asked.params.get("level") not in eras.LEVELS:
+        raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, f"A level is one of {', '.join(eras.LEVELS)}."))
+    return 200, asked.reply({})
+
+
 def introduction(params: Mapping[str, Any], supervisor: Supervisor, served: Served) -> dict[str, Any]:
     """The answer to ``initialize`` for this server."""
     known = supervisor.known
     found: dict[str, Any] = {
         "protocolVersion": eras.agreed(params.get("protocolVersion")),
-        "capabilities": known.capabilities,
+        "capabilities": eras.reaching(known.capabilities),
         "serverInfo": _info(supervisor, served),
     }
     return found | ({"instructions": told} if (told := _instructions(supervisor, served)) else {})
@@ -383,7 +392,7 @@ def discovered(supervisor: Supervisor, served: Served) -> dict[str, Any]:
     """The answer to ``server/discover`` for this server."""
     known = supervisor.known
     gone = () if known.is_modern else ("logging", "tasks")
-    capabilities = {name: value for name, value in known.capabilities.items() if name not in gone}
+    capabilities = {name: value for name, value in eras.reaching(known.capabilities).items() if name not in gone}
     return eras.discovered(capabilities, _instructions(supervisor, served), _info(supervisor, served))
 
 

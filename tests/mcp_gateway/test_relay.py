@@ -430,3 +430,17 @@ async def test_what_a_server_says_by_itself_is_told_to_nobody_once_two_agents_us
 
     assert alone > 0
     assert (await logged(BRUNO), await logged(ATLAS)) == (0, 0)
+
+
+async def test_nobody_is_promised_changes_of_one_resource_or_silences_a_server_for_others(gate: Gate) -> None:
+    gate.add("newer", "--era", "modern")
+    for server in ("files", "newer"):
+        told = (await gate.post(f"/{server}", request("initialize")))[1]["result"]["capabilities"]
+        message, headers = modern("server/discover")
+        found = (await gate.post(f"/{server}", message, headers=headers))[1]["result"]["capabilities"]
+        assert told["resources"] == found["resources"] == {"listChanged": True}
+
+    assert (await gate.post("/files", request("logging/setLevel", level="emergency")))[1]["result"] == {}
+    for level in ("loud", None, ["debug"]):
+        assert await refused(gate, "/files", request("logging/setLevel", level=level)) == (200, -32602)
+    assert "logging/setLevel" not in await gate.counts("files")
