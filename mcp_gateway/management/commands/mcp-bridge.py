@@ -58,7 +58,7 @@ class Command(LogosCommand):
                 agent = os.environ.get("MCP_AGENT", "").strip()
                 await Bridge(wire, Lines(0), mouth, agent=agent, say=self.say).run()
         except Denied as error:
-            self.say(f"Logos does not accept the token: {plain(str(error))}")
+            self.say(f"Logos does not let this client in: {plain(str(error))}")
             return AUTHENTICATION
         except Unreachable as error:
             self.say(plain(str(error)))
