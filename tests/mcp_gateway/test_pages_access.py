@@ -43,9 +43,13 @@ def atlas(alice: User) -> Agent:
 
 
 def costs(look: Callable[[], Any]) -> int:
-    with CaptureQueriesContext(connection) as captured:
-        assert look().status_code == 200
-    return len(captured)
+    """The queries of one look; the smaller of two, as one of them may also note when this session was last seen."""
+    found = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as captured:
+            assert look().status_code == 200
+        found.append(len(captured))
+    return min(found)
 
 
 def call(agent: Agent, server: McpServer, **more: Any) -> McpCall:

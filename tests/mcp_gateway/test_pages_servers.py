@@ -39,13 +39,17 @@ def test_the_list_names_what_one_sees_and_costs_the_same_however_long(
     browser: Browser, ada: User, alice: User, files: McpServer
 ) -> None:
     servers.create(ada, "hidden-server", "true")
+    client = browser(alice)
 
-    def queries() -> int:
+    def once() -> int:
         with CaptureQueriesContext(connection) as captured:
-            page = browser(alice).get("/mcp-servers/").content.decode()
+            page = client.get("/mcp-servers/").content.decode()
         assert "files" in page
         assert "hidden-server" not in page
         return len(captured)
+
+    def queries() -> int:
+        return min(once(), once())  # one of them may also note when this session was last seen
 
     before = queries()
     for number in range(5):
