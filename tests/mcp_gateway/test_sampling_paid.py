@@ -166,7 +166,9 @@ async def test_a_stop_of_the_agent_cuts_what_is_asked_for_it(
     later = await asking(house)
     async with asyncio.timeout(PATIENCE_S):
         while "Enough" not in json.dumps(later):  # the call itself is refused
-            assert one(later)["data"] == {"reason": "halted"}
+            # Until the gateway has read of the stop too, the router refuses; and so does the pace, asked this often.
+            assert one(later)["data"]["reason"] in ("halted", "rate")
+            await asyncio.sleep(0.05)
             later = await asking(house)
     keeping.cancel()
 
