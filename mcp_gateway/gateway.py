@@ -75,6 +75,7 @@ class Gateway:
         self._threads = DatabaseThreads(2, "mcp-db")
         self.recorder = Recorder(self._threads.run, settings.LOGOS_HOME / BEGUN, self.owner)
         self.book = Book()
+        self._reading = asyncio.Lock()
         self.fleet = Fleet(self._launch, said=self._said, asked=self._asked, offers=self._offers)
         self._halts = HaltWatch(self._threads.run)
         # Which run in a sandbox has this name; the engine's, where there is one.
@@ -171,9 +172,14 @@ class Gateway:
         try:
             if await self._threads.run(pins.compare, server_id, supervisor.known.pinned):
                 logger.info("The tools of the MCP server %s are others now", server_id)
-                self.book = await self._threads.run(reading.book)
+                await self._read_book()
         except DatabaseError as error:
             raise Gone("What it offers could not be compared with what was accepted.") from error
+
+    async def _read_book(self) -> None:
+        """One after the other: a book that was read earlier must not take the place of a later one."""
+        async with self._reading:
+            self.book = await self._threads.run(reading.book)
 
     async def _halted(self, agent_id: str, server: str) -> str:
         """Why nothing may begin for this agent on this server, "" when it may."""
@@ -212,7 +218,7 @@ class Gateway:
         mark = (await self._threads.run(reading.mark), self._holds_lease)
         if mark == self._mark:
             return
-        self.book = await self._threads.run(reading.book)
+        await self._read_book()
         if self._holds_lease:
             wanted = await self._threads.run(reading.wanted)
             await self._threads.run(reading.note_disabled, [each.id for each in wanted])

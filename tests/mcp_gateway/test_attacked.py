@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mcp_gateway import lines
-from mcp_gateway.book import Token, digest
+from mcp_gateway.book import Book, Token, digest
+from mcp_gateway.gateway import Gateway
 from mcp_gateway.holding import Wanted
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.lines import LinePeer
@@ -231,3 +232,26 @@ async def test_an_answer_that_is_too_large_ends_its_own_call_and_nobody_elses(
         if call.answer.done():
             assert isinstance(call.answer.exception(), TooLarge)
         call.answer.cancel()
+
+
+async def test_a_book_that_was_read_earlier_does_not_take_the_place_of_a_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A revocation that happens while another book is read is not forgotten."""
+    gateway, reads = Gateway(), iter([1, 2])
+    slow = asyncio.Event()
+
+    async def run(function: Any) -> Any:
+        number = next(reads)
+        if number == 1:
+            await slow.wait()
+        return Book(agents={"agent": str(number)})
+
+    monkeypatch.setattr(gateway._threads, "run", run)
+    both = [asyncio.ensure_future(gateway._read_book()) for _ in range(2)]
+    await asyncio.sleep(0)
+    slow.set()
+    await asyncio.gather(*both)
+    gateway._threads.close()
+
+    assert gateway.book.agents == {"agent": "2"}
