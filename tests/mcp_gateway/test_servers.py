@@ -287,7 +287,7 @@ def test_the_shell_does_the_same(ada: User, run_command, monkeypatch: pytest.Mon
         ("shows", ["/opt"], "more than one server needs"),
         ("shows", [str(settings.LOGOS_HOME / "secrets")], "files of Logos itself"),
         ("shows", [str(settings.LOGOS_HOME)], "files of Logos itself"),
-        ("cwd", str(settings.LOGOS_HOME / "mcp"), "files of Logos itself"),
+        pytest.param("cwd", str(settings.LOGOS_HOME / "mcp"), "files of Logos itself", id="cwd-of-logos"),
         ("shows", ["/tmp/x"], "cannot be shown"),
         ("shows", ["/run/docker.sock"], "cannot be shown"),
         ("shows", [7], "an absolute path"),
