@@ -31,6 +31,7 @@ from agents import (
 from agents.models import (
     Agent,
     AgentDocument,
+    AgentNote,
     ApiToken,
     GateRule,
     ModelRoute,
@@ -247,6 +248,7 @@ def _kept(people: dict[str, User], atlas: Agent) -> dict[type[Model], Any]:
     return {
         UserSession: session,
         AgentDocument: document,
+        AgentNote: AgentNote.objects.create(agent=atlas, text=STRANDS[:300], written_by=alice),
         ApiToken: token,
         Authenticator: factor,
         SocialAccount: account,
