@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from abc import abstractmethod
 from typing import Any
 
 from mcp_gateway.peers import ERROR_LINE, ERROR_LINES, MAX_LINE, Asks, Notice, Peer, TooLarge
@@ -53,9 +54,9 @@ class LinePeer(Peer):
             if newline:
                 self._finish_line()
 
+    @abstractmethod
     def _output(self) -> Any:
         """The transport its standard output is read from."""
-        raise NotImplementedError
 
     def _hear_less(self, pause_s: float) -> None:
         if self._is_held_back:

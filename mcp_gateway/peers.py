@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ class Launchable(Protocol):
         ...
 
 
-class Peer:
+class Peer(ABC):
     """One line to a server; ``ended`` is set when it is over."""
 
     # A server of the older era may end at a question of the newer one, and is not asked so again.
@@ -140,9 +141,9 @@ class Peer:
     def _dispatch(self, message: Message, call: Call) -> None:
         self.send(message)
 
+    @abstractmethod
     def send(self, message: Message) -> None:
         """Send one message as it is. Raises Gone."""
-        raise NotImplementedError
 
     def tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         """Send a notification; nothing when it has ended."""
@@ -155,13 +156,13 @@ class Peer:
             self.tell("notifications/cancelled", {"requestId": call.id, "reason": why})
         call.answer.cancel()
 
+    @abstractmethod
     async def stop(self) -> None:
         """End it; returns when it is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ending(self) -> str:
         """How it ended, in a sentence."""
-        raise NotImplementedError
 
     def call_of_question(self) -> Call | None:
         """The call that what the server asks just now belongs to, where that can be told."""
@@ -201,7 +202,7 @@ class Peer:
         elif isinstance(id := message.get("id"), int):
             self._answered(id, message, len(line))
 
-    def _hear_less(self, pause_s: float) -> None:
+    def _hear_less(self, pause_s: float) -> None:  # noqa: B027 - not every line can be read more slowly
         """It says too much by itself: whoever reads what it says should not for so long."""
 
     def _plain(self, text: str) -> str:

@@ -205,6 +205,15 @@ class Pipe(LinePeer):
     def send(self, message: Message) -> None:
         pass
 
+    async def stop(self) -> None:
+        pass
+
+    def ending(self) -> str:
+        return "It ended."
+
+    def _output(self) -> Any:
+        return None
+
 
 @pytest.mark.parametrize(
     ("line", "ended"),
