@@ -55,13 +55,15 @@ async def test_two_people_who_allow_it_at_once_make_it_once(house: House, starte
         return True
 
     said = [await db(allow)(), *(await asyncio.gather(*(db(allow)() for _ in range(3))))]
-    done, waiting = await asyncio.wait(both, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+    # One of the two callers uses the approval up. The other is told so, or asks anew, before or after the first is done.
+    done: set[asyncio.Task[Any]] = set()
+    async with asyncio.timeout(PATIENCE_S):
+        while "one" not in [text(each.result()) for each in done]:
+            done |= (await asyncio.wait(set(both) - done, return_when=asyncio.FIRST_COMPLETED))[0]
 
-    # A decision that is made cannot be made again, and what it allowed is used up by one of the two callers.
     assert said == [True, False, False, False]
-    assert "one" in [text(each.result()) for each in done]
     assert await made(house) == 1
-    for each in waiting:
+    for each in both:
         each.cancel()
 
 
