@@ -23,7 +23,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin
 
-from agents import permissions
+from agents import guarding, permissions
 from agents.admin_filters import VisibleRelatedFilter as VisibleRelatedFilter  # others import it from here
 from agents.admin_paging import CappedPaginator
 from agents.admin_panels import Panel
@@ -239,7 +239,7 @@ class SharedAdmin(RowAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         fixed = (*super().get_readonly_fields(request, obj), *(self._pages(request, obj) if obj else ()))
-        if obj is not None and not permissions.allows(request.user, f"{permissions.noun(self.model)}.manage", obj):
+        if obj is not None and not permissions.allows(request.user, f"{guarding.noun(self.model)}.manage", obj):
             fixed = (*fixed, "visibility")  # who may edit it does not share it
         return fixed if permissions.may(request.user, "user.manage") else (*fixed, "owner")
 
@@ -247,7 +247,7 @@ class SharedAdmin(RowAdmin):
         if db_field.name != "owner":
             return super().formfield_for_foreignkey(db_field, request, **kwargs)
         row: Any = getattr(request, "console_row", None)
-        action = f"{permissions.noun(self.model)}.manage"
+        action = f"{guarding.noun(self.model)}.manage"
         return db_field.formfield(form_class=OwnerField, action=action, kept=row.owner_id if row else None)
 
     def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
@@ -266,7 +266,7 @@ class SharedAdmin(RowAdmin):
 
     def _pages(self, request: HttpRequest, obj: Model) -> tuple[str, ...]:
         is_gone = getattr(obj, "is_deleted", False)
-        action = f"{permissions.noun(type(obj))}.manage"
+        action = f"{guarding.noun(type(obj))}.manage"
         past = ("past",) if may_read(request.user, obj) else ()
         shares = not is_gone and permissions.allows(request.user, action, obj)
         return ("sharing", "why", *past) if shares else ("why", *past)
@@ -278,15 +278,15 @@ class SharedAdmin(RowAdmin):
 
     @admin.display(description="Sharing")
     def sharing(self, obj: Model) -> SafeString:
-        return link("runs:share", "Who has access", permissions.noun(type(obj)), obj.pk)
+        return link("runs:share", "Who has access", guarding.noun(type(obj)), obj.pk)
 
     @admin.display(description="History")
     def past(self, obj: Model) -> SafeString:
-        return link("agents:history", "What it was, and who changed it", permissions.noun(type(obj)), obj.pk)
+        return link("agents:history", "What it was, and who changed it", guarding.noun(type(obj)), obj.pk)
 
     @admin.display(description="Permissions")
     def why(self, obj: Model) -> SafeString:
-        return link("runs:explain", "Who may do what, and why", permissions.noun(type(obj)), obj.pk)
+        return link("runs:explain", "Who may do what, and why", guarding.noun(type(obj)), obj.pk)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if not change and obj.owner is None:

@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from agents import learning, permissions
+from agents.actions import ACTIONS
 from agents.models import Agent, User
 from agents.standing import reasons
 
@@ -69,7 +70,7 @@ def frame(user: User, agent: Agent, tab: str = "overview") -> dict[str, Any]:
     standing = permissions.standing_of(user, agent)
 
     def may(action: str) -> bool:
-        return bool(reasons(permissions.ACTIONS[action], standing))
+        return bool(reasons(ACTIONS[action], standing))
 
     return {
         "agent": agent,

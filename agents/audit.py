@@ -11,8 +11,9 @@ from typing import Any
 from django.core.cache import cache
 from django.db.models import Model
 
-from agents import acting, permissions
+from agents import acting, guarding
 from agents.acting import Refusal
+from agents.actions import ACTIONS
 from agents.models import SecurityEvent, User
 from agents.secrets import redact
 
@@ -182,7 +183,7 @@ def note_refusals(refusals: Iterable[Refusal]) -> None:
     for refusal in refusals if actor is not None else ():
         row = refusal.model._default_manager.filter(pk=refusal.pk).first() if refusal.model and refusal.pk else None
         if actor is not None and (row is not None or refusal.model is None):
-            what = permissions.ACTIONS[refusal.action].sentence
+            what = ACTIONS[refusal.action].sentence
             key = f"{actor.pk}:{refusal.action}:{refusal.pk}"
             seldom("refused", key, about=row, action=refusal.action, what=what)
 
@@ -195,4 +196,4 @@ def _name_of(row: Model) -> str:
 
 def word_for(model: type[Model]) -> str:
     """What people and addresses call a row of ``model``: agent, route, person."""
-    return "person" if model is User else permissions.noun(model)
+    return "person" if model is User else guarding.noun(model)

@@ -22,6 +22,7 @@ from django_q.tasks import async_task
 
 from agents import acting, audit, exporting, people
 from agents.errors import Conflict, Invalid, NotFound
+from agents.guarding import GRANTS
 from agents.models import (
     Agent,
     AgentCapability,
@@ -37,7 +38,6 @@ from agents.models import (
     SoulRevision,
     User,
 )
-from agents.permissions import GRANTS
 
 logger = logging.getLogger(__name__)
 

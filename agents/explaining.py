@@ -15,10 +15,12 @@ from typing import Any
 from django.apps import apps
 from django.db.models import Model
 
-from agents import permissions
+from agents import guarding, permissions
+from agents.actions import ACTIONS, Action
 from agents.errors import Invalid, LogosError, NotFound
+from agents.guarding import GRANTS, HOUSE, Rows
 from agents.models import Role, User
-from agents.permissions import ACTIONS, GRANTS, HOUSE, Action, Person, Rows
+from agents.permissions import Person
 from agents.standing import LEVELS, Reason, Source, Standing, lowered, obstacles, reasons
 
 # The roles from the least to the most.
@@ -136,7 +138,7 @@ def _explained(
     return Explanation(
         person,
         action.name,
-        permissions.noun(type(row)) if row is not None else "",
+        guarding.noun(type(row)) if row is not None else "",
         str(row.pk) if row is not None else "",
         bool(why),
         why,
@@ -199,12 +201,12 @@ def kinds() -> dict[str, type[Model]]:
         for model in apps.get_models()
         if model in GRANTS or model in HOUSE or isinstance(getattr(model, "permission", None), Rows)
     ]
-    return {permissions.noun(model): model for model in guarded}
+    return {guarding.noun(model): model for model in guarded}
 
 
 def actions_on(model: type[Model]) -> list[str]:
     """The actions there are on rows of ``model``, in the order of the table."""
-    first = f"{permissions.family(model)}."
+    first = f"{guarding.family(model)}."
     return [name for name, action in ACTIONS.items() if name.startswith(first) and action.level]
 
 
@@ -224,15 +226,15 @@ def root_of(row: Model) -> Model | None:
 def target_of(row: Model | None) -> Target | None:
     """The root of ``row`` for people to read."""
     root = root_of(row) if row is not None else None
-    return None if root is None else Target(permissions.noun(type(root)), str(root.pk), str(root))
+    return None if root is None else Target(guarding.noun(type(root)), str(root.pk), str(root))
 
 
 def manages(user: Person, row: Model) -> bool:
     """May ``user`` give others access to ``row``?"""
     root = root_of(row)
     if root is None:
-        return permissions.may(user, f"{permissions.noun(type(row))}.edit")
-    return bool(permissions.allows(user, f"{permissions.noun(type(root))}.manage", root))
+        return permissions.may(user, f"{guarding.noun(type(row))}.edit")
+    return bool(permissions.allows(user, f"{guarding.noun(type(root))}.manage", root))
 
 
 def subject(asker: User, row: Model, username: str) -> User:
@@ -269,7 +271,7 @@ def find(asker: User, kind: str, row_id: str) -> Model:
     model = kinds().get(kind)
     if model is None:
         raise NotFound()
-    return permissions.fetch(asker, f"{permissions.family(model)}.view", model._default_manager.all(), pk=row_id)
+    return permissions.fetch(asker, f"{guarding.family(model)}.view", model._default_manager.all(), pk=row_id)
 
 
 def _rowless() -> list[str]:
@@ -284,5 +286,5 @@ def _action(name: str, row: Model | None) -> Action:
         return ACTIONS[name]
     if name in ACTIONS and row is None:
         raise Invalid(f"{name} is done to something; say to what.", field="id")
-    about = "without an object" if row is None else f"on a {permissions.noun(type(row))}"
+    about = "without an object" if row is None else f"on a {guarding.noun(type(row))}"
     raise Invalid(f"There is no action {name} {about}.", field="action", action=f"There are: {', '.join(known)}.")

@@ -24,8 +24,9 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from agents import acting, audit, people, permissions, privacy
+from agents import acting, audit, guarding, people, privacy
 from agents.errors import Conflict, Invalid, NotFound
+from agents.guarding import GRANTS
 from agents.models import (
     Agent,
     AgentDocument,
@@ -39,7 +40,6 @@ from agents.models import (
     SoulRevision,
     User,
 )
-from agents.permissions import GRANTS
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +246,7 @@ def _grants(person: User) -> Rows:
     for model, (by_person, _) in GRANTS.items():
         rows = by_person._default_manager.filter(user=person)
         for pk, code in rows.values_list("content_object_id", "permission__codename").iterator():
-            yield {"kind": permissions.noun(model), "id": pk, "level": code.partition("_")[0]}
+            yield {"kind": guarding.noun(model), "id": pk, "level": code.partition("_")[0]}
 
 
 def _events(person: User) -> Rows:

@@ -12,9 +12,9 @@ from django.db.models import Count, Model, ProtectedError, QuerySet
 
 from agents import audit, people
 from agents.errors import Conflict, Invalid, NotFound
+from agents.guarding import GRANTS, noun
 from agents.invisible import first_hidden
 from agents.models import User
-from agents.permissions import GRANTS, noun
 
 MAX_NAME = 80
 

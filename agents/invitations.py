@@ -15,7 +15,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from agents import audit, people, permissions
+from agents import audit, people
+from agents.actions import ACTIONS
 from agents.errors import Conflict, Invalid, NotFound
 from agents.lookalikes import mixes_alphabets
 from agents.models import OneTimeLink, Purpose, User
@@ -160,7 +161,7 @@ def _open(purpose: str) -> QuerySet[OneTimeLink]:
         used_at=None,
         expires_at__gt=timezone.now(),
         made_by__is_active=True,
-        made_by__role__in=permissions.ACTIONS["user.manage"].roles,
+        made_by__role__in=ACTIONS["user.manage"].roles,
     )
 
 

@@ -16,6 +16,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from agents import audit, permissions
+from agents.actions import ACTIONS
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, Learning, Policy, User
 
@@ -26,7 +27,7 @@ MOST_MINUTES = 24 * 60
 def going(agent_id: Any) -> QuerySet[Learning]:
     """The time of learning that goes on, if one does: not when it is over, when the agent has lost the policy, or
     when whoever began it may not begin one any more by their role."""
-    roles = permissions.ACTIONS["agent.learn"].roles
+    roles = ACTIONS["agent.learn"].roles
     rows = Learning.objects.filter(agent=agent_id, ended_at=None, until__gt=timezone.now())
     return rows.filter(policy__agents=agent_id, started_by__is_active=True, started_by__role__in=roles)
 

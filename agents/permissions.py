@@ -1,10 +1,9 @@
-"""May this person do this to this row? The table of actions, and the four functions every door uses.
+"""May this person do this to this row? The four functions every door uses.
 
 ``allows`` answers with a reason, ``require`` raises NotFound (not allowed looks like not there),
 ``visible`` narrows a queryset in one query, ``fetch`` does both for one row. Nothing else decides.
 
-Roots (Agent, Soul, ModelRoute, Policy, and those of rooms above) carry an owner, a visibility and grants; every other model names
-the root it asks, or the person it belongs to, in a ``Rows`` attribute called ``permission``.
+The actions are the table of ``agents.actions``; which rows ask which is said in ``agents.guarding``.
 """
 
 from __future__ import annotations
@@ -18,156 +17,13 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Case, CharField, Exists, F, Model, Q, QuerySet, Value, When
 
 from agents import acting
+from agents.actions import ACTIONS
 from agents.errors import LogosError, NotFound
-from agents.models import (
-    Agent,
-    AgentCapability,
-    AgentDocument,
-    AgentGroupGrant,
-    AgentNote,
-    AgentSecret,
-    AgentUserGrant,
-    GateRule,
-    ModelRoute,
-    ModelRouteGroupGrant,
-    ModelRouteUserGrant,
-    Policy,
-    PolicyGroupGrant,
-    PolicyUserGrant,
-    Preset,
-    PriceList,
-    Provider,
-    Role,
-    SiteSettings,
-    Soul,
-    SoulGroupGrant,
-    SoulUserGrant,
-    User,
-    Visibility,
-)
+from agents.guarding import GRANTS, HOUSE, SHARED_LEVEL, Rows, family, noun
+from agents.models import Role, SiteSettings, User, Visibility
 from agents.standing import LEVELS, Source, Standing, lowered, obstacles, reasons
 
 M = TypeVar("M", bound=Model)
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """Something a person may do to a row: the level it needs there, and the roles that may do it at all.
-
-    ``content`` marks what would tell an admin or operator what others said; ``agents.privacy`` can close that."""
-
-    name: str
-    sentence: str
-    level: str
-    roles: frozenset[str]
-    content: bool = False
-
-
-EVERYONE = frozenset(Role.values)
-MEMBERS = frozenset({Role.ADMIN, Role.OPERATOR, Role.USER})
-OPERATORS = frozenset({Role.ADMIN, Role.OPERATOR})
-ADMINS = frozenset({Role.ADMIN})
-
-ACTIONS: dict[str, Action] = {
-    action.name: action
-    for action in (
-        Action("agent.view", "See an agent and how it is composed", "view", EVERYONE),
-        Action("agent.chat", "Send messages to an agent", "chat", MEMBERS),
-        Action("agent.edit", "Change an agent's soul, tools, model and policies", "edit", MEMBERS),
-        Action("agent.manage", "Share, archive or delete an agent", "manage", MEMBERS),
-        Action("agent.limit", "Limit what an agent may spend", "manage", OPERATORS),
-        Action("agent.learn", "Let an agent reach what no rule names, for a while", "manage", OPERATORS),
-        Action("agent.halt", "Stop an agent at once, and let it go on", "manage", MEMBERS),
-        Action("agent.create", "Create agents of one's own", "", MEMBERS),
-        Action("capability.view", "See which capabilities of an agent are on", "view", EVERYONE),
-        Action("capability.switch", "Turn an agent's local capabilities on, and any capability off", "edit", MEMBERS),
-        Action("capability.trust", "Turn on capabilities that send an agent's data to others", "manage", MEMBERS),
-        Action("secret.view", "See the names of an agent's secrets (never their values)", "edit", MEMBERS),
-        Action("secret.edit", "Set, replace and remove an agent's secrets", "edit", MEMBERS),
-        Action("document.view", "Read the documents installed for an agent", "view", EVERYONE),
-        Action("document.edit", "Write the documents installed for an agent", "edit", MEMBERS),
-        Action("note.view", "Read what an agent has noted for later", "manage", EVERYONE),
-        Action("note.edit", "Write and take away notes of an agent", "manage", MEMBERS),
-        Action("soul.view", "Read a soul", "view", EVERYONE),
-        Action("soul.edit", "Write a new revision of a soul", "edit", MEMBERS),
-        Action("soul.manage", "Share, archive or delete a soul", "manage", MEMBERS),
-        Action("soul.create", "Create souls of one's own", "", MEMBERS),
-        Action("route.view", "See a model route", "view", EVERYONE),
-        Action("route.edit", "Change a model route and its prices", "edit", OPERATORS),
-        Action("route.manage", "Share or delete a model route", "manage", OPERATORS),
-        Action("route.create", "Add model routes", "", OPERATORS),
-        Action("price.view", "See the files that prices of models are from", "view", OPERATORS),
-        Action("price.import", "Read prices of models from a file, and undo that", "", OPERATORS),
-        Action("policy.view", "See a policy", "view", EVERYONE),
-        Action("policy.edit", "Change what a policy allows", "edit", OPERATORS),
-        Action("policy.manage", "Share or delete a policy", "manage", OPERATORS),
-        Action("policy.create", "Add policies", "", OPERATORS),
-        Action("gate.view", "See the gate rules of a policy", "view", EVERYONE),
-        Action("gate.edit", "Write gate rules for agents with a policy", "edit", OPERATORS),
-        Action("gate.site", "Write gate rules for every agent", "", ADMINS),
-        Action("preset.view", "See the presets that policies can include", "view", EVERYONE),
-        Action("preset.edit", "Write, change and delete presets", "edit", ADMINS),
-        Action("server.view", "See an MCP server, its tools and its state", "view", EVERYONE),
-        Action("server.edit", "Change an MCP server, set its secrets, start it anew", "edit", OPERATORS),
-        Action("server.manage", "Share or delete an MCP server", "manage", OPERATORS),
-        Action("server.create", "Add MCP servers", "", OPERATORS),
-        Action("server.launch", "Say which command of the host an MCP server runs", "", ADMINS),
-        Action("access.view", "See which MCP servers an agent may use, and its tokens for them", "view", EVERYONE),
-        Action("access.give", "Let an agent use an MCP server, and make it tokens", "manage", MEMBERS),
-        Action("mcpcall.view", "See every call of an agent to an MCP server", "manage", EVERYONE, True),
-        Action("provider.view", "See providers (never their keys)", "view", OPERATORS),
-        Action("provider.edit", "Add providers and replace their keys", "edit", ADMINS),
-        Action("conversation.view", "Read a conversation", "view", EVERYONE, True),
-        Action("conversation.write", "Send messages in a conversation", "chat", MEMBERS, True),
-        Action("run.view", "See a run and everything it recorded", "view", EVERYONE, True),
-        Action("run.cancel", "Stop a run", "chat", MEMBERS, True),
-        Action("run.approve", "Allow or deny what a run asks for", "chat", MEMBERS, True),
-        Action("approval.decide_admin", "Decide what agents ask operators and admins for", "manage", OPERATORS),
-        Action("panel.set", "Say who decides what agents ask, and how many must", "", ADMINS),
-        Action("approval.rules", "See and end the rules that let an agent do things unasked", "manage", MEMBERS),
-        Action(
-            "reviewer.switch", "Let a model answer what an agent asks, and say where it was wrong", "manage", OPERATORS
-        ),
-        Action("reviewer.edit", "Say which model reviews requests, and up to which severity", "", ADMINS),
-        Action("run.clone", "Send a run's message again in a new chat", "view", MEMBERS, True),
-        Action("sandbox.view", "See an agent's sandbox and its state", "view", EVERYONE),
-        Action("sandbox.operate", "Start and stop a sandbox, run commands in it", "manage", MEMBERS),
-        Action("sandbox.limit", "Say what a sandbox may use", "manage", MEMBERS),
-        Action("sandbox.shell", "Open a terminal in an agent's sandbox", "manage", MEMBERS, True),
-        Action("workspace.view", "Look at the files in an agent's workspace and download them", "chat", MEMBERS, True),
-        Action("workspace.write", "Upload, move and delete files in an agent's workspace", "edit", MEMBERS, True),
-        Action("tool.view", "See every call of an agent's tools", "manage", EVERYONE, True),
-        Action("tool.call", "Call a tool in an agent's sandbox", "manage", MEMBERS, True),
-        Action("tool.rules", "Make the rules of an agent's tools stricter", "manage", MEMBERS),
-        Action("tool.site", "Say what tools may do everywhere, and what one agent's may do more", "", ADMINS),
-        Action("call.view", "See every model call of an agent and what it cost", "manage", EVERYONE, True),
-        Action("budget.view", "See what may be spent, and how much of it was", "view", EVERYONE),
-        Action("budget.set", "Limit what people and this Logos may spend", "", ADMINS),
-        Action("charge.view", "See what each model call of an agent cost", "manage", EVERYONE),
-        Action("egress.view", "See everything an agent's sandbox asked the network for", "manage", EVERYONE, True),
-        Action("halt.everything", "Stop everything at once, and let it go on", "", OPERATORS),
-        Action("halt.person", "Stop what a person asked for, and let it go on", "", ADMINS),
-        Action("halt.server", "Stop what uses a server or runs on it, and let it go on", "", OPERATORS),
-        Action("token.create", "Make API tokens of one's own", "", EVERYONE),
-        Action("service.create", "Make service accounts that hold tokens for programs", "", MEMBERS),
-        Action("audit.view", "See the audit of everything one may see", "", OPERATORS),
-        Action("user.manage", "Create people, change roles, suspend", "manage", ADMINS),
-    )
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """How the rows of a model that is no root are guarded.
-
-    ``owner`` is the path to the person a row belongs to; ``root`` the path to the root object it asks.
-    With both, operators who manage the root see the row too, and nobody else's level on the root counts:
-    what one person said to a shared agent is not for the others.
-    """
-
-    owner: str = ""
-    root: str = ""
-    root_model: type[Model] = Agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,78 +37,7 @@ class Verdict:
         return self.allowed
 
 
-# The parts of an agent that are rows of this room; those above say it in their own models.
-for _part in (AgentCapability, AgentSecret, AgentDocument, AgentNote):
-    setattr(_part, "permission", Rows(root="agent"))  # noqa: B010 (the models cannot name what is defined here)
-setattr(GateRule, "permission", Rows(root="policy", root_model=Policy))  # noqa: B010
-
-# The rows that hold the grants on a root: those to people, those to groups.
-GRANTS: dict[type[Model], tuple[type[Model], type[Model]]] = {
-    Agent: (AgentUserGrant, AgentGroupGrant),
-    Soul: (SoulUserGrant, SoulGroupGrant),
-    ModelRoute: (ModelRouteUserGrant, ModelRouteGroupGrant),
-    Policy: (PolicyUserGrant, PolicyGroupGrant),
-}
-
-# Rows of the house, which nobody owns and nobody is granted: the role alone decides.
-HOUSE: tuple[type[Model], ...] = (Provider, Preset, PriceList)
-
-# Models without actions of their own are seen by whoever may see what they are part of. Model calls and what was
-# asked of the network are the exceptions: those of a shared agent tell what everybody asked of it, so they have
-# actions for who manages it.
-_FAMILIES = {
-    "message": "conversation",
-    "approval": "run",
-    "rule": "run",
-    "budgetwarning": "budget",
-    "tool-call": "tool",
-    "tool-rule": "tool",
-    "gate-rule": "gate",
-}
-
-_NOUNS = {
-    "modelroute": "route",
-    "pricelist": "price",
-    "inferencecall": "call",
-    "egressdecision": "egress",
-    "agentcapability": "capability",
-    "agentsecret": "secret",
-    "agentdocument": "document",
-    "approvalrule": "rule",
-    "toolcall": "tool-call",
-    "toolrule": "tool-rule",
-    "gaterule": "gate-rule",
-}
-
-# What "shared" gives to everyone who may sign in.
-SHARED_LEVEL: dict[type[Model], str] = {Agent: "chat", Soul: "view", ModelRoute: "chat", Policy: "view"}
-
 Person = User | AnonymousUser | None
-
-
-def call_it(model: type[Model], word: str, *, family: str = "") -> None:
-    """People and addresses call rows of ``model`` this; their actions are those of ``family`` if they have none."""
-    _NOUNS[model._meta.model_name or ""] = word
-    if family:
-        _FAMILIES[word] = family
-
-
-def add_root(
-    model: type[Model],
-    grants: tuple[type[Model], type[Model]],
-    *,
-    word: str,
-    shared_level: str,
-    parts: Iterable[type[Model]] = (),
-) -> None:
-    """A room above makes ``model`` a root that people share, called ``word``; ``grants`` hold what people and groups
-    were given, ``parts`` are rows that ask it and have no actions of their own. Called where its models are defined."""
-    GRANTS[model], SHARED_LEVEL[model] = grants, shared_level
-    _NOUNS[model._meta.model_name or ""] = word
-    for part in parts:
-        setattr(part, "permission", Rows(root=word, root_model=model))  # noqa: B010
-        _FAMILIES[part._meta.model_name or ""] = word
-
 
 _PRIVATE = SiteSettings.objects.filter(private_chats=True).order_by()
 
@@ -450,15 +235,3 @@ def _granted(grants: type[Model], codenames: Iterable[str]) -> QuerySet[Any]:
 @cache
 def _codename(level: str, model: type[Model]) -> str:
     return f"{level}_{model._meta.model_name}"
-
-
-@cache
-def noun(model: type[Model]) -> str:
-    """What people and addresses call a row of ``model``: agent, route, call."""
-    name = model._meta.model_name or ""
-    return _NOUNS.get(name, name)
-
-
-def family(model: type[Model]) -> str:
-    """The first word of the actions on rows of ``model``: a message asks those of its conversation."""
-    return _FAMILIES.get(noun(model), noun(model))

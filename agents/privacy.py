@@ -1,7 +1,7 @@
 """The switch that keeps admins and operators out of other people's chats: who turned it, when, and what it means.
 
 While it is on, conversations, messages, runs, their events and questions, and model calls are open to whoever they
-belong to and to nobody by role (``permissions``: actions marked ``content``). What is left for admins is in
+belong to and to nobody by role (``actions``: those marked ``content``). What is left for admins is in
 ``runs/ledger.py``: who, when, with which agent, how it ended, what it cost. Whoever owns the machine owns the data.
 """
 

@@ -16,11 +16,12 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.db.models import Model, Q, QuerySet
 
-from agents import audit, composition, limits, permissions
+from agents import audit, composition, guarding, limits, permissions
+from agents.actions import ACTIONS
 from agents.errors import Conflict, Invalid, NotFound
+from agents.guarding import GRANTS
 from agents.models import Agent, User, Visibility
-from agents.permissions import ACTIONS, GRANTS, LEVELS
-from agents.standing import lowered
+from agents.standing import LEVELS, lowered
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Grant:
 
 def fetch(actor: User, kind: str, row_id: str) -> Model:
     """The object of this kind and id, if ``actor`` manages it and it is not deleted; NotFound otherwise."""
-    model = {permissions.noun(model): model for model in GRANTS}.get(kind)
+    model = {guarding.noun(model): model for model in GRANTS}.get(kind)
     if model is None:
         raise NotFound()
     rows: QuerySet[Any] = Agent.objects.alive() if model is Agent else model._default_manager.all()
@@ -70,7 +71,7 @@ def grants_on(row: Model) -> list[Grant]:
 
 def levels_for(row: Model) -> list[tuple[str, str]]:
     """The levels that mean something on ``row``, each with what it lets people do."""
-    noun = permissions.noun(type(row))
+    noun = guarding.noun(type(row))
     named = [(level, ACTIONS.get(f"{noun}.{level}")) for level in LEVELS]
     return [(level, action.sentence) for level, action in named if action is not None]
 
@@ -139,7 +140,7 @@ def set_visibility(actor: User, row: Model, visibility: str) -> None:
 def transfer(actor: User, row: Model, new_owner: User, *, keep: bool = True) -> None:
     """Make ``new_owner`` the owner of ``row``. The owner so far keeps managing it by a grant, unless ``keep`` is
     False. Raises Invalid for somebody who could not manage it, Conflict when they have one of this name."""
-    action = f"{permissions.noun(type(row))}.manage"
+    action = f"{guarding.noun(type(row))}.manage"
     with _changing(actor, row, may_leave=not keep) as now:
         before = now.owner
         if new_owner == before:
@@ -169,7 +170,7 @@ def check_effect(person: User, level: str, row: Model) -> None:
         raise Invalid(f"{person.username} owns it and may do everything already.", field="person")
     if not person.is_active:
         raise Invalid(f"The account of {person.username} is suspended.", field="person")
-    noun = permissions.noun(type(row))
+    noun = guarding.noun(type(row))
     # Where chat is no action of its own it is what using the object in a chat needs.
     action = f"{noun}.{level}" if f"{noun}.{level}" in ACTIONS else "agent.chat"
     if not permissions.may(person, action):
@@ -189,10 +190,10 @@ def _changing(actor: User, row: Model, *, may_leave: bool = False) -> Iterator[A
     with transaction.atomic():
         now = model._default_manager.select_for_update().filter(pk=row.pk).first()
         if now is None:
-            raise NotFound(permissions.noun(model).capitalize())
+            raise NotFound(guarding.noun(model).capitalize())
         _require(actor, now)
         yield now
-        if not may_leave and not permissions.allows(actor, f"{permissions.noun(model)}.manage", now):
+        if not may_leave and not permissions.allows(actor, f"{guarding.noun(model)}.manage", now):
             raise Conflict(
                 "You could not manage it any more after this.",
                 reason="locked_out",
@@ -201,7 +202,7 @@ def _changing(actor: User, row: Model, *, may_leave: bool = False) -> Iterator[A
 
 
 def _require(actor: User, row: Model) -> None:
-    permissions.require(actor, f"{permissions.noun(type(row))}.manage", row)
+    permissions.require(actor, f"{guarding.noun(type(row))}.manage", row)
 
 
 def _lacking(person: User, action: str) -> str:

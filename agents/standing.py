@@ -16,7 +16,7 @@ LEVELS = ("view", "chat", "edit", "manage")
 
 
 class Asked(Protocol):
-    """What the rules need to know of an action; see ``permissions.Action``."""
+    """What the rules need to know of an action; see ``actions.Action``."""
 
     @property
     def sentence(self) -> str: ...

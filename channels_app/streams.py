@@ -21,11 +21,12 @@ from agents import permissions
 from agents.numbers import whole
 from channels_app.people import person_of
 from runs import rendering
+from runs.events import ENDS
 from runs.hub import Live, hub
 from runs.models import Run
 from runs.streaming import follow
 from runs.threads import DatabaseThreads
-from runs.timeline import ENDS, Timeline
+from runs.timeline import Timeline
 from runs.withheld import BLIND, Sight, sight
 
 logger = logging.getLogger(__name__)

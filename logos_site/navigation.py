@@ -10,6 +10,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from agents import badges, halting, permissions
+from agents.actions import ACTIONS
 from agents.badges import Badge
 from agents.models import Halt, User
 
@@ -61,7 +62,7 @@ def links_for(user: User) -> list[Link]:
 def _is_of_use(link: Link, user: User) -> bool:
     if link.staff:
         return user.is_staff
-    return not link.action or (link.action in permissions.ACTIONS and permissions.may(user, link.action))
+    return not link.action or (link.action in ACTIONS and permissions.may(user, link.action))
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from django.apps import apps
 from django.core.management import load_command_class
 
+from agents.actions import ACTIONS, Action
 from agents.gate.rules import Rule, shipped
-from agents.permissions import ACTIONS, Action
 from logos_site.env import REGISTRY, Variable
 
 BEGIN = "<!-- made by `./logos docs`: begin -->"

@@ -7,6 +7,7 @@ from typing import Any
 from django.urls import reverse
 
 from agents import permissions
+from agents.actions import ACTIONS
 from agents.agent_pages import Tab
 from agents.models import User
 from agents.past.kinds import may_read
@@ -48,7 +49,7 @@ def frame(user: User, server: McpServer, tab: str) -> dict[str, Any]:
     standing = permissions.standing_of(user, server)
 
     def may(action: str) -> bool:
-        return bool(reasons(permissions.ACTIONS[action], standing))
+        return bool(reasons(ACTIONS[action], standing))
 
     return {
         "server": server,

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from agents.command_line import plain
 from runs import purposes
-from runs.events import Event
+from runs.events import ENDS, Event
+from runs.items import Call, Egress, Note, Question, Text, Thinking, Tool
 from runs.models import Run
 from runs.templatetags.run_format import duration, money, plural, tokens, word_for
-from runs.timeline import ENDS, Call, Egress, Note, Question, Text, Thinking, Timeline, Tool
+from runs.timeline import Timeline
 from runs.words import STATES
 
 __all__ = ["Teller", "duration", "printed"]

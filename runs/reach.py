@@ -17,6 +17,7 @@ from django.db.models import BooleanField, Case, Count, Max, QuerySet, Value, Wh
 from django.urls import reverse
 
 from agents import permissions, reaching, rule_lines
+from agents.actions import ACTIONS
 from agents.catalogue import CATALOGUE, Capability
 from agents.errors import Invalid
 from agents.models import Agent, Policy, Preset, User
@@ -92,7 +93,7 @@ class Overview:
 
 def sees_all(user: User, agent: Agent) -> bool:
     """May the person see every decision about this agent?"""
-    return bool(reasons(permissions.ACTIONS["egress.view"], permissions.standing_of(user, agent)))
+    return bool(reasons(ACTIONS["egress.view"], permissions.standing_of(user, agent)))
 
 
 def decisions(user: User, agent: Agent, all_of_it: bool | None = None) -> QuerySet[EgressDecision]:

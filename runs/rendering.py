@@ -17,8 +17,9 @@ from django.template.loader import render_to_string
 
 from runs import words
 from runs.events import Event
+from runs.items import Call, Egress, Item, Text, Thinking
 from runs.models import ACTIVE, Run, Status
-from runs.timeline import Call, Egress, Item, Text, Thinking, Timeline
+from runs.timeline import Timeline
 
 VIEWS = ("chat", "run")
 

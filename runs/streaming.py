@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from runs import events
+from runs.events import ENDS
 from runs.hub import Hub, Live
-from runs.timeline import ENDS
 
 # A run carried out by this process rings for every event, and its rows are only looked at now and then;
 # for any other the rows are all there is.

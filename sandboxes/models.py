@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db import models
 
 from agents import ids
+from agents.guarding import Rows
 from agents.models import Agent
-from agents.permissions import Rows
 from sandboxes.tool_server.models import ToolCall, ToolRule
 
 __all__ = [

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command, get_commands, load_command_class
 
+from agents.actions import ACTIONS
 from agents.errors import Code
 from agents.invisible import first_hidden
 from agents.models import Role
-from agents.permissions import ACTIONS, LEVELS
+from agents.standing import LEVELS
 from logos_site import reference
 from logos_site.env import REGISTRY, Variable
 from runs.words import ERRORS

@@ -26,6 +26,7 @@ from agents.models import (
     SoulUserGrant,
     User,
 )
+from agents.standing import LEVELS
 
 
 class LevelField(forms.ModelChoiceField):
@@ -117,7 +118,7 @@ class GrantInline(NarrowChoices, TabularInline):
         levels = Permission.objects.filter(
             content_type__app_label=self.parent_model._meta.app_label,
             content_type__model=noun,
-            codename__in=[f"{level}_{noun}" for level in permissions.LEVELS],
+            codename__in=[f"{level}_{noun}" for level in LEVELS],
         ).order_by("pk")
         return LevelField(levels, label="Level")
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from ninja import Router, Schema
 
 from agents import exporting, permissions
+from agents.actions import ACTIONS
 from agents.api.asking import asker
 from agents.models import ExportState, User
 
@@ -45,7 +46,7 @@ def me(request: HttpRequest) -> MeOut:
 
 def described(user: User) -> MeOut:
     """A person as they see themselves."""
-    may = [name for name in permissions.ACTIONS if permissions.may(user, name)]
+    may = [name for name in ACTIONS if permissions.may(user, name)]
     return MeOut(username=user.username, name=user.display_name, email=user.email, role=user.role, may=may)
 
 

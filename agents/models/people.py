@@ -19,7 +19,7 @@ NO_LIMIT = -1
 
 
 class Role(models.TextChoices):
-    """What a person may do at most; the matrix is in ``agents/permissions.py``."""
+    """What a person may do at most; the matrix is in ``agents/actions.py``."""
 
     ADMIN = "admin", "Admin"
     OPERATOR = "operator", "Operator"

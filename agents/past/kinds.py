@@ -14,10 +14,11 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db.models import F, Model, QuerySet
 
-from agents import audit, keeping, permissions
+from agents import audit, guarding, keeping, permissions
+from agents.actions import ACTIONS
 from agents.errors import NotFound
+from agents.guarding import GRANTS, HOUSE, Rows
 from agents.models import ModelRoute, Role, User
-from agents.permissions import ACTIONS, GRANTS, HOUSE, Rows
 
 # What can be put back here. Parts of an agent (secrets, documents, consent) have rules of their own.
 REVERTED = ("agent", "soul", "route", "policy", "preset", "provider", "person", "group")
@@ -74,7 +75,7 @@ def readable(user: User, model: type[Model]) -> QuerySet[Any] | None:
         return permissions.visible(user, rows) if permissions.may(user, "audit.view") else rows.none()
     if model not in GRANTS:
         return _parts_of_readable(user, model, rows)
-    kind = permissions.noun(model)
+    kind = guarding.noun(model)
     return permissions.visible(user, rows, f"{kind}.view" if permissions.may(user, "audit.view") else f"{kind}.edit")
 
 
@@ -99,7 +100,7 @@ def managed(user: User, model: type[Model]) -> QuerySet[Any] | None:
         return None
     if model not in GRANTS:
         return model._default_manager.none()
-    action = f"{permissions.noun(model)}.manage"
+    action = f"{guarding.noun(model)}.manage"
     return permissions.visible(user, model._default_manager.all(), action)
 
 

@@ -17,6 +17,7 @@ from django.db.models.functions import Cast
 from agents import permissions
 from agents.audit import EVENTS, word_for
 from agents.errors import Invalid
+from agents.guarding import GRANTS
 from agents.models import Role, SecurityEvent, User
 from agents.numbers import whole
 from agents.past.comparing import labels
@@ -171,7 +172,7 @@ def _events_for(user: User, wanted: Wanted) -> QuerySet[SecurityEvent]:
     rows = SecurityEvent.objects.all()
     if permissions.role_of(user) != Role.ADMIN:
         rule = _own(user)
-        for model in permissions.GRANTS:
+        for model in GRANTS:
             allowed = managed(user, model)
             assert allowed is not None  # noqa: S101 (only admins have no limit)
             rule |= Q(object_kind=word_for(model), object_id__in=allowed.order_by().values("pk"))

@@ -26,7 +26,8 @@ from django import forms
 from django.db.models import Model
 from django.http import QueryDict
 
-from agents import permissions, rule_lines
+from agents import guarding, permissions, rule_lines
+from agents.actions import ACTIONS
 from agents.diffing import Piece, words
 from agents.editing import Stale
 from agents.models import User
@@ -124,8 +125,8 @@ def _who(record: Any, user: User, row: Model) -> tuple[str, datetime | None]:
     if by == user:
         return "You, in another window", record.history_date
     # A provider has no actions beyond edit.
-    action = f"{permissions.family(type(row))}.manage"
-    may_know = action not in permissions.ACTIONS or permissions.allows(user, action, row)
+    action = f"{guarding.family(type(row))}.manage"
+    may_know = action not in ACTIONS or permissions.allows(user, action, row)
     return by.display_name if by is not None and may_know else "", record.history_date
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db.models import Model
 
-from agents import permissions
+from agents import guarding, permissions
+from agents.actions import ACTIONS
 from agents.models import User
 from agents.standing import reasons
 
@@ -12,10 +13,10 @@ from agents.standing import reasons
 def offers(user: User, row: Model) -> dict[str, bool]:
     """ "edit", "manage", … of this row's family, each with whether ``user`` may do it to ``row``."""
     standing = permissions.standing_of(user, row)
-    family = f"{permissions.family(type(row))}."
+    family = f"{guarding.family(type(row))}."
     may = {
         name.removeprefix(family): bool(reasons(action, standing))
-        for name, action in permissions.ACTIONS.items()
+        for name, action in ACTIONS.items()
         if name.startswith(family) and action.level
     }
     # Who may read the history: whoever edits the row, and those who read the audit.

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from agents import permissions, scanning, soul_files, soul_library, souls
+from agents.actions import ACTIONS
 from agents.errors import Conflict
 from agents.models import Soul, SoulStatus, User
 from agents.standing import reasons
@@ -94,7 +95,7 @@ def fetch(user: User, soul_id: str, action: str = "soul.view") -> Soul:
 def frame(user: User, soul: Soul) -> dict[str, Any]:
     """What every page of one soul shows around its own part."""
     standing = permissions.standing_of(user, soul)
-    allowed = {name: bool(reasons(permissions.ACTIONS[f"soul.{name}"], standing)) for name in ("edit", "manage")}
+    allowed = {name: bool(reasons(ACTIONS[f"soul.{name}"], standing)) for name in ("edit", "manage")}
     return {
         "soul": soul,
         "may": {**allowed, "create": permissions.may(user, "soul.create")},

@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models import Model
 from unfold import fields, widgets
 
-from agents import acting, permissions
+from agents import acting, guarding, permissions
+from agents.actions import ACTIONS
 from agents.admin_base import pretty
 from agents.models import User
 
@@ -31,7 +32,7 @@ def _guarded(self: Any, remote_field: Any, remote_obj: Any) -> Any:
 
 def may_open(user: User | None, row: Model) -> bool:
     """May this person look at ``row`` in the console?"""
-    action = f"{permissions.family(type(row))}.view"
-    if action not in permissions.ACTIONS:
+    action = f"{guarding.family(type(row))}.view"
+    if action not in ACTIONS:
         return permissions.may(user, "user.manage")
     return bool(permissions.allows(user, action, row))

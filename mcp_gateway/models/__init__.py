@@ -1,6 +1,6 @@
 """The rows of the gateway: MCP servers and how they are, who was given what on them, what agents may use and called."""
 
-from agents import permissions
+from agents import guarding
 from mcp_gateway.models.access import McpAccess, McpCall, McpLease, McpToken
 from mcp_gateway.models.accounts import ClientOrigin, McpAccount, McpClient
 from mcp_gateway.models.categories import McpCategory
@@ -19,17 +19,17 @@ from mcp_gateway.models.servers import (
     ServerState,
 )
 
-permissions.add_root(
+guarding.add_root(
     McpServer,
     (McpServerUserGrant, McpServerGroupGrant),
     word="server",
     shared_level="view",
     parts=(McpSecret, McpHealth, McpPin, McpSampling),
 )
-permissions.call_it(McpAccount, "mcpaccount", family="server")
-permissions.call_it(McpClient, "mcpclient", family="server")
-permissions.call_it(McpAccess, "access")
-permissions.call_it(McpToken, "mcptoken", family="access")
+guarding.call_it(McpAccount, "mcpaccount", family="server")
+guarding.call_it(McpClient, "mcpclient", family="server")
+guarding.call_it(McpAccess, "access")
+guarding.call_it(McpToken, "mcptoken", family="access")
 
 __all__ = [
     "AccessTier",

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from agents.guarding import Rows
 from agents.models import Agent
-from agents.permissions import Rows
 from mcp_gateway import ids
 from mcp_gateway.book import digest
 from mcp_gateway.models.servers import McpServer

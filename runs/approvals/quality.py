@@ -12,6 +12,7 @@ from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, In
 from django.utils import timezone
 
 from agents import permissions
+from agents.actions import ACTIONS
 from agents.errors import Invalid
 from agents.models import User
 from runs.approvals.lists import addressed, own_alone, seen_by
@@ -70,7 +71,7 @@ def figures(user: User, days: int = DEFAULT_DAYS) -> list[Figure]:
     busiest = sorted(found, key=lambda name: -found[name].decided)[:MOST_PEOPLE]
     people = {each.username: each for each in User.objects.filter(username__in=busiest)}
     lapsed = rows.filter(state=ApprovalState.EXPIRED)
-    others = Q(pk__in=lapsed.values("asked_for")) | Q(role__in=permissions.ACTIONS["approval.decide_admin"].roles)
+    others = Q(pk__in=lapsed.values("asked_for")) | Q(role__in=ACTIONS["approval.decide_admin"].roles)
     for each in User.objects.filter(others, is_active=True).exclude(username__in=busiest)[:MOST_PEOPLE]:
         people[each.username] = each
     for name, number in _lapsed(lapsed, people.values()).items():

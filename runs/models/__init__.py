@@ -1,6 +1,6 @@
 """The rows of what happened."""
 
-from agents import permissions
+from agents import guarding
 from runs.models.approvals import Approval, ApprovalKind, ApprovalRule, ApprovalState, Choice, Scope, Tier
 from runs.models.budgets import (
     Basis,
@@ -27,9 +27,9 @@ from runs.models.reviewing import (
 )
 from runs.models.runs import ACTIVE, Run, RunEvent, Status
 
-permissions.call_it(ReviewedAgent, "reviewed-agent", family="agent")
-permissions.call_it(ReviewerOpinion, "opinion", family="run")
-permissions.call_it(ReviewerReversal, "reversal", family="run")
+guarding.call_it(ReviewedAgent, "reviewed-agent", family="agent")
+guarding.call_it(ReviewerOpinion, "opinion", family="run")
+guarding.call_it(ReviewerReversal, "reversal", family="run")
 
 __all__ = [
     "ACTIVE",

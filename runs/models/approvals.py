@@ -10,8 +10,8 @@ from django.contrib.auth.models import Group
 from django.db import models
 
 from agents import ids
+from agents.guarding import Rows
 from agents.models import Agent
-from agents.permissions import Rows
 from runs.models.runs import Run
 
 

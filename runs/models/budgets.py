@@ -9,10 +9,10 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from agents import ids
+from agents.guarding import Rows
 from agents.models import Agent, ModelRoute
 from agents.models.history import Changes
 from agents.models.shared import Versioned
-from agents.permissions import Rows
 
 
 class BudgetScope(models.TextChoices):

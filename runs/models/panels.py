@@ -7,11 +7,11 @@ from django.contrib.auth.models import Group
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from agents import ids, permissions
+from agents import guarding, ids
+from agents.guarding import Rows
 from agents.models import Policy
 from agents.models.history import Changes
 from agents.models.shared import Versioned
-from agents.permissions import Rows
 
 # What can be put to a panel: accounts and changes of policies have deciders of their own.
 KINDS = (
@@ -73,4 +73,4 @@ class Panel(Versioned):
         return f"{what}{whose}{f', {self.severity} and worse' if self.severity else ''}"
 
 
-permissions.call_it(Panel, "panel", family="policy")
+guarding.call_it(Panel, "panel", family="policy")

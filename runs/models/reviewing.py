@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from agents.guarding import Rows
 from agents.models import Agent, ModelRoute
 from agents.models.history import Changes
 from agents.models.shared import Versioned
-from agents.permissions import Rows
 from runs.models.approvals import Approval, ApprovalKind
 
 

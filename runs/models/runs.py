@@ -6,8 +6,8 @@ from django.conf import settings
 from django.db import models
 
 from agents import ids
+from agents.guarding import Rows
 from agents.models import Agent
-from agents.permissions import Rows
 from runs.models.conversations import Conversation, Message
 
 

@@ -22,9 +22,10 @@ from agents.views.access import person, signed_in
 from runs import events, rendering, withheld, words
 from runs.budgets import showing
 from runs.budgets.limits import Spender
+from runs.items import Tool
 from runs.models import Run, Status
 from runs.rendering import RunFigures, RunRef
-from runs.timeline import Timeline, Tool
+from runs.timeline import Timeline
 from runs.views import parts
 
 PAGE_SIZE = 25

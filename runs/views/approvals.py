@@ -22,10 +22,10 @@ from agents.views.access import is_htmx, leave_to, person, signed_in
 from agents.views.listing import Choice as Filter
 from agents.views.listing import Filters
 from runs import approvals, cards, noticed, rendering, untrusted
+from runs.items import Question
 from runs.models import Approval, ApprovalKind, ApprovalState, Choice, Run
 from runs.rendering import RunRef
 from runs.reviewing import reversing
-from runs.timeline import Question
 from runs.views import parts
 
 # Each may hold a long request; a page stays below 60 KB with them.

@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from agents import agent_pages, learning, permissions
+from agents.actions import ACTIONS
 from agents.errors import LogosError
 from agents.models import Policy
 from agents.numbers import whole
@@ -33,7 +34,7 @@ def agent_reach(request: HttpRequest, agent_id: str) -> HttpResponse:
     rows_of = agent_pages.rows().annotate(learns_until=learning.until_of_each())
     agent = permissions.fetch(user, "agent.view", rows_of, pk=agent_id)
     frame = agent_pages.frame(user, agent, "reach")
-    all_of_it = bool(reasons(permissions.ACTIONS["egress.view"], frame["standing"]))
+    all_of_it = bool(reasons(ACTIONS["egress.view"], frame["standing"]))
     state = Choice("decision", "Decision", (("allowed", "let through"), ("denied", "refused")))
     since = Choice("since", "Since", (), is_date=True)
     run = Choice("run", "Run", (), is_text=True)

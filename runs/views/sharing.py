@@ -11,11 +11,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agents import explaining, permissions, sharing
+from agents import explaining, guarding, permissions, sharing
 from agents.errors import Conflict, Invalid, LogosError
 from agents.explaining import Explanation
+from agents.guarding import SHARED_LEVEL
 from agents.models import Agent, Soul, User, Visibility
-from agents.permissions import SHARED_LEVEL
 from agents.views.access import is_htmx, leave_to, person, signed_in
 from runs.models import Conversation, Run
 
@@ -64,7 +64,7 @@ def _change(user: User, row: Model, request: HttpRequest) -> str:
 
 
 def _after(request: HttpRequest, user: User, row: Model, said: str) -> HttpResponse:
-    kind = permissions.noun(type(row))
+    kind = guarding.noun(type(row))
     if not permissions.allows(user, f"{kind}.manage", row):
         messages.success(request, f"{said} You no longer manage it.")
         return leave_to(request, reverse("home"))
@@ -142,7 +142,7 @@ def _no_such_action(action: str) -> LogosError:
 
 def _about(row: Model) -> dict[str, Any]:
     """What both pages say of the row, and the way back to it."""
-    kind, target = permissions.noun(type(row)), explaining.target_of(row)
+    kind, target = guarding.noun(type(row)), explaining.target_of(row)
     title = _title(row)
     return {
         "row": row,

@@ -6,9 +6,9 @@ from django.conf import settings
 from django.db import models
 
 from agents import ids
+from agents.guarding import Rows
 from agents.models import Agent
 from agents.models.history import Changes
-from agents.permissions import Rows
 from sandboxes.tool_server.tiers import Tier
 
 

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agents import agent_pages, permissions, strict_json
+from agents.actions import ACTIONS
 from agents.editing import Stale
 from agents.errors import Conflict, Invalid, LogosError
 from agents.models import Agent, User
@@ -131,8 +132,8 @@ def _page(
         ],
         "own": [_shown(rule) for rule in own],
         "everywhere": [_shown(rule) for rule in everywhere],
-        "may_change": agent is None or bool(reasons(permissions.ACTIONS["tool.rules"], frame["standing"])),
-        "may_call": agent is not None and bool(reasons(permissions.ACTIONS["tool.call"], frame["standing"])),
+        "may_change": agent is None or bool(reasons(ACTIONS["tool.rules"], frame["standing"])),
+        "may_call": agent is not None and bool(reasons(ACTIONS["tool.call"], frame["standing"])),
         "may_site": permissions.may(user, "tool.site"),
         "names": names,
         "tiers": Tier.choices,

@@ -32,6 +32,7 @@ from agents.models import (
     User,
     Visibility,
 )
+from agents.standing import LEVELS
 from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpPin, McpSampling, McpSecret, McpServer, McpToken
 from runs.models import (
     Approval,
@@ -158,7 +159,7 @@ class RandomWorld:
     def _grants(self, root: Model) -> None:
         subjects = [self.who, self.other, self.inside, self.second, self.outside]
         for subject in self.chance.sample(subjects, self.chance.choice([0, 0, 1, 1, 2, 3])):
-            permissions.grant(subject, self.chance.choice(permissions.LEVELS), root)
+            permissions.grant(subject, self.chance.choice(LEVELS), root)
 
 
 def may(user: User, action: str, row: Model) -> bool:
@@ -191,7 +192,7 @@ def _carry_out(step: Step, user: User, root: Any) -> None:
         permissions.grant(user, step.level, root)
     elif step.kind in ("revoke", "revoke_group"):
         subject = Group.objects.get(name=step.group) if step.group else user
-        for level in permissions.LEVELS:
+        for level in LEVELS:
             permissions.revoke(subject, level, root)
     else:
         change = {
@@ -208,7 +209,7 @@ def smaller_ways(most: int, user: User, row: Model) -> Iterator[tuple[Step, ...]
     roles = [(0, ()), *((w, (Step("role", user.username, role=r),)) for r, w in _promotions(user.role))]
     levels: list[tuple[int, tuple[Step, ...]]] = [(0, ())]
     if root_of(row) is not None:
-        levels += [(n + 1, (Step("grant", user.username, level=level),)) for n, level in enumerate(permissions.LEVELS)]
+        levels += [(n + 1, (Step("grant", user.username, level=level),)) for n, level in enumerate(LEVELS)]
         levels += [(5, (Step("share"),))]
     for first, by_role in roles:
         for second, by_level in levels:

@@ -25,12 +25,13 @@ from agents.models import (
     User,
     Visibility,
 )
+from agents.standing import LEVELS
 from mcp_gateway.models import McpServer
 from runs.models import Approval, Budget, Charge, Conversation, Message, Run, Speaker
 from sandboxes.models import EgressDecision, InferenceCall, Sandbox
 from tests.conftest import person
 
-GRANTS = [(by, level) for by in ("person", "group") for level in permissions.LEVELS]
+GRANTS = [(by, level) for by in ("person", "group") for level in LEVELS]
 RELATIONS = ["owner", "shared", *(f"{by}:{level}" for by, level in GRANTS), "none"]
 ROOTS: tuple[type[Model], ...] = (Agent, Soul, ModelRoute, Policy, McpServer)
 TALKS: tuple[type[Model], ...] = (Conversation, Message, Run, Approval)

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, Group
 
 from agents import explaining, permissions
+from agents.actions import ACTIONS
 from agents.errors import Invalid, LogosError, NotFound
 from agents.explaining import explain
 from agents.models import Agent, ModelRoute, Provider, Role, Soul, User, Visibility
@@ -152,7 +153,7 @@ def test_an_explanation_costs_few_queries(
 def test_every_action_can_be_asked_about(atlas: Agent, alice: User) -> None:
     on_rows = {name for model in explaining.kinds().values() for name in explaining.actions_on(model)}
 
-    for name in permissions.ACTIONS:
+    for name in ACTIONS:
         if name not in on_rows:
             assert explain(alice, name).allowed == permissions.may(alice, name)
     assert {"user.manage", "agent.create", "token.create"}.isdisjoint(on_rows)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from agents import permissions
+from agents import guarding, permissions
 from agents.explaining import Step, actions_on, explain, kinds, overview, weight
 from agents.models import Role, SiteSettings, User
 from tests.agents.explaining_world import RandomWorld, carried_out, may, smaller_ways
@@ -34,7 +34,7 @@ def test_explain_agrees_with_the_lists_and_its_change_turns_the_answer_round(
                 with carried_out(said.change, world.who, row):
                     assert may(world.who, action, row) is not said.allowed, about
             seen["yes" if said.allowed else "no"] += 1
-        seen[permissions.noun(type(row))] += 1
+        seen[guarding.noun(type(row))] += 1
 
     assert kinds().keys() - seen.keys() == set()
     assert seen["yes"] > 20

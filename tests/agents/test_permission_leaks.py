@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 
 from agents import permissions
+from agents.actions import ACTIONS
 from agents.errors import LogosError, NotFound
 from agents.models import Agent, ModelRoute, Policy, Role, Soul, User
 from runs import approvals, dispatch
@@ -142,7 +143,7 @@ def test_nobody_may_do_anything_by_role_alone(user: Any, alice: User) -> None:
         alice.is_active = False
         user = alice
 
-    assert not any(permissions.may(user, action) for action in permissions.ACTIONS)
+    assert not any(permissions.may(user, action) for action in ACTIONS)
 
 
 def test_a_shared_route_can_be_used_by_everyone_and_changed_by_nobody_else(route: ModelRoute, mallory: User) -> None:

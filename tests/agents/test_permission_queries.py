@@ -8,6 +8,7 @@ import pytest
 from django.db.models import Model
 
 from agents import permissions
+from agents.actions import ACTIONS
 from agents.errors import NotFound
 from agents.models import Agent, ModelRoute, Policy, Role, Soul
 from runs.models import Approval, Conversation, Message, Run
@@ -41,7 +42,7 @@ def test_a_list_is_one_query_and_so_is_a_check(role: str, django_assert_num_quer
         with django_assert_num_queries(1):
             seen = list(permissions.visible(world.who, model._default_manager.all()))
         # Whether chats are private decides what the role admin opens.
-        is_closable = permissions.ACTIONS[action].content
+        is_closable = ACTIONS[action].content
         with django_assert_num_queries(0 if role == Role.ADMIN and not is_closable else 1):
             permissions.allows(world.who, action, row)
         with django_assert_num_queries(1):

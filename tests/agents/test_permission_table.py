@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model
 
-from agents import permissions
+from agents.actions import ACTIONS
 from agents.models import (
     Agent,
     AgentCapability,
@@ -181,7 +181,7 @@ def test_presets_are_for_everybody_to_see_and_admins_to_change(role: str, may_ed
 def test_the_table_here_names_every_action_that_is_done_to_a_row() -> None:
     tabled = {action for actions in TABLE.values() for action in actions}
 
-    done_to_rows = {name for name, action in permissions.ACTIONS.items() if action.level}
+    done_to_rows = {name for name, action in ACTIONS.items() if action.level}
 
     assert done_to_rows == tabled | {
         *("preset.view", "preset.edit", "provider.view", "provider.edit", "price.view", "user.manage")

@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db.models import Model
 
-from agents import composition, permissions, sharing
+from agents import composition, guarding, permissions, sharing
+from agents.actions import ACTIONS
 from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, ModelRoute, Policy, Role, Soul, User
 from agents.standing import LEVELS
@@ -66,11 +67,11 @@ def test_whoever_can_grant_holds_what_they_grant(model: type[Model], role: str) 
                 sharing.grant(world.who, guest, level, row)
             except NotFound:
                 continue
-            action = f"{permissions.noun(model)}.{level}"
-            assert action not in permissions.ACTIONS or permissions.allows(world.who, action, row)
+            action = f"{guarding.noun(model)}.{level}"
+            assert action not in ACTIONS or permissions.allows(world.who, action, row)
             granted += 1
 
-    assert bool(granted) == permissions.may(world.who, f"{permissions.noun(model)}.manage")
+    assert bool(granted) == permissions.may(world.who, f"{guarding.noun(model)}.manage")
 
 
 def test_only_who_manages_it_shares_it(atlas: Agent, bob: User, mallory: User, helpers: Group) -> None:

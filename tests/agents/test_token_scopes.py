@@ -9,9 +9,9 @@ import pytest
 from django.utils import timezone
 
 from agents import scopes, tokens
+from agents.actions import ACTIONS
 from agents.errors import Invalid, NotFound
 from agents.models import Agent, ApiToken, SecurityEvent, User
-from agents.permissions import ACTIONS
 from tests.api_client import Program
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runs import events
+from runs.events import ENDS
 from runs.models import ApprovalState, Message, Speaker
-from runs.timeline import ENDS
 
 
 def assert_sound(run: Any) -> list[events.Event]:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 
-from agents import permissions
+from agents.guarding import GRANTS
 from agents.models import (
     Agent,
     AgentCapability,
@@ -117,7 +117,7 @@ FOR_ADMINS = [
 
 
 def test_every_model_of_ours_is_in_the_console() -> None:
-    grants = {name for name in permissions.GRANTS.values() for name in name}
+    grants = {name for name in GRANTS.values() for name in name}
     ours = {
         model
         for app in ("agents", "sandboxes", "runs", "mcp_gateway", "channels_app")

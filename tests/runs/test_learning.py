@@ -153,7 +153,8 @@ def test_a_run_says_that_it_went_while_the_agent_learned(ada: User, atlas: Agent
 def test_its_timeline_says_so() -> None:
     from runs import events
     from runs.events import Event
-    from runs.timeline import Egress, Timeline
+    from runs.items import Egress
+    from runs.timeline import Timeline
 
     data = {"host": "a.example", "port": 443, "binary": "/usr/bin/curl", "decision": "allowed", "rule": LEARNING}
     line = Timeline([Event("r", 1, "egress", {**data, "reason": "", "count": 1}, events.now())])

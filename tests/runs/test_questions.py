@@ -18,8 +18,8 @@ from agents.errors import Conflict, Invalid, NotFound
 from agents.models import Agent, Role, User
 from runs import approvals, dispatch, questions
 from runs.events import Event
+from runs.items import Question as Shown
 from runs.models import Approval, ApprovalRule, Run
-from runs.timeline import Question as Shown
 from runs.timeline import Timeline
 from tests.api_client import Program
 from tests.conftest import person

@@ -10,8 +10,9 @@ import pytest
 
 from runs import reached
 from runs.events import Event, now
+from runs.items import Egress, Text
 from runs.reached import Reached
-from runs.timeline import Egress, Text, Timeline
+from runs.timeline import Timeline
 from sandboxes.egress.proxy import Decision
 
 ASKED = Decision("conn_1", "a.example", 443, "/usr/bin/curl", False, "", "No rule names a.example.", "CONNECT")

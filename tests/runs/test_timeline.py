@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from runs.events import Event
-from runs.timeline import Call, End, Item, Note, Question, Text, Thinking, Timeline, Tool
+from runs.items import Call, End, Item, Note, Question, Text, Thinking, Tool
+from runs.timeline import Timeline
 from tests.runs.stories import AT
 
 

@@ -9,7 +9,8 @@ from dataclasses import asdict
 import pytest
 
 from runs.events import Event
-from runs.timeline import Item, Timeline
+from runs.items import Item
+from runs.timeline import Timeline
 from tests.runs.stories import random_events
 
 SEEDS = [range(start, start + 50) for start in (0, 50, 100)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runs.events import Event, now
+from runs.items import Notice
 from runs.rendering import RunRef, item_html
-from runs.timeline import Notice, Timeline
+from runs.timeline import Timeline
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def question() -> str:
     """The question as a page draws it, about a command whose dangerous end is far from its harmless beginning."""
     from datetime import UTC, datetime
 
+    from runs.items import Question
     from runs.rendering import RunRef, item_html
-    from runs.timeline import Question
 
     command = "echo \u202eharmless\r" + " " * 9_000 + "; rm -rf everything"
     asked = Question(id="q", seq=1, at=datetime.now(UTC), approval_id="appr_1", command=command, description="x")

@@ -20,10 +20,10 @@ from agents.errors import Invalid, LogosError
 from agents.models import User
 from runs import approvals, dispatch, events
 from runs.api.runs import rows
+from runs.events import ENDS
 from runs.management.commands.runs import as_json
 from runs.models import Conversation, EngineBeat, Run, Status
 from runs.printing import Teller
-from runs.timeline import ENDS
 from sandboxes.claimants import is_dead
 
 POLL_S = 0.05
