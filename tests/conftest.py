@@ -38,6 +38,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pytest_django.fixtures import _set_suffix_to_test_databases
 
 from agents import composition, permissions, routes, souls
@@ -47,6 +49,12 @@ from agents.models import Agent, ModelRoute, Role, Soul, User
 # and one after another too, what asks other services, which mostly wait for these, and what takes minutes of one processor.
 ALONE = ("sandbox", "runtime", "browser")
 BESIDE = ("services", "sweep")
+
+# How quickly examples are made and tried tells of the machine, and the same ones everywhere make a red run repeatable.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
 
 
 class FailuresAtOnce:

@@ -190,6 +190,17 @@ def lives(pid: int) -> bool:
         return False
 
 
+def held() -> tuple[int, int, int]:
+    """What this process has open: descriptors, tasks of the loop, children."""
+    return len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()), len(children_of(os.getpid()))
+
+
+async def nothing_more(before: tuple[int, int, int], what: str) -> None:
+    """Return once there is no child more than ``before``, and no more than a few descriptors and tasks of a connection."""
+    room = (2, 2, 0)
+    await until(lambda: all(now <= then + more for now, then, more in zip(held(), before, room, strict=True)), what)
+
+
 def children_of(pid: int) -> list[int]:
     """Processes directly below this one."""
     found = []

@@ -155,9 +155,10 @@ async def a_stranger(answer: Callable[[asyncio.StreamWriter], Any]) -> AsyncIter
     ],
 )
 async def test_what_is_no_gateway_or_hangs_ends_the_bridge(tmp_path: Path, answer: bytes, words: str) -> None:
+    silence = "1" if words == "says nothing" else "60"
     async with (
         a_stranger(lambda writer: writer.write(answer)) as url,
-        a_bridge(tmp_path, url, "--silence", "1") as bridge,
+        a_bridge(tmp_path, url, "--silence", silence) as bridge,
     ):
         code = await asyncio.wait_for(bridge.process.wait(), STARTING_S)
         errors = await bridge.errors()
@@ -170,7 +171,7 @@ async def test_a_gateway_that_goes_away_costs_an_answer_and_not_the_bridge(tmp_p
     async with contextlib.AsyncExitStack() as stack:
         first = await stack.enter_async_context(a_gate())
         supervisor = first.add("files")
-        bridge = await stack.enter_async_context(a_bridge(tmp_path, f"{first.url}/files", "--silence", "2"))
+        bridge = await stack.enter_async_context(a_bridge(tmp_path, f"{first.url}/files", "--silence", "8"))
         await bridge.call("echo")
         bridge.write(request("tools/call", 5, name="slow", arguments={"seconds": 600}))
         await until(lambda: first.relay.carrier._open, "it is under way")

@@ -17,7 +17,7 @@ from mcp_gateway.gateway import Gateway
 from mcp_gateway.models import McpHealth
 from tests.api_client import Program
 from tests.conftest import person
-from tests.mcp_gateway.gate import EVERYTHING, PATIENCE_S, children_of, request, until
+from tests.mcp_gateway.gate import EVERYTHING, PATIENCE_S, children_of, held, nothing_more, request, until
 from tests.mcp_gateway.test_gateway import ask, rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,7 +60,7 @@ async def started(house: House) -> AsyncIterator[Gateway]:
     await running.start()
     yield running
     await running.stop()
-    assert not children_of(os.getpid())
+    await until(lambda: not children_of(os.getpid()), "all of them have ended")
 
 
 async def test_each_agent_has_a_process_and_a_folder_of_its_own_everywhere(house: House, started: Gateway) -> None:
@@ -127,7 +127,7 @@ async def test_an_idle_copy_and_one_whose_agent_lost_its_access_end(house: House
     pool._idle_s = 0.0
     await until(lambda: len(pool) == 0, "atlas's is gone")
 
-    assert len(children_of(os.getpid())) == 1
+    await until(lambda: len(children_of(os.getpid())) == 1, "their processes have ended")
     await rows(lambda: McpHealth.objects.get().children == [])
     pool._idle_s = 600.0
     assert (await house.call("atlas", "echo", text="new"))["content"][0]["text"] == "new"
@@ -146,17 +146,14 @@ async def test_many_copies_come_and_go_and_leave_nothing(
     await until(is_known, "the gateway knows")
     for name in ("atlas", "bruno"):
         await house.call(name, "echo")
-    before = (len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()))
+    before = held()
 
     for _ in range(6):
         for name in ("atlas", "bruno"):
             assert (await house.call(name, "echo", text=name))["content"][0]["text"] == name
 
-    def held() -> bool:
-        now = (len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()))
-        return now <= (before[0] + 2, before[1] + 2) and len(children_of(os.getpid())) == 2
-
-    await until(held, "one for everybody and one copy, and nothing else")
+    await until(lambda: len(children_of(os.getpid())) == 2, "one for everybody and one copy")
+    await nothing_more(before, "and nothing else")
 
 
 def test_people_see_the_copies_of_agents_they_see() -> None:

@@ -37,6 +37,9 @@ async def test_a_flood_of_news_is_looked_at_a_few_times_and_answers_still_come(
         return await look(child, known)
 
     monkeypatch.setattr(introducing, "all_tools", looked)
+    # So little that a slow machine cannot be slower; the longest pause is then the shortest too.
+    monkeypatch.setattr(unasked, "PER_S", 1.0)
+    monkeypatch.setattr(unasked, "MOST_S", 0.2)
     async with a_gate() as gate:
         loud = gate.add("loud")
         gate.add("calm")
