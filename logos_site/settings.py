@@ -316,7 +316,7 @@ LOGOS_TIRITH = env.text(
     "LOGOS_TIRITH", "", "Path of the program tirith, asked for a second opinion on dangerous commands; empty for none."
 )
 LOGOS_ACCESS_TIMEOUT_S = env.number(
-    "LOGOS_ACCESS_TIMEOUT_S", 3600, "A host or a tool server an agent asks for and nobody allows is denied after this."
+    "LOGOS_ACCESS_TIMEOUT_S", 3600, "A host or an MCP server an agent asks for and nobody allows is denied after this."
 )
 LOGOS_APPROVERS = env.number("LOGOS_APPROVERS", 1, "How many people must allow a request that is put to operators.")
 LOGOS_ESCALATE_AFTER_S = env.number(

@@ -82,7 +82,7 @@ class ConversationAdmin(RecordAdmin):
     view_action = "conversation.view"
     page_name = "runs:chat-conversation"
     panels = (RUNS_OF_CONVERSATION,)
-    fields = ("title", "agent", "owner", "origin", "created_at", "last_at")
+    fields = ("title", "agent", "owner", "origin", "is_unread", "created_at", "last_at")
     list_display = ("__str__", "agent", "owner", "origin", "last", "chat")
     list_select_related = ("agent", "owner")
     list_filter = (

@@ -18,6 +18,7 @@ class RunsConfig(AppConfig):
             proposals,
             proposed_rules,
             tool_calls,
+            unasked,
         )
         from runs.budgets import on_people
         from runs.budgets.on_agents import section
@@ -27,6 +28,7 @@ class RunsConfig(AppConfig):
         from sandboxes import foresight
 
         badges.register("/approvals/", "waiting for you", approvals.open_for)
+        badges.register("/chat/", "with new messages", unasked.unread)
         agent_pages.SECTIONS.append(agent_pages.Section("budgets/_section.html", section, is_aside=True))
         person_pages.SECTIONS.append(person_pages.Section("budgets/_person.html", on_people.section))
         agent_pages.SECTIONS.append(

@@ -152,12 +152,19 @@ class Card:
         return limits.sentence(self.review.why) if self.review is not None else ""
 
     @property
+    def asked(self) -> str:
+        """What is asked. The answers that an agent offers are left to the buttons that choose them, where there are."""
+        if self.is_question and self.may_decide and self.row.options:
+            return str(self.row.subject["question"])
+        return self.row.exact
+
+    @property
     def text(self) -> str:
-        return self.row.exact if self.is_whole else cut(self.row.exact)
+        return self.asked if self.is_whole else cut(self.asked)
 
     @property
     def is_cut(self) -> bool:
-        return not self.is_whole and self.text != self.row.exact
+        return not self.is_whole and self.text != self.asked
 
     @property
     def warm_at(self) -> datetime:

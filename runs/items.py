@@ -126,6 +126,12 @@ class Question(Item):
     def is_allowed(self) -> bool:
         return self.choice in ("once", "run", "rule")
 
+    @property
+    def shown(self) -> str:
+        """What is asked; without the answers an agent offers while they stand on buttons below it."""
+        offered = "".join(f"\n- {each}" for each in self.options)
+        return self.command if self.choice or self.tier == "admin" else self.command.removesuffix(offered)
+
 
 @dataclass(slots=True)
 class Call(Item):

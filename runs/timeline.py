@@ -204,12 +204,17 @@ class Timeline:
     _on_budget_cut = _on_budget_fallback = _on_budget_back = _on_budget_warning
 
     def _on_tool_server_call(self, event: Event) -> list[Item]:
-        told = tool_words.sentence(event.data)
-        known = self._by_id.get(f"note-{event.data['call']}") if "call" in event.data else None
-        if isinstance(known, Notice):
+        told, id = tool_words.sentence(event.data), f"note-{event.data.get('call', event.seq)}"
+        begun, ended = self._by_id.get(id), self._by_id.get(f"{id}-end")
+        known = ended or begun
+        if not isinstance(known, Notice):
+            return [self._add(Notice(id, event.seq, event.at, sentence=told))]
+        if known is ended or known is self.items[-1]:
             known.sentence = told
             return [known]
-        return [self._add(Notice(f"note-{event.data.get('call', event.seq)}", event.seq, event.at, sentence=told))]
+        # A person was asked in between: what came of it stands below that, as it came.
+        known.sentence = tool_words.waited(event.data)
+        return [known, self._add(Notice(f"{id}-end", event.seq, event.at, sentence=told))]
 
     def _on_mcp_call(self, event: Event) -> list[Item]:
         """A call that went through is a tool's own line; one that did not is said."""

@@ -23,3 +23,8 @@ def sentence(data: dict[str, Any]) -> str:
     words = f"{data.get('tool', 'A tool')} {_STATES.get(state, 'was called')}"
     why = str(data.get("reason") or "") if state in ("waiting", "refused") or data.get("tier") == "notify" else ""
     return f"{words}. {why}".strip()
+
+
+def waited(data: dict[str, Any]) -> str:
+    """The line where it waited, once what came of it has a line of its own."""
+    return f"{data.get('tool', 'A tool')} waited for a person."

@@ -69,7 +69,7 @@ def send(agent_id: str, text: str, run_id: str = "") -> Sent:
     made = Message.objects.create(
         conversation=talk, speaker=Speaker.AGENT, text=text, idempotency_key=f"{MARK}{ids.message_id()}"
     )
-    Conversation.objects.filter(pk=talk.pk).update(last_at=now)
+    Conversation.objects.filter(pk=talk.pk).update(last_at=now, is_unread=True)
     transaction.on_commit(lambda: [*agent_wrote.send_robust(Message, conversation=talk)] and None)
     return Sent("sent", f"{person.display_name} has it in a chat with you, and is told as they chose.", made.pk)
 
@@ -77,6 +77,18 @@ def send(agent_id: str, text: str, run_id: str = "") -> Sent:
 def of(talk: Conversation) -> QuerySet[Message]:
     """What the agent wrote unasked in this chat."""
     return talk.messages.filter(speaker=Speaker.AGENT, idempotency_key__startswith=MARK)
+
+
+def unread(user: User) -> QuerySet[Conversation]:
+    """The chats of this person in which an agent wrote unasked since they looked."""
+    return permissions.visible(user, Conversation.objects.filter(owner=user, is_unread=True))
+
+
+def has_read(user: User, talk: Conversation) -> None:
+    """The person looks at their chat. Said before its messages are read: what comes after that is new."""
+    if talk.is_unread and talk.owner_id == user.pk:
+        Conversation.objects.filter(pk=talk.pk).update(is_unread=False)
+        talk.is_unread = False
 
 
 def between(talk: Conversation | None, runs: Sequence[Run], *, is_latest: bool) -> list[list[Message]]:

@@ -221,6 +221,7 @@ class ConversationOut(Schema):
     owner: str = Field(alias="owner.username")
     origin: str
     is_busy: bool = Field(description="The agent is still answering; a new message would be refused with 409.")
+    is_unread: bool = Field(description="The agent wrote unasked since its owner opened the chat's page.")
     created_at: datetime
     last_at: datetime
 
@@ -233,6 +234,7 @@ class ConversationOut(Schema):
                 "owner": "alice",
                 "origin": "api",
                 "is_busy": False,
+                "is_unread": False,
                 "created_at": "2026-11-20T09:15:02.410Z",
                 "last_at": "2026-11-20T09:15:05.251Z",
             }

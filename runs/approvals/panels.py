@@ -145,7 +145,7 @@ def _fill(row: Panel, fields: dict[str, Any]) -> None:
             raise Invalid(f"A panel has no {name}.", field=name)
         setattr(row, name, value.strip() if isinstance(value, str) else value)
     if row.kind and row.kind not in dict(KIND_CHOICES):
-        raise Invalid("Panels are for commands, hosts, tool calls, tool servers and questions.", field="kind")
+        raise Invalid("Panels are for commands, hosts, tool calls, MCP servers and questions.", field="kind")
     if row.severity and row.severity not in dict(SEVERITIES):
         raise Invalid("Choose low, medium, high or critical.", field="severity")
     if not 1 <= row.needed <= MOST_NEEDED:

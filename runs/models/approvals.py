@@ -21,7 +21,7 @@ class ApprovalKind(models.TextChoices):
     COMMAND = "command", "Command"
     EGRESS = "egress", "Host"
     TOOL_CALL = "tool_call", "Tool call"
-    MCP_ACCESS = "mcp_access", "Tool server"
+    MCP_ACCESS = "mcp_access", "MCP server"
     REGISTRATION = "registration", "Account"
     POLICY_PROPOSAL = "policy_proposal", "Policy proposal"
     QUESTION = "question", "Question"

@@ -28,12 +28,18 @@ class Conversation(models.Model):
     title = models.CharField(max_length=120, blank=True)
     origin = models.CharField(max_length=20, default="web")
     opening_key = models.CharField(max_length=100, null=True, editable=False)  # noqa: DJ001 (NULLs do not collide)
+    is_unread = models.BooleanField(
+        default=False, editable=False, help_text="The agent wrote unasked since its owner looked last."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
         ordering = ["-last_at"]
-        indexes = [models.Index(fields=["owner", "-last_at"])]
+        indexes = [
+            models.Index(fields=["owner", "-last_at"]),
+            models.Index(fields=["owner"], condition=models.Q(is_unread=True), name="conversation_unread"),
+        ]
         constraints = [
             # Two clicks on "send" in a new chat make one conversation.
             models.UniqueConstraint(fields=["owner", "opening_key"], name="one_conversation_per_opening_key")

@@ -18,7 +18,7 @@ KINDS = (
     ("command", "Commands"),
     ("egress", "Hosts"),
     ("tool_call", "Tool calls"),
-    ("mcp_access", "Tool servers"),
+    ("mcp_access", "MCP servers"),
     ("question", "Questions"),
 )
 SEVERITIES = (("low", "Low"), ("medium", "Medium"), ("high", "High"), ("critical", "Critical"))

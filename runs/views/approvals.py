@@ -82,7 +82,7 @@ def detail(request: HttpRequest, approval_id: str) -> HttpResponse:
     row = _seen(user, approval_id)
     card = cards.one(user, row)
     similar = approvals.similar(row, user) if row.agent_id and row.key else []
-    spans = untrusted.marked(row) if card.may_see_run else []
+    spans = untrusted.marked(row, card.asked) if card.may_see_run else []
     context = {
         "card": card,
         "spans": spans,

@@ -49,7 +49,10 @@ def new(request: HttpRequest, agent_id: str) -> HttpResponse:
 @signed_in
 def conversation(request: HttpRequest, conversation_id: str) -> HttpResponse:
     """One conversation: its last turns, live where a run goes on."""
-    talk = _conversation(person(request), "conversation.view", conversation_id)
+    user = person(request)
+    talk = _conversation(user, "conversation.view", conversation_id)
+    if not request.GET.get("before"):
+        unasked.has_read(user, talk)
     return render(request, "runs/chat.html", _page(request, talk.agent, talk))
 
 

@@ -206,6 +206,26 @@ def test_the_chat_and_the_run_carry_the_same_card(run: Run, alice: User, browser
     assert (item.choice, item.answer) == ("answer", "Green")
 
 
+def test_the_choices_stand_on_their_buttons_and_not_once_more_above_them(
+    run: Run, alice: User, browser: Browser
+) -> None:
+    asked, client = put(run), browser(alice)
+    timeline = Timeline()
+    timeline.apply(Event(run.pk, 1, "approval.requested", approvals.shown(asked), timezone.now()))
+    (item,) = [each for each in timeline.items if isinstance(each, Shown)]
+    page, inbox = (client.get(f"/approvals/{path}").content.decode() for path in (f"{asked.pk}/", ""))
+
+    assert item.shown == "Which colour?"
+    assert "- Red" not in page
+    assert "- Red" not in inbox
+    assert page.count('value="Red"') == inbox.count('value="Red"') == 1
+    assert client.get(f"/approvals/{asked.pk}/exact/").content.decode() == "Which colour?\n- Red\n- Blue"
+    answer(client, asked, answer="Green")
+    timeline.apply(Event(run.pk, 2, "approval.decided", {"id": asked.pk, "choice": "answer"}, timezone.now()))
+    assert "- Red" in client.get(f"/approvals/{asked.pk}/").content.decode()
+    assert "- Red" in item.shown
+
+
 def test_a_program_and_a_shell_answer(run: Run, alice: User) -> None:
     first, second = put(run), put(run, "And the door?")
     seen = Program(alice).get(f"approvals/{first.pk}")

@@ -124,6 +124,24 @@ def test_the_timeline_of_a_run_tells_of_a_call_once() -> None:
     assert [item.sentence for item in line.items] == ["git.push is done."]  # type: ignore[attr-defined]
 
 
+def test_what_came_of_a_held_call_stands_below_the_question_it_waited_for() -> None:
+    def event(seq: int, about: str, **data: Any) -> Event:
+        return Event("run_x", seq, about, data, events.now())
+
+    call: dict[str, Any] = {"call": "tool_1", "tool": "git.push"}
+    line = Timeline([event(1, "tool_server.call", **call, state="waiting", reason="A rule says so.")])
+    line.apply(event(2, "approval.requested", id="appr_1", command="push", kind="tool_call"))
+    line.apply(event(3, "approval.decided", id="appr_1", choice="once", by="alice"))
+    changed = line.apply(event(4, "tool_server.call", **call, state="done"))
+    again = line.apply(event(5, "tool_server.call", **call, state="failed"))
+
+    assert [getattr(item, "sentence", item.kind) for item in line.items] == [
+        "git.push waited for a person.", "question", "git.push failed."
+    ]  # fmt: skip
+    assert [item.id for item in changed] == ["note-tool_1", "note-tool_1-end"]
+    assert [item.id for item in again] == ["note-tool_1-end"]
+
+
 async def test_an_engine_takes_calls_of_its_runs_into_their_record() -> None:
     engine, told = Engine(), []
 

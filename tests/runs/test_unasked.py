@@ -16,6 +16,7 @@ from channels_app import notices, receivers
 from channels_app.models import PushDevice
 from runs import dispatch, history, unasked
 from runs.models import Conversation, Message, Run
+from tests.api_client import Program
 
 pytestmark = pytest.mark.django_db
 
@@ -140,3 +141,29 @@ def test_the_person_is_told_as_they_chose_and_not_what_it_says(
     assert atlas.name not in str(pushed)
     notices.choose(alice, by_push=False, by_mail=False)
     assert not notices.wrote(talk.pk)
+
+
+def test_a_message_marks_its_chat_as_new_until_its_owner_opens_it(
+    browser: Browser, run: Run, alice: User, ada: User, atlas: Agent
+) -> None:
+    unasked.send(atlas.pk, "The backup is done.", run.pk)
+    talk = Conversation.objects.get(origin="agent")
+    client = browser(alice)
+    badge, mark = '1<span class="visually-hidden"> with new messages</span>', "New: </span>Messages from"
+
+    before, chats = client.get("/runs/").content.decode(), client.get("/chat/list/").content.decode()
+    said = Program(alice).get(f"conversations/{talk.pk}")["is_unread"]
+    browser(ada).get(f"/chat/{talk.pk}/")
+    still = client.get("/runs/").content.decode()
+    client.get(f"/chat/{talk.pk}/?before=run_0")
+    opened = client.get(f"/chat/{talk.pk}/").content.decode()
+
+    assert badge in before
+    assert mark in chats
+    assert said is True
+    assert badge in still, "somebody else looked"
+    assert badge not in opened
+    assert mark not in opened
+    assert not Program(alice).get(f"conversations/{talk.pk}")["is_unread"]
+    unasked.send(atlas.pk, "And the next one.", run.pk)
+    assert badge in client.get("/runs/").content.decode()
