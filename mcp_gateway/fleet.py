@@ -76,6 +76,12 @@ class Fleet:
         found = self._running.get(server_id)
         return found[1] if found else None
 
+    def met(self, server_id: str, agent_id: str) -> Supervisor | None:
+        """Where it stands what the agent can do there: its own copy, once that has said so, else that of everybody."""
+        copies = self._copies.get(server_id)
+        found = copies.get(agent_id) if copies is not None else None
+        return found if found is not None and found.known.era else self.get(server_id)
+
     async def own(self, server_id: str, agent_id: str) -> Supervisor | None:
         """The supervisor of the agent's own copy, where there are such; else that of everybody. Raises
         LogosError(reason="mcp_unavailable")."""

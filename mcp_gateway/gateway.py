@@ -24,6 +24,7 @@ from mcp_gateway.exchange import Receive, Scope, Send
 from mcp_gateway.fleet import Fleet
 from mcp_gateway.holding import Holder
 from mcp_gateway.hub_door import Hub
+from mcp_gateway.introducing import LISTS
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.oauth.renewing import Accounts
 from mcp_gateway.own_port import OwnPort
@@ -175,6 +176,12 @@ class Gateway:
                 await self._read_book()
         except DatabaseError as error:
             raise Gone("What it offers could not be compared with what was accepted.") from error
+        shared = self.fleet.get(server_id)
+        is_new = supervisor.agent_id and supervisor.state != "ready"
+        if is_new and shared is not None and shared.known.marks != supervisor.known.marks:
+            # Until now its agent was shown what the server itself offers.
+            for method in LISTS:
+                self._said(supervisor, {"jsonrpc": "2.0", "method": method}, server_id)
 
     async def _read_book(self) -> None:
         """One after the other: a book that was read earlier must not take the place of a later one."""

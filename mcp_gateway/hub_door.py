@@ -147,7 +147,7 @@ class Hub:
         for served in reached:
             supervisor = self._relay.servers.get(served.id)
             if supervisor is not None and supervisor.state == "ready":
-                shown[served.name] = served.shown(supervisor.known.tools, supervisor.known.marks)
+                shown[served.name] = self._relay.tools(served, agent_id)
         return hub.names(shown, [each["name"] for each in OWN_TOOLS])
 
     async def _waited_for(self, served: Served) -> None:
@@ -225,7 +225,7 @@ class Hub:
             served = reached.get(each["name"])
             supervisor = self._relay.servers.get(served.id) if served is not None else None
             if served is not None and supervisor is not None:
-                shown = [tool["name"] for tool in served.shown(supervisor.known.tools, supervisor.known.marks)]
+                shown = [tool["name"] for tool in self._relay.tools(served, asked.caller.agent_id)]
                 each |= {"state": supervisor.state, "tools": [hub.name_of(served.name, name) for name in shown]}
         return jsonrpc.told({"servers": found})
 
@@ -271,7 +271,7 @@ class Hub:
         served = self._relay.book().reach(asked.caller.agent_id, server)
         if served is None:
             return []
-        return calling_by_name.described(server, served.shown(supervisor.known.tools, supervisor.known.marks))
+        return calling_by_name.described(server, self._relay.tools(served, asked.caller.agent_id))
 
     async def _held(self, asked: Asked, answer: requesting.Answer) -> requesting.Answer:
         """Wait a while for the person. Raises Left when the caller does not."""

@@ -46,6 +46,11 @@ class OwnChildren:
                 self._copies[agent_id] = _Copy(self._make(agent_id), now)
             return self._copies[agent_id].supervisor
 
+    def get(self, agent_id: str) -> Supervisor | None:
+        """The agent's own copy, if it has one."""
+        found = self._copies.get(agent_id)
+        return found.supervisor if found is not None else None
+
     async def sweep(self, may_use: Callable[[str], bool]) -> list[str]:
         """End the copies of agents that have not used them for a while, or may not any more; whose they were."""
         now, over = asyncio.get_running_loop().time(), []

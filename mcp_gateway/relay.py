@@ -60,6 +60,8 @@ class Servers(Protocol):
 
     def get(self, server_id: str) -> Supervisor | None: ...
 
+    def met(self, server_id: str, agent_id: str) -> Supervisor | None: ...
+
     async def own(self, server_id: str, agent_id: str) -> Supervisor | None: ...
 
 
@@ -170,7 +172,7 @@ class Relay:
         if method == "server/discover":
             return 200, jsonrpc.result(asked.id, discovered(supervisor, served))
         if method == "tools/list":
-            return 200, asked.reply({"tools": served.shown(supervisor.known.tools, supervisor.known.marks)})
+            return 200, asked.reply({"tools": self.tools(served, asked.caller.agent_id)})
         if method == "logging/setLevel" and not supervisor.agent_id:
             return _level(asked)
         if method == "tools/call":
@@ -209,6 +211,11 @@ class Relay:
 
     def _basis(self, agent_id: str, served: Served, tool: str) -> tuple[Any, ...]:
         return self.judge.basis(served, tool, self.book().rules_for(agent_id))
+
+    def tools(self, served: Served, agent_id: str) -> list[dict[str, Any]]:
+        """What the agent sees of a server that runs: in a copy of its own, what that copy has as it was accepted."""
+        supervisor = self.servers.met(served.id, agent_id)
+        return served.shown(supervisor.known.tools, supervisor.known.marks) if supervisor is not None else []
 
     async def running(self, served: Served, agent_id: str = "") -> Supervisor:
         """The server's supervisor once it is ready, or that of the agent's own copy of it. Raises

@@ -10,27 +10,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import json
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
-from agents import secrets
-from mcp_gateway import blotting, eras, jsonrpc
+from mcp_gateway import blotting, jsonrpc
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.peers import MAX_NOTICE, Asks, Call, Gone, NeedsAccount, Notice, Peer
-from mcp_gateway.remote import places, streams, wording
+from mcp_gateway.remote import streams, wording
 from mcp_gateway.remote.credentials import Account, Credential, nobody
+from mcp_gateway.remote.wire import Line, Unreached, Wire
 from sandboxes.egress.addresses import Lookup, system_lookup
 
 logger = logging.getLogger(__name__)
 
 MAX_REQUESTS = 1_024
 MAX_QUESTIONS = 256
-FIRST_PAUSE_S, LONGEST_PAUSE_S, GOODBYE_S = 1.0, 30.0, 2.0
+# What it is told at the same time: one that asks and asks, and does not take the answers, gets no more of them.
+MAX_TOLD = 256
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 # How long a session may take to open, or something may take to be heard that wants no answer.
 HELLO_S, TELL_S = 60.0, 30.0
 # A stream usually ends right after its answer; then its connection serves the next request.
@@ -56,16 +57,6 @@ class RemoteLaunch:
         return RemotePeer(self, notice, asked)
 
 
-@dataclass(slots=True, eq=False)
-class Line:
-    """A session of the older era with one account; ``ready`` once both sides have introduced themselves."""
-
-    credential: Credential
-    session: str = ""
-    version: str = ""
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class Unwell(Gone):
     """The server says that it cannot answer just now."""
 
@@ -78,7 +69,9 @@ class RemotePeer(Peer):
     def __init__(self, launch: RemoteLaunch, notice: Notice, asked: Asks) -> None:
         super().__init__(notice, asked)
         self._launch = launch
-        self._http = places.open_session(launch.allows_private, launch.lookup, plain=places.is_plain(launch.url))
+        self._wire = Wire(
+            launch.url, launch.headers, launch.known, allows_private=launch.allows_private, lookup=launch.lookup
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._task_of: dict[int, asyncio.Task[None]] = {}
         self._line_of: dict[int, Line] = {}
@@ -87,10 +80,9 @@ class RemotePeer(Peer):
         self._questions: dict[Any, Line | None] = {}
         self._read_for: Call | None = None
         self._hello: Message | None = None
-        self._mirrored: dict[str, dict[str, str]] = {}
-        self._hidden = _bytes_of(launch.known)
         self.blot = blotting.blot(launch.known, shapes=launch.masks_keys)
-        self._hidden_bearers: dict[str, tuple[bytes, ...]] = {}
+        self._telling = 0
+        self._was_loud = False
         self._was_well = False
         self._reason = ""
 
@@ -98,15 +90,18 @@ class RemotePeer(Peer):
 
     def _dispatch(self, message: Message, call: Call) -> None:
         self._check_open()
-        if len(self._tasks) >= MAX_REQUESTS:
+        if len(self._task_of) >= MAX_REQUESTS:
             raise Gone("Too many requests to it are under way.")
         task = self._go(self._answer(message, call))
         self._task_of[call.id] = task
         task.add_done_callback(lambda task: self._task_of.pop(call.id, None))
 
     def send(self, message: Message) -> None:
-        """A notification, or the answer to a question of the server."""
+        """A notification, or the answer to a question of the server. Raises Gone."""
         self._check_open()
+        whose = None if "method" in message else self._questions.pop(message.get("id"), None)
+        if self._telling >= MAX_TOLD:
+            raise Gone("It does not hear what it is told.")
         if message.get("method") == "notifications/initialized":
             # Nothing else is asked on this line before it has been heard.
             for line in [each for each in self._lines.values() if not each.ready.is_set()]:
@@ -114,7 +109,7 @@ class RemotePeer(Peer):
         elif "method" in message:
             self._go(self._tell(message, next(iter(self._lines.values()), None)))
         else:
-            self._go(self._tell(message, self._questions.pop(message.get("id"), None)))
+            self._go(self._tell(message, whose))
 
     def forget(self, call: Call, *, cancel: bool, why: str = "The caller left.") -> None:
         is_open = self.calls.pop(call.id, None) is not None and not call.answer.done()
@@ -133,9 +128,7 @@ class RemotePeer(Peer):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         lines, self._lines = list(self._lines.values()), {}
-        if not self._http.closed:
-            await asyncio.gather(*(self._say_goodbye(line) for line in lines if line.session))
-            await self._http.close()
+        await self._wire.close(lines)
 
     def ending(self) -> str:
         return self._reason
@@ -250,59 +243,27 @@ class RemotePeer(Peer):
 
     async def _tell(self, message: Message, line: Line | None) -> None:
         """What wants no answer."""
+        self._telling += 1
         try:
             credential = line.credential if line is not None else await self._launch.account("", None)
             async with asyncio.timeout(TELL_S), self._post(message, credential, line):
                 return
         except (Gone, TimeoutError) as error:
             logger.info("An MCP server was not told something: %s", error)
+        finally:
+            self._telling -= 1
 
     @contextlib.asynccontextmanager
     async def _post(
         self, message: Message, credential: Credential, line: Line | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        self._blot(credential)
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json, text/event-stream",
-            **self._launch.headers,
-            **credential.headers,
-            **self._said(message, line),
-        }
         try:
-            response = await self._http.post(
-                self._launch.url, data=jsonrpc.dumps(message), headers=headers, allow_redirects=False
-            )
-        except (aiohttp.ClientError, ValueError, OSError) as error:
-            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-                # It was never reached. What will not pass by itself ends in being parked.
-                self._finish(places.why(error), may_come_back=places.may_pass(error))
-            raise Gone(places.why(error)) from error
-        try:
-            yield response
-        finally:
-            response.release() if response.content.at_eof() else response.close()
-
-    def _said(self, message: Message, line: Line | None) -> dict[str, str]:
-        """The headers that repeat what the message says."""
-        method = message.get("method")
-        params: dict[str, Any] = message.get("params") or {}
-        meta = params.get("_meta")
-        if isinstance(meta, dict) and meta.get(eras.VERSION) == eras.MODERN:
-            headers = {"MCP-Protocol-Version": eras.MODERN, "Mcp-Method": str(method)}
-            name = params.get(eras.NAMED.get(str(method), ""))
-            if isinstance(name, str):
-                headers["Mcp-Name"] = eras.encoded(name)
-                arguments = params.get("arguments")
-                given = arguments if isinstance(arguments, dict) else {}
-                for key, header in self._mirrored.get(name, {}).items():
-                    if (value := eras.written(given.get(key))) is not None:
-                        headers[f"Mcp-Param-{header}"] = eras.encoded(value)
-            return headers
-        if line is None:
-            return {}
-        version = {"MCP-Protocol-Version": line.version} if line.version else {}
-        return version | ({"Mcp-Session-Id": line.session} if line.session else {})
+            async with self._wire.post(message, credential, line) as response:
+                yield response
+        except Unreached as error:
+            # What will not pass by itself ends in being parked.
+            self._finish(str(error), may_come_back=error.may_pass)
+            raise
 
     # What it says.
 
@@ -326,13 +287,15 @@ class RemotePeer(Peer):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None) as limit:
                 async for data in streams.events(response):
-                    self._take_from(data, call, line)
+                    pause_s = self._take_from(data, call, line)
                     if limit.when() is None and call.answer.done() and not call.answer.cancelled():
                         limit.reschedule(asyncio.get_running_loop().time() + LINGER_S)
+                    if pause_s:
+                        await asyncio.sleep(pause_s)
 
     async def _take_refusal(self, response: aiohttp.ClientResponse, call: Call) -> None:
         """A status that is none of success: told as the error of this call, or as being unwell."""
-        said = self._blotted(await streams.complaint(response))
+        said = self._wire.blotted(await streams.complaint(response))
         self.errors.append(f"[Logos] {call.method} was answered with status {response.status}.")
         found = wording.error_in(said)
         sentence = wording.refusal(response.status, response.headers, said)
@@ -342,26 +305,36 @@ class RemotePeer(Peer):
             raise Unwell(sentence)
         self._answered(call.id, found or jsonrpc.error(call.id, jsonrpc.UNAVAILABLE, sentence))
 
-    def _take_from(self, data: bytes, call: Call | None, line: Line | None) -> None:
-        """One message of a stream: only the answer to the request that opened it is taken as one."""
-        data = self._blotted(data)
+    def _take_from(self, data: bytes, call: Call | None, line: Line | None) -> float:
+        """One message of a stream: only the answer to the request that opened it is taken as one. For how long nothing
+        more of the stream should be heard, since it says too much that nobody asked."""
+        data = self._wire.blotted(data)
         try:
-            message = jsonrpc.loads(data)
+            message = jsonrpc.loads(data) if data else None
         except (ValueError, RecursionError):
             message = None
-        if not isinstance(message, dict):
+        is_asked = isinstance(message, dict) and "method" not in message
+        pause_s = 0.0 if is_asked else self._unasked.said(asyncio.get_running_loop().time())
+        if pause_s and not self._was_loud:
+            self._was_loud = True
+            self.errors.append("[Logos] It says so much by itself that it is listened to more slowly.")
+        if isinstance(message, dict):
+            self._took(message, len(data), call, line)
+        elif data:
             self.noise += 1
             self.errors.append(f"[Logos] It sent what is no message: {data[:200].decode(errors='replace')}")
-            return
+        return pause_s
+
+    def _took(self, message: Message, size: int, call: Call | None, line: Line | None) -> None:
         if self.blot is not None:
             message = self.blot.message(message)
         if "method" in message:
-            if "id" in message or len(data) <= MAX_NOTICE:
+            if "id" in message or size <= MAX_NOTICE:
                 self._heard_from(message, line, call)
         elif call is not None and message.get("id") == call.id and not isinstance(message.get("id"), bool):
             self._was_well = self._was_well or "result" in message
             self._learn(message, call, line)
-            self._answered(call.id, message, len(data))
+            self._answered(call.id, message, size)
 
     def call_of_question(self) -> Call | None:
         # What stands in the answer to a request is about that.
@@ -388,33 +361,24 @@ class RemotePeer(Peer):
         if call.method == HELLO and line is not None:
             line.version = str(result.get("protocolVersion", ""))[:40]
         elif call.method == "tools/list":
-            self._mirrored |= wording.mirrored(result.get("tools"))
+            self._wire.learn(result.get("tools"))
 
     async def _hear_news(self, line: Line) -> None:
         """What a server of the older era has to say that answers nothing, if it offers a stream for that."""
         pause = FIRST_PAUSE_S
         while self.is_open and self._lines.get(line.credential.key) is line:
-            headers = {"Accept": "text/event-stream", **self._launch.headers, **line.credential.headers}
             try:
-                async with self._http.get(
-                    self._launch.url, headers=headers | self._said({}, line), allow_redirects=False
-                ) as response:
+                async with self._wire.news(line) as response:
                     if response.status != 200 or streams.kind(response) != "text/event-stream":
                         return
                     async for data in streams.events(response):
                         pause = FIRST_PAUSE_S
-                        self._take_from(data, None, line)
+                        if pause_s := self._take_from(data, None, line):
+                            await asyncio.sleep(pause_s)
             except (Gone, aiohttp.ClientError, OSError):
                 pass
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
-
-    async def _say_goodbye(self, line: Line) -> None:
-        headers = {**self._launch.headers, **line.credential.headers, **self._said({}, line)}
-        with contextlib.suppress(aiohttp.ClientError, OSError):
-            async with asyncio.timeout(GOODBYE_S):
-                async with self._http.delete(self._launch.url, headers=headers, allow_redirects=False):
-                    return
 
     def _lose(self, call: Call, error: Gone) -> None:
         """No answer will come."""
@@ -423,21 +387,3 @@ class RemotePeer(Peer):
             call.answer.set_exception(error)
         if isinstance(error, NeedsAccount) and not self._launch.is_personal:
             self._finish(str(error), may_come_back=False)
-
-    def _blot(self, credential: Credential) -> None:
-        if credential.bearer:
-            self._hidden_bearers[credential.key] = _bytes_of([credential.bearer])
-
-    def _blotted(self, data: bytes) -> bytes:
-        mask = secrets.MASK.encode()
-        for secret in (*self._hidden, *(each for known in self._hidden_bearers.values() for each in known)):
-            if secret in data:
-                data = data.replace(secret, mask)
-        return data
-
-
-def _bytes_of(known: Iterable[str]) -> tuple[bytes, ...]:
-    forms = secrets.forms(known)
-    # Results of tools are often JSON inside of JSON.
-    nested = {json.dumps(each)[1:-1] for each in forms}
-    return tuple(each.encode() for each in sorted(forms | nested, key=len, reverse=True))

@@ -9,16 +9,21 @@ import aiohttp
 from mcp_gateway.peers import MAX_LINE, Gone, TooLarge
 
 MAX_COMPLAINT = 64 * 1024
+# Lines of a stream that say nothing (comments, ids, events without data): so many are nobody's business. A keep-alive is
+# one of them, and an ordinary answer has a few.
+IDLE_LINES = 100
 
 
 class Events:
-    """The data of server-sent events, from bytes as they come. Raises TooLarge."""
+    """The data of server-sent events, from bytes as they come; nothing for each line too many that says nothing. Raises
+    TooLarge."""
 
     def __init__(self, longest: int = MAX_LINE) -> None:
         self._longest = longest
         self._line: list[bytes] = []
         self._data: list[bytes] = []
         self._size = 0
+        self._idle = 0
         self._had_return = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
@@ -33,15 +38,23 @@ class Events:
         for piece in ended:
             self._keep(piece)
             line, self._line = b"".join(self._line), []
-            if not line:
-                found += [b"\n".join(self._data)] if self._data else []
+            if not line and any(self._data):
+                found.append(b"\n".join(self._data))
                 self._data, self._size = [], 0
+            elif not line:
+                self._data, self._size = [], 0
+                found += self._said_nothing()
             elif line.startswith(b"data:"):
                 self._data.append(line[5:].removeprefix(b" "))
             else:
                 self._size -= len(line)  # comments and other fields: nothing of them is kept
+                found += self._said_nothing()
         self._keep(rest)
         return found
+
+    def _said_nothing(self) -> list[bytes]:
+        self._idle += 1
+        return [b""] if self._idle > IDLE_LINES else []
 
     def _keep(self, piece: bytes) -> None:
         self._size += len(piece)

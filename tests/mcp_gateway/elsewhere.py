@@ -19,7 +19,10 @@ TOOLS = [
     for name, properties in (
         ("echo", {"text": {"type": "string"}}),
         ("region", {"region": {"type": "string", "x-mcp-header": "Region"}}),
-        *((name, {}) for name in ("headers", "progress", "ask", "big", "hang", "break", "change", "unwell", "count")),
+        *(
+            (name, {})
+            for name in ("headers", "progress", "ask", "big", "hang", "break", "change", "unwell", "count", "flood")
+        ),
     )
 ]
 
@@ -43,6 +46,9 @@ class Elsewhere:
     answered: list[Any] = field(default_factory=list)
     news: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     hung: int = 0
+    flooding: int = 0
+    # What it says when it is called to talk without end.
+    flood: bytes = b""
     url: str = ""
     _questions: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
 
@@ -132,6 +138,8 @@ class Elsewhere:
             assert request.transport is not None
             request.transport.abort()
             return response
+        if name == "flood":
+            return await self._flood(request)
         if name == "progress":
             return await self._progress(request, message)
         if name == "ask":
@@ -151,6 +159,16 @@ class Elsewhere:
         await send(response, {"jsonrpc": "2.0", "id": message["id"] + 1, "result": text("for somebody else")})
         await send(response, result(message["id"], text(str(token))))
         return response
+
+    async def _flood(self, request: web.Request) -> web.StreamResponse:
+        response = await self._begin(request)
+        self.flooding += 1
+        try:
+            while True:
+                await response.write(self.flood * 100)
+                await asyncio.sleep(0)
+        finally:
+            self.flooding -= 1
 
     async def _ask(self, request: web.Request, message: Any) -> web.StreamResponse:
         response = await self._begin(request)

@@ -34,6 +34,9 @@ ATLAS, BRUNO = "token of atlas", "token of bruno"
 class Servers(dict[str, Supervisor]):
     """One of each for everybody."""
 
+    def met(self, server_id: str, agent_id: str) -> Supervisor | None:
+        return self.get(server_id)
+
     async def own(self, server_id: str, agent_id: str) -> Supervisor | None:
         return self.get(server_id)
 

@@ -12,9 +12,9 @@ from asgiref.sync import sync_to_async
 
 from agents import composition, souls
 from agents.models import Role
-from mcp_gateway import access, copies, own_children, servers
+from mcp_gateway import access, copies, own_children, pinning, servers
 from mcp_gateway.gateway import Gateway
-from mcp_gateway.models import McpHealth
+from mcp_gateway.models import McpHealth, McpPin
 from tests.api_client import Program
 from tests.conftest import person
 from tests.mcp_gateway.gate import EVERYTHING, PATIENCE_S, children_of, held, nothing_more, request, until
@@ -40,10 +40,14 @@ class House:
             self.agents[name] = agent
 
     async def call(self, agent: str, tool: str, /, path: str = "/mcp/files", **arguments: object) -> dict:
-        name = tool if path == "/mcp/files" else f"files__{tool}"
+        name = tool if path == "/mcp/files" or tool == "list_mcp_servers" else f"files__{tool}"
         found = await ask(self.tokens[agent], path, request("tools/call", name=name, arguments=arguments))
         assert "result" in found[1], found
         return found[1]["result"]
+
+    async def listed(self, agent: str, path: str) -> list[str]:
+        found = (await ask(self.tokens[agent], path, request("tools/list")))[1]["result"]["tools"]
+        return [tool["name"] for tool in found]
 
     async def change(self, **fields: object) -> None:
         await sync_to_async(servers.change)(self.ada, self.server.pk, None, **fields)
@@ -89,6 +93,37 @@ async def test_a_tool_that_changed_in_one_copy_is_refused_there_alone(house: Hou
         while not await refused():
             await asyncio.sleep(0.05)
     assert (await house.call("bruno", "echo", text="as ever"))["content"][0]["text"] == "as ever"
+    for path, name in (("/mcp/files", "echo"), ("/mcp", "files__echo")):
+        assert name not in await house.listed("atlas", path)
+        assert name in await house.listed("bruno", path)
+        assert name in await house.listed("cleo", path)  # who has no copy yet is shown what the server itself offers
+    told = str(await house.call("atlas", "list_mcp_servers", path="/mcp", server="files"))
+    assert "files__who" in told
+    assert "files__echo" not in told
+
+
+async def test_a_copy_that_starts_with_less_than_the_server_itself_lists_less(house: House, started: Gateway) -> None:
+    def is_ready() -> bool:
+        found = started.fleet.get(house.server.pk)
+        return found is not None and found.state == "ready"
+
+    await until(is_ready, "the server itself runs")
+    shared = started.fleet.get(house.server.pk)
+    assert shared is not None
+    # What the server itself offers besides is accepted, and the copy never has it.
+    await sync_to_async(McpPin.objects.create)(
+        server=house.server, tool="extra", state="accepted", definition={"name": "extra"}, digest=pinning.digest({"name": "extra"})
+    )  # fmt: skip
+    shared.known.offers([*shared.known.tools, {"name": "extra"}], shared.known.prompts)
+    async with asyncio.timeout(PATIENCE_S):
+        while "extra" not in await house.listed("atlas", "/mcp/files"):
+            await asyncio.sleep(0.05)
+
+    await house.call("atlas", "echo")
+
+    assert "extra" not in await house.listed("atlas", "/mcp/files")
+    assert "files__extra" not in await house.listed("atlas", "/mcp")
+    assert "extra" in await house.listed("cleo", "/mcp/files")
 
 
 async def test_the_one_idle_longest_makes_room_and_a_busy_one_does_not(

@@ -10,7 +10,10 @@ import pytest
 from mcp_gateway import introducing, unasked
 from mcp_gateway.introducing import Known
 from mcp_gateway.peers import Peer
+from mcp_gateway.remote.peer import RemoteLaunch
+from mcp_gateway.remote.streams import IDLE_LINES, Events
 from mcp_gateway.unasked import AT_ONCE, PER_S, Unasked
+from tests.mcp_gateway.elsewhere import elsewhere
 from tests.mcp_gateway.gate import a_gate, until
 
 
@@ -59,3 +62,33 @@ async def test_a_flood_of_news_is_looked_at_a_few_times_and_answers_still_come(
         assert 2 <= len(looks) < times / 20
         assert sum("more slowly" in line for line in loud.errors) == 1
         assert loud.starts == 1
+
+
+LOUD = b'data: {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x"}}\n\n'
+
+
+@pytest.mark.parametrize(
+    "words", [LOUD, b": still here\n", b"\n", b"id: 1\ndata:\n\n"], ids=["news", "comments", "nothing", "empty"]
+)
+async def test_a_server_elsewhere_is_heard_more_slowly_too_and_its_answers_come(words: bytes) -> None:
+    async with a_gate() as gate, elsewhere(flood=words) as server:
+        loud = gate.add("loud", start=RemoteLaunch(server.url, allows_private=True))
+        await until(lambda: loud.state == "ready", "it is ready")
+        flooding = asyncio.create_task(gate.call("loud", "flood"))
+
+        await until(lambda: any("more slowly" in line for line in loud.errors), "it is held back")
+        answers = [await gate.call("loud", "echo", text=str(number)) for number in range(3)]
+        flooding.cancel()
+        await until(lambda: not server.flooding, "it is not heard any more")
+
+        assert [each["result"]["content"][0]["text"] for each in answers] == ["0", "1", "2"]
+        assert sum("more slowly" in line for line in loud.errors) == 1
+        assert loud.starts == 1
+
+
+def test_what_says_nothing_on_a_stream_counts_once_it_is_too_much() -> None:
+    stream = Events()
+
+    assert stream.feed(b": ping\n" * IDLE_LINES) == []
+    assert stream.feed(b"id: 1\nevent: message\ndata: {}\n\n") == [b"", b"", b"{}"]
+    assert Events().feed(b"id: 1\ndata:\n\ndata: {}\n\n") == [b"{}"]
