@@ -159,7 +159,7 @@ def test_of_two_requests_at_once_for_one_name_one_wins() -> None:
 
     def make() -> None:
         try:
-            start.wait(timeout=10)
+            start.wait(timeout=120)
             outcomes.append(composition.create(owner, "Ärger", soul).name)
         except Conflict as error:
             outcomes.append(error.reason)

@@ -146,7 +146,7 @@ def test_defaults_chosen_at_the_same_time_leave_exactly_one() -> None:
 
     def choose(route: ModelRoute) -> None:
         try:
-            start.wait(timeout=10)
+            start.wait(timeout=120)
             routes.make_default(route)
         except Exception as error:
             troubles.append(error)

@@ -113,7 +113,7 @@ def test_writers_at_the_same_time_each_get_a_revision() -> None:
     def write(number: int) -> None:
         try:
             mine = Soul.objects.get(pk=soul.pk)
-            start.wait(timeout=10)
+            start.wait(timeout=120)
             souls.revise(mine, f"Text of writer {number}", author)
         finally:
             connection.close()

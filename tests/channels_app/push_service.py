@@ -122,7 +122,7 @@ def push_service() -> Iterator[PushService]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(120)
 
 
 def told(keys: BrowserKeys, sent: Sent) -> dict[str, Any]:

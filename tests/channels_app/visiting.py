@@ -48,7 +48,7 @@ class Visit:
     async def __aexit__(self, *_: object) -> None:
         self._left.set()
         assert self._task is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await self._task
 
     @property
@@ -61,8 +61,8 @@ class Visit:
         return [frame.id for frame in self.frames if isinstance(frame.id, int)]
 
     async def until(self, condition: Callable[[Visit], object]) -> None:
-        """Return when what has come fulfils the condition; fails after 10 s."""
-        async with asyncio.timeout(10), self._news:
+        """Return when what has come fulfils the condition; fails after two minutes."""
+        async with asyncio.timeout(120), self._news:
             await self._news.wait_for(lambda: condition(self))
 
     async def to_the_end(self) -> Visit:

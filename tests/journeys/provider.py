@@ -29,10 +29,10 @@ def provider_in_thread(
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()
-    assert started.wait(5)
+    assert started.wait(120)
     try:
         yield ready[0]
     finally:
         loop.call_soon_threadsafe(ended.set)
-        thread.join(5)
+        thread.join(120)
         loop.close()

@@ -70,7 +70,7 @@ class Site:
 
     def rows(self, look: Callable[[], T]) -> T:
         """Ask the database on another thread."""
-        return self._rows.submit(look).result(20)
+        return self._rows.submit(look).result(120)
 
     def kill_serve(self) -> None:
         """kill -9 of the serving process; ``up`` starts it again."""
@@ -84,7 +84,7 @@ class Site:
         """SIGTERM to ``up``; the seconds until it has ended."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(15)
+        self.process.wait(120)
         return time.monotonic() - began
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class Site:
             self.stop()
         self.rows(self._end_sandboxes)
         self._rows.shutdown()
-        until(lambda: not processes_of(self.home) and not keepers_of(self.home), "every process has ended", 5.0)
+        until(lambda: not processes_of(self.home) and not keepers_of(self.home), "every process has ended", 60.0)
 
     def _end_sandboxes(self) -> None:
         from django.db import connection
@@ -120,7 +120,7 @@ def a_site() -> Iterator[Site]:
     finally:
         if site is not None and site.process.poll() is None:
             site.process.kill()
-            site.process.wait(5)
+            site.process.wait(60)
             time.sleep(0.5)  # its children end with it, and write no more
         shutil.rmtree(home, ignore_errors=True)
 

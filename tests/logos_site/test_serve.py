@@ -47,13 +47,13 @@ class Serve:
         raise AssertionError(f"serve ended without {words!r}: {said}")
 
     def get(self, path: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("GET", path)
         return connection.getresponse()
 
     def called_by_nobody(self, port: int) -> bytes:
         """What a client without a token is told at ``/mcp``."""
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("POST", "/mcp", b"{}", {"Content-Type": "application/json"})
         answer = connection.getresponse()
         assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="Logos MCP"')
@@ -62,7 +62,7 @@ class Serve:
     def end(self, number: int = signal.SIGTERM) -> float:
         started = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
         return time.monotonic() - started
 
 
@@ -111,7 +111,7 @@ def test_it_answers_ends_in_time_and_is_small(serve: Callable[..., Serve]) -> No
 def test_it_ends_in_time_while_somebody_keeps_a_connection_open(serve: Callable[..., Serve]) -> None:
     logos = serve()
     logos.until("The engine is running")
-    idle = http.client.HTTPConnection("127.0.0.1", logos.port, timeout=10)
+    idle = http.client.HTTPConnection("127.0.0.1", logos.port, timeout=60)
     idle.request("GET", "/healthz")
     idle.getresponse().read()
     half = socket.create_connection(("127.0.0.1", logos.port))
@@ -131,7 +131,7 @@ def test_a_port_in_use_is_one_sentence_and_exit_code_1(serve: Callable[..., Serv
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         logos = serve(taken.getsockname()[1])
-        said, _ = logos.process.communicate(timeout=20)
+        said, _ = logos.process.communicate(timeout=120)
 
     assert logos.process.returncode == 1
     assert "Traceback" not in said

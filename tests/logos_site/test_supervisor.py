@@ -58,7 +58,7 @@ class Running:
         """Send a signal, read to the end; the seconds it took."""
         started = time.monotonic()
         self.process.send_signal(number)
-        self.lines += self.process.communicate(timeout=20)[0].splitlines()
+        self.lines += self.process.communicate(timeout=120)[0].splitlines()
         return time.monotonic() - started
 
 
@@ -85,7 +85,7 @@ def is_alive(pid: int) -> bool:
 
 def wait_gone(pid: int) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(pid).wait(timeout=10)
+        psutil.Process(pid).wait(timeout=60)
 
 
 TELL_AND_STAY = "import os, time; print('pid', os.getpid()); time.sleep(600)"

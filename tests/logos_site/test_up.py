@@ -183,13 +183,13 @@ def test_up_demo_serves_prepares_the_sandbox_repairs_and_ends_without_orphans(
         assert f"Logos answers at http://127.0.0.1:{port}/" in said
         assert "/start/" not in said
 
-        ready = until(lambda: readyz(port) if readyz(port)["status"] == "ready" else None, "ready", 15)
+        ready = until(lambda: readyz(port) if readyz(port)["status"] == "ready" else None, "ready", 120)
         assert all(check["ok"] for check in ready["checks"].values()), ready
 
         # A process of Logos that dies comes back by itself.
         serve = next(child for child in psutil.Process(process.pid).children() if "serve" in child.cmdline())
         serve.kill()
-        until(lambda: serve_of(process.pid) not in (None, serve.pid) and answers(port), "serve is back", 20)
+        until(lambda: serve_of(process.pid) not in (None, serve.pid) and answers(port), "serve is back", 120)
 
         # Everything but the keeper ends within five seconds.
         tree = psutil.Process(process.pid).children(recursive=True)
@@ -197,7 +197,7 @@ def test_up_demo_serves_prepares_the_sandbox_repairs_and_ends_without_orphans(
         assert keepers
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=15)
+        said, _ = process.communicate(timeout=120)
         assert time.monotonic() - started < 60
         assert process.returncode == 0
         assert "Logos has stopped." in said
@@ -213,7 +213,7 @@ def test_up_demo_serves_prepares_the_sandbox_repairs_and_ends_without_orphans(
         assert set(keepers_of(home)) == set(keepers)
     finally:
         process.terminate()
-        process.communicate(timeout=15)
+        process.communicate(timeout=120)
         end_sandboxes(home)
 
 
@@ -240,7 +240,7 @@ def answers(port: int) -> bool:
 
 
 def readyz(port: int) -> dict:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/readyz", headers={"Host": "localhost"})
     return json.loads(connection.getresponse().read())
 

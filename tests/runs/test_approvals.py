@@ -158,7 +158,7 @@ def test_of_two_people_who_decide_at_once_one_decides() -> None:
     def decide(choice: str) -> None:
         try:
             mine = Approval.objects.select_related("run").get(pk=asked.pk)
-            start.wait(timeout=10)
+            start.wait(timeout=120)
             outcomes.append(approvals.decide(owner, mine, choice).state)
         except Conflict as error:
             outcomes.append(error.reason)

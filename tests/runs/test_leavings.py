@@ -79,6 +79,6 @@ def test_it_is_noted_in_the_background(alice: User, atlas: Agent, root: Path) ->
     leavings.note_later("box_that_is_gone", "run_2")
     for thread in threading.enumerate():
         if thread.name == "leavings":
-            thread.join(10)
+            thread.join(120)
 
     assert manifests.runs(root) == ["run_1"]

@@ -88,7 +88,7 @@ def at_once(count: int, act: Callable[[int], object]) -> list[object]:
 
     def body(number: int) -> None:
         try:
-            start.wait(timeout=10)
+            start.wait(timeout=120)
             got[number] = act(number)
         except Conflict as error:
             got[number] = error.reason

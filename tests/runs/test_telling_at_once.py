@@ -85,7 +85,7 @@ async def test_the_end_always_comes_in_a_batch_and_ends_the_stream(hub: Hub) -> 
     hub.publish(event(1))
     hub.publish(event(2, "run.completed"))
 
-    await asyncio.wait_for(viewer.task, 1)
+    await asyncio.wait_for(viewer.task, 60)
     assert (viewer.at_once, viewer.in_batches) == ([1], [2])
 
 

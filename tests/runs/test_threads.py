@@ -76,7 +76,7 @@ async def test_closing_waits_for_what_runs() -> None:
     threads, release, done = DatabaseThreads(1, "test-db"), threading.Event(), []
 
     def slow() -> None:
-        release.wait(10)
+        release.wait(120)
         done.append(True)
 
     working = asyncio.create_task(threads.run(slow))

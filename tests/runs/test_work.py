@@ -218,7 +218,7 @@ def test_engines_that_claim_at_once_share_the_runs_without_overlap() -> None:
 
     def claim(engine: int) -> None:
         try:
-            start.wait(timeout=10)
+            start.wait(timeout=120)
             claimed.extend(work.claim_queued(f"engine {engine}", 6))
         finally:
             connection.close()

@@ -70,7 +70,7 @@ async def test_text_alone_is_stored_without_being_asked() -> None:
     rows.trouble = lambda _: stored.set()
     Writer(rows.store, Hub()).add(event(1))
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         await stored.wait()
 
 
@@ -83,7 +83,7 @@ async def test_a_step_or_a_full_batch_is_stored_at_once(monkeypatch: pytest.Monk
         for one in events:
             writer.add(one)
 
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(60):
             await stored.wait()
 
 
@@ -117,7 +117,7 @@ async def test_flush_waits_for_the_commit_of_its_own_run_only() -> None:
     assert not waiting.done()
     rows.open.set()
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(60):
         await waiting
     assert rows.seqs == [1]
 
@@ -228,5 +228,5 @@ async def test_closing_stores_what_waits() -> None:
 
 
 async def test_closing_without_work_returns_at_once() -> None:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await Writer(Rows().store, Hub()).close()

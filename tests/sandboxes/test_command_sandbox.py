@@ -141,7 +141,7 @@ async def test_a_signal_is_passed_on_to_the_command() -> None:
 
     os.kill(os.getpid(), signal.SIGTERM)
 
-    assert await asyncio.wait_for(running, 20) == 128 + signal.SIGTERM
+    assert await asyncio.wait_for(running, 120) == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
@@ -252,4 +252,4 @@ def test_logs_follow_what_is_written_also_after_a_new_start(box: Sandbox) -> Non
     assert process.stdout.readline() == "anew\n"
     process.send_signal(signal.SIGINT)
 
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0

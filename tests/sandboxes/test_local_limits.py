@@ -41,7 +41,7 @@ async def attached(small: SandboxHandle) -> AsyncIterator[Attachment]:
 
 
 async def noticed(attachment: Attachment, limit: str, *, over: bool = True) -> LimitNotice:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(120):
         async for notice in attachment.notices():
             if notice.limit == limit and notice.is_over is over:
                 return notice
@@ -58,7 +58,7 @@ async def test_processes_that_take_too_much_memory_together_are_ended_and_it_is_
 
 
 async def test_what_writes_past_the_disk_limit_is_ended_and_nothing_is_deleted(attached: Attachment) -> None:
-    done = await run(attached, ["sh", "-c", "head -c 200M /dev/zero > /workspace/big; sleep 20; echo late"])
+    done = await run(attached, ["sh", "-c", "head -c 200M /dev/zero > /workspace/big; sleep 100; echo late"])
 
     assert done.code == -9
     assert b"late" not in done.stdout
@@ -76,7 +76,7 @@ async def test_files_hidden_from_a_walk_count_all_the_same(attached: Attachment)
 import os, time
 os.makedirs("/workspace/a/b"); os.chdir("/workspace/a/b")
 kept = open("x", "wb"); os.unlink("x"); os.chmod("/workspace/a", 0)
-kept.write(bytes(100 << 20)); kept.flush(); time.sleep(20); print("late")
+kept.write(bytes(100 << 20)); kept.flush(); time.sleep(100); print("late")
 """
     done = await run(attached, ["python3", "-c", hidden])
 
@@ -88,7 +88,7 @@ async def test_a_tree_too_deep_to_be_walked_is_no_way_around_the_limit(attached:
 import os, time
 for _ in range(400):
     os.mkdir("d"); os.chdir("d")
-time.sleep(20); print("late")
+time.sleep(100); print("late")
 """
     done = await run(attached, ["python3", "-c", deep])
 
@@ -111,7 +111,7 @@ except BlockingIOError:
     done = await run(attached, ["python3", "-c", bomb])
 
     assert 20 < int(done.stdout) < 60 + groups.SPARE_PROCESSES
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while (await run(attached, ["echo", "alive"])).stdout != b"alive\n":
             await asyncio.sleep(0.2)
 
@@ -124,7 +124,8 @@ async def test_processor_time_is_bounded_where_control_groups_do_it(attached: At
         assert used < 0.9
     else:
         assert "cpu:nice" in small.layers
-        assert (await run(attached, ["nice"])).stdout.strip() == b"5"
+        nice = min(os.nice(0) + 5, 19)  # these tests may have been told to be nice themselves
+        assert int((await run(attached, ["nice"])).stdout) == nice
 
 
 async def test_the_runtime_is_spared_when_others_fill_the_disk(attached: Attachment) -> None:

@@ -32,7 +32,7 @@ def test_a_process_that_only_waits_to_be_reaped_is_not_running() -> None:
 
     processes.kill(known)
 
-    assert processes.wait_gone(known, 10)
+    assert processes.wait_gone(known, 60)
     assert not processes.is_running(known)
     child.wait()
     assert processes.wait_gone(known, 0)

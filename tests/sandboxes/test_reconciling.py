@@ -285,7 +285,7 @@ def test_two_at_once_do_everything_once(atlas: Agent, driver: FakeDriver, starte
 
     def one() -> None:
         try:
-            barrier.wait(5)
+            barrier.wait(120)
             said.append(reconciling.reconcile())
         finally:
             connection.close()

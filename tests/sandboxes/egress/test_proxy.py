@@ -39,13 +39,13 @@ class Bench:
         """Everything that comes back until the proxy closes."""
         reader, writer = await self.open()
         writer.write(data)
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 60)
         writer.close()
         return answer
 
     async def over(self, count: int = 1) -> list[Decision]:
         """The notes about connections that are over."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(found := [note for note in self.notes if note.is_over]) < count:
                 await asyncio.sleep(0.005)
         return found
@@ -118,7 +118,7 @@ async def test_a_tunnel_to_an_allowed_host_carries_both_ways_and_is_noted_with_i
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 200 Connection established\r\n\r\n"
         writer.write(b"x" * 100_000)
         writer.write_eof()
-        assert len(await asyncio.wait_for(reader.read(), 10)) == 100_000
+        assert len(await asyncio.wait_for(reader.read(), 60)) == 100_000
         writer.close()
         (note,) = await these.over()
 
@@ -268,7 +268,7 @@ async def test_an_open_tunnel_is_cut_when_the_rules_come_to_deny_it(monkeypatch:
 
         these.reach = Reach(())
 
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), 60) == b""
         (over,) = await these.over()
         writer.close()
     assert (over.allowed, over.reason) == (False, "Cut: No rule names example.org.")
@@ -289,12 +289,17 @@ async def test_more_connections_than_allowed_are_refused(monkeypatch: pytest.Mon
     assert answer.startswith(b"HTTP/1.1 503")
 
 
+def cut_off(told: list[Decision]) -> int:
+    """How many the notes say were not read."""
+    return sum(int(note.reason.split(":")[1].split()[0]) for note in told)
+
+
 async def test_thousands_of_connections_are_cut_off_unread_and_told_in_one_note(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(proxy, "MAX_CONNECTIONS", 2)
     monkeypatch.setattr(proxy, "REFUSED_AT_ONCE", 1)
-    monkeypatch.setattr(proxy, "TELL_CUT_OFF_S", 0.2)
+    monkeypatch.setattr(proxy, "TELL_CUT_OFF_S", 1.0)
     async with bench(echo, {"hosts": ["example.org"]}) as these:
         held = [await these.open() for _ in range(3)]
         for _, writer in held[:2]:
@@ -303,16 +308,15 @@ async def test_thousands_of_connections_are_cut_off_unread_and_told_in_one_note(
             await reader.readuntil(b"\r\n\r\n")
         flood = [await these.open() for _ in range(60)]
         ends = await asyncio.gather(*(reader.read() for reader, _ in flood), return_exceptions=True)
-        async with asyncio.timeout(10):
-            while not (told := [note for note in these.notes if "cut off unread" in note.reason]):
+        async with asyncio.timeout(60):
+            while cut_off(told := [note for note in these.notes if "cut off unread" in note.reason]) < 59:
                 await asyncio.sleep(0.01)
         for _, writer in held + flood:
             writer.close()
 
     # One of them may find the place of the third, which is told why.
     assert sum(end == b"" or isinstance(end, ConnectionError) for end in ends) >= 59
-    assert sum(int(note.reason.split(":")[1].split()[0]) for note in told) >= 59
-    assert len(told) < 5
+    assert len(told) < 10
     assert not any(note.allowed for note in told)
 
 
@@ -340,7 +344,7 @@ async def test_one_sandbox_does_not_take_the_whole_resolver(monkeypatch: pytest.
     running = EgressProxy(reach, these.notes.append, Told(these), lookup=slow, connect=nowhere)
     await running.serve(listener)
     asking = [asyncio.create_task(these.say(b"CONNECT a.example.org:443 HTTP/1.1\r\n\r\n")) for _ in range(6)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while going < 2:
             await asyncio.sleep(0.01)
     gate.set()
@@ -352,20 +356,20 @@ async def test_one_sandbox_does_not_take_the_whole_resolver(monkeypatch: pytest.
 
 
 async def test_a_silent_program_is_cut_but_a_long_download_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxy, "IDLE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(proxy, "IDLE_TIMEOUT_S", 2.0)
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(8):
             writer.write(b"x")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
         # And then nothing, without closing.
-        await asyncio.sleep(5)
+        await asyncio.sleep(600)
 
     async with bench(drip, {"hosts": ["example.org"]}) as these:
         reader, writer = await these.open()
         writer.write(b"CONNECT example.org:443 HTTP/1.1\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
-        assert await asyncio.wait_for(reader.read(), 4) == b"xxxxxxxx"
+        assert await asyncio.wait_for(reader.read(), 60) == b"xxxxxxxx"
         (note,) = await these.over()
 
     assert note.received == 8

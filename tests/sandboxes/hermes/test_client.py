@@ -33,7 +33,7 @@ async def client(gateway: FakeGateway) -> AsyncIterator[HermesClient]:
 
 
 async def read(client: HermesClient, run_id: str) -> list[RuntimeEvent]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [event async for event in client.events(run_id)]
 
 
@@ -135,7 +135,7 @@ async def test_leaving_a_stream_early_closes_the_connection(gateway: FakeGateway
         async for _ in events:
             break
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await closed.wait()
 
 

@@ -55,7 +55,7 @@ async def test_plain_text_where_a_document_was_promised_is_a_wrong_address(house
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:1/v1", "http://no-such-host.invalid/v1", "nonsense"])
 async def test_a_provider_that_is_down_fails_the_run_at_once(house: House, base_url: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         reply = await house.ask(house.lease("text", base_url=base_url))
 
     assert (reply.status, reply.error["code"]) == (400, "provider_unreachable")
@@ -66,14 +66,14 @@ async def test_a_provider_that_is_down_fails_the_run_at_once(house: House, base_
 async def test_no_first_byte_in_time_is_a_timeout_and_the_second_in_a_row_ends_the_run(
     house: House, model: str
 ) -> None:
-    lease = house.lease(model, first_byte_timeout_s=0.1)
+    lease = house.lease(model, first_byte_timeout_s=0.5)
 
     first, second = await house.ask(lease), await house.ask(lease)
 
     assert (first.status, second.status) == (504, 400)
     assert [record.error_code for record in house.story.records] == ["provider_timeout"] * 2
-    assert "did not begin to answer within 0.1 s" in first.error["message"]
-    async with asyncio.timeout(2):
+    assert "did not begin to answer within 0.5 s" in first.error["message"]
+    async with asyncio.timeout(60):
         await house.provider.left.wait()
 
 
@@ -81,7 +81,7 @@ async def test_an_answer_in_between_lets_a_timeout_be_tried_again(house: House) 
     lease = house.lease("hang", first_byte_timeout_s=0.05)
     statuses = []
     for model in ("hang", "text", "hang"):
-        lease.target = house.target(model, first_byte_timeout_s=0.05)
+        lease.target = house.target(model, first_byte_timeout_s=0.05 if model == "hang" else 60)
         statuses.append((await house.ask(lease)).status)
 
     assert statuses == [504, 200, 504]
@@ -96,7 +96,7 @@ async def test_a_connection_that_went_stale_is_replaced_without_a_word(house: Ho
 
 
 async def test_silence_in_the_middle_ends_the_stream_unfinished(house: House) -> None:
-    reply = await house.ask(house.lease("idle", idle_timeout_s=0.1))
+    reply = await house.ask(house.lease("idle", idle_timeout_s=1.0))
 
     assert reply.broke_off
     assert reply.text == "Hello wörld."

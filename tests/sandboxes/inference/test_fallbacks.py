@@ -65,8 +65,8 @@ async def test_an_answer_that_has_begun_is_nobody_elses_to_finish(house: House, 
 
 
 async def test_a_provider_that_hangs_is_left_for_the_next(house: House) -> None:
-    async with asyncio.timeout(5):
-        reply = await house.ask(lease(house, "hang", "text", first_byte_timeout_s=0.2, idle_timeout_s=0.2))
+    async with asyncio.timeout(60):
+        reply = await house.ask(lease(house, "hang", "text", first_byte_timeout_s=1.0, idle_timeout_s=1.0))
 
     assert reply.status == 200
     assert house.story.records[0].error_code == "provider_timeout"
@@ -85,10 +85,11 @@ async def test_a_provider_left_alone_for_a_moment_costs_no_time(house: House, mo
 
 async def test_a_runtime_that_left_is_asked_for_no_more(house: House) -> None:
     held = lease(house, "hang", "text")
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.3):
-            await house.ask(held)
-    async with asyncio.timeout(5):
+    leaving = asyncio.create_task(house.ask(held))
+    async with asyncio.timeout(60):
+        while not house.provider.requests:
+            await asyncio.sleep(0.01)
+        leaving.cancel()
         while not house.story.records:
             await asyncio.sleep(0.01)
 

@@ -217,8 +217,8 @@ async def test_an_error_inside_a_stream_is_in_the_record(house: House, claude: A
 
 @pytest.mark.parametrize(("model", "status"), [("hang", 504), ("idle", 200)])
 async def test_a_provider_that_hangs_is_given_up(house: House, claude: Anthropic, model: str, status: int) -> None:
-    async with asyncio.timeout(5):
-        reply = await ask(house, lease(house, claude, model, first_byte_timeout_s=0.2, idle_timeout_s=0.2))
+    async with asyncio.timeout(60):
+        reply = await ask(house, lease(house, claude, model, first_byte_timeout_s=1.0, idle_timeout_s=1.0))
 
     assert (reply.status, reply.broke_off) == (status, model == "idle")
     assert house.story.records[0].error_code == "provider_timeout"

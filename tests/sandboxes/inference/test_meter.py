@@ -38,7 +38,7 @@ class Store:
 
 
 async def until(meter: Meter, waiting: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while meter.waiting > waiting:
             await asyncio.sleep(0.005)
 

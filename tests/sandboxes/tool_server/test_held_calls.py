@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -66,13 +67,22 @@ def test_other_arguments_are_another_call(call: Call, space: Path, desk: Pretend
     assert lines(space) == 0
 
 
-def test_who_waits_is_answered_when_it_is_decided(atlas: Agent, call: Call, space: Path, desk: PretendDesk) -> None:
+def test_who_waits_is_answered_when_it_is_decided(
+    atlas: Agent, call: Call, space: Path, desk: PretendDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, waiting = calls._held, []
+
+    async def held(*given: Any) -> Answer | None:
+        waiting.append(given)
+        return await hold(*given)
+
+    monkeypatch.setattr(calls, "_held", held)
+
     async def both() -> list[Answer]:
         given = {"command": LINE}
         held = [asyncio.create_task(calls.call(atlas.pk, "process.run", given, PROGRAM, hold_s=60)) for _ in range(3)]
-        while not desk.asked:
+        while len(waiting) < 3:
             await asyncio.sleep(0.05)
-        await asyncio.sleep(0.3)
         desk.state = "allowed"
         return list(await asyncio.gather(*held))
 

@@ -105,6 +105,10 @@ def test_a_command_that_is_not_there_is_said(call: Call, space: Path) -> None:
 def test_what_runs_in_the_background_is_listed_and_stopped(call: Call, space: Path) -> None:
     begun = call("process.run", command="cat > got; sleep 5555", stdin="typed", background=True)
     number = begun.outcome.data["id"]
+    until = time.monotonic() + 60
+    while not ((space / "got").exists() and (space / "got").read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
     listed = [row for row in call("process.list").outcome.data["processes"] if row["id"] == number]
 
     stopped = call("process.stop", id=number)
