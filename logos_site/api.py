@@ -71,7 +71,8 @@ from runs.api import panels as approval_panels
 from sandboxes import api as sandboxes
 from sandboxes import files_api, provider_api, shells_api, what_if_api
 from sandboxes.openshell import api as openshell_api
-from sandboxes.tool_server import api as tool_server_api
+from sandboxes.tool_server.api import rules as tool_rules
+from sandboxes.tool_server.api import tools
 
 logger = logging.getLogger(__name__)
 
@@ -282,8 +283,9 @@ api.add_router("/gate", gate_what_if.router)
 api.add_router("/sandboxes", sandboxes.router)
 api.add_router("/sandboxes", shells_api.router)
 api.add_router("/agents", files_api.router)
-api.add_router("/agents", tool_server_api.router)
-api.add_router("", tool_server_api.site_router)
+api.add_router("/agents", tools.router)
+api.add_router("/agents", tool_rules.router)
+api.add_router("", tool_rules.site_router)
 api.add_router("/tokens", tokens.router)
 api.add_router("/people", people.router)
 api.add_router("/groups", groups.router)

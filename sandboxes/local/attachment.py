@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandboxes.driver import Attachment, Execution, LimitNotice, Program, SandboxError, Sockets
 from sandboxes.local import wire
-from sandboxes.local.keeper import SOCKET_NAME
+from sandboxes.local.switchboard import SOCKET_NAME
 
 if TYPE_CHECKING:
     from sandboxes.egress.attribution import Attributor

@@ -12,7 +12,7 @@ import pytest
 
 from agents.reach import Reach, parse
 from sandboxes.driver import Program, Sockets
-from sandboxes.egress import proxy
+from sandboxes.egress import proxy, traffic
 from sandboxes.egress.proxy import Decision, EgressProxy
 
 CURL = "/usr/bin/curl"
@@ -356,7 +356,7 @@ async def test_one_sandbox_does_not_take_the_whole_resolver(monkeypatch: pytest.
 
 
 async def test_a_silent_program_is_cut_but_a_long_download_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proxy, "IDLE_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(traffic, "IDLE_TIMEOUT_S", 2.0)
 
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(8):

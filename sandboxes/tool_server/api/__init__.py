@@ -1,0 +1,1 @@
+"""The addresses of the JSON API that are about the tools of agents."""
