@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 from django.db.models import Model
-from django.forms import BoundField
+from django.forms import BoundField, Select
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
@@ -57,7 +57,8 @@ def field(bound: BoundField, hint: str = "", label: str = "", needed: bool = Fal
         "control": control,
         "hint": hint or bound.help_text,
         "label": label or bound.label,
-        "optional": not bound.field.required and not needed,
+        # In a list of choices something is chosen always.
+        "optional": not (bound.field.required or needed or isinstance(bound.field.widget, Select)),
     }
 
 
