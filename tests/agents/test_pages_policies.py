@@ -165,11 +165,12 @@ def test_a_policy_an_agent_has_stays_and_says_whose(
 def test_the_list_takes_few_queries_and_little_room(
     browser: Browser, ada: User, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
+    many = rules(*(f"h{each}.example" for each in range(500)))
     for number in range(40):
         Policy.objects.create(
             name=f"policy {number}",
             owner=ada,
-            rules=rules(*(f"h{each}.example" for each in range(500))),
+            rules=many,
             description="x" * 300,
         )
     client = browser(ada)

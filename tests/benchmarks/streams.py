@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measuring import fresh_home, percentile, report, rss_mb
-from tests.journeys.house import free_port, until
+from tests.journeys.house import until
+from tests.ports import free_port
 
 GOALS = {
     "p50_ratio_to_raw_10_viewers": ("<=", 2.0),

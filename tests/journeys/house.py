@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from asgiref.sync import SyncToAsync
 from django.db import connections
 from django.test import override_settings
 
+from tests.ports import free_port
 from tests.sandboxes.hermes.installed import installed_runtime, runtime_home
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -48,13 +48,6 @@ def until(look: Callable[[], T], what: str, timeout_s: float = PATIENCE_S) -> T:
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
         time.sleep(0.01)
     return found
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_home() -> Path:

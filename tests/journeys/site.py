@@ -21,13 +21,13 @@ from tests.journeys.house import (
     PROJECT,
     at_home,
     environment,
-    free_port,
     furnish,
     keepers_of,
     make_home,
     processes_of,
     until,
 )
+from tests.ports import free_port
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 QUIET = (

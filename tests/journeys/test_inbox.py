@@ -19,8 +19,9 @@ from logos_site.asgi import application, django_application
 from runs import approvals
 from runs.models import Approval
 from tests.conftest import person
-from tests.journeys.house import free_port, until
+from tests.journeys.house import until
 from tests.journeys.site import Complaints, a_browser
+from tests.ports import free_port
 from tests.runs.waiting import aged, waiting
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

@@ -14,9 +14,10 @@ from agents import routes, souls
 from agents.models import Agent, ModelRoute, Provider
 from runs.models import Message, RunEvent
 from sandboxes.models import InferenceCall
-from tests.journeys.house import House, a_house, free_port
+from tests.journeys.house import House, a_house
 from tests.journeys.provider import provider_in_thread
 from tests.journeys.sound import assert_sound, kinds_of
+from tests.ports import free_port
 from tests.sandboxes.inference import upstream
 
 pytestmark = pytest.mark.runtime

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 PIECE = 100_000
 PIECES = 400
@@ -46,9 +48,7 @@ Server(application, Nothing(), "127.0.0.1", int(sys.argv[1])).serve()
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = int(probe.getsockname()[1])
+    number = free_port()
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(number)], cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.ports import free_port
+
 pytestmark = pytest.mark.sweep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,10 +26,7 @@ class Serve:
     """One serve on a state directory of its own."""
 
     def __init__(self, home: Path, environment: dict[str, str], port: int = 0) -> None:
-        with socket.socket() as probe, socket.socket() as other:
-            probe.bind(("127.0.0.1", 0))
-            other.bind(("127.0.0.1", 0))
-            self.port, self.mcp_port = port or probe.getsockname()[1], other.getsockname()[1]
+        self.port, self.mcp_port = port or free_port(), free_port()
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), "serve", "--port", str(self.port)],
             env={**environment, "LOGOS_HOME": str(home), "LOGOS_MCP_PORT": str(self.mcp_port)},

@@ -26,7 +26,8 @@ from logos_site.up.console import Console
 from logos_site.up.lock import Lock
 from logos_site.up.running import Up
 from logos_site.up.supervisor import Child
-from tests.journeys.house import free_port, keepers_of, make_home, until
+from tests.journeys.house import keepers_of, make_home, until
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -21,6 +21,7 @@ from logos_site.up.logfile import LogFile
 from sandboxes import drivers
 from sandboxes.driver import Check
 from tests.fakes import FakeDriver
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -67,9 +68,7 @@ def test_a_port_in_use_is_one_sentence_with_the_fix(taken_port: int) -> None:
 
 
 def test_a_free_port_is_accepted_and_left_free(taken_port: int) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
+    free = free_port()
 
     addresses.check_free("127.0.0.1", free)
     addresses.check_free("127.0.0.1", free)

@@ -21,6 +21,7 @@ import pytest
 
 from sandboxes.driver import Attachment, SandboxDriver, SandboxError, SandboxHandle, SandboxSpec
 from sandboxes.execute import run
+from tests.ports import free_port
 
 ECHO_SERVER = """
 import socket
@@ -32,12 +33,6 @@ while True:
         connection.sendall(data)
     connection.close()
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

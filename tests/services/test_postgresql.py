@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(1500)]  # hundreds of tests in one, on slow machines too
 
@@ -60,9 +61,7 @@ def postgresql() -> Iterator[str]:
     user: dict[str, object] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
     if user:
         shutil.chown(home, "postgres", "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     bin_ = programs()
 
     def run(*words: str) -> None:

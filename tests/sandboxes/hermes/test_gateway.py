@@ -18,6 +18,7 @@ import pytest
 
 from sandboxes.driver import Attachment, Execution, SandboxError
 from sandboxes.hermes import gateway
+from tests.ports import free_port
 
 PROGRAM = """
 import http.server, json, os, signal, sys
@@ -66,9 +67,7 @@ class HostAttachment(Attachment):
     """Runs a program on the host instead, and dials its port."""
 
     def __init__(self, behaviour: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.behaviour = behaviour
         self.asked: dict[str, Any] = {}
         self.executions: list[HostExecution] = []
