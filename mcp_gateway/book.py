@@ -49,6 +49,8 @@ class Served:
     sampling: Sampling | None = None
     # Each agent is served by a copy of its own.
     has_copies: bool = False
+    # What becomes of its resources: "pinned", "open" or "off".
+    resources: str = "pinned"
 
     def shows(self, tool: str) -> bool:
         """May agents see and call a tool of this name?"""

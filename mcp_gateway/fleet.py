@@ -33,6 +33,8 @@ class Wanted:
     # Each agent has a copy of its own: for how long an idle one stays, and how many there are at most. 0: there are none.
     copies: int = 0
     idle_s: float = 600.0
+    # What besides tools and prompts is pinned of it.
+    pins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ class Fleet:
             lambda: self._launch(wanted.id, agent_id),
             wanted.times,
             agent_id=agent_id,
+            pins=wanted.pins,
             changed=lambda supervisor: self._note(wanted.id),
             said=lambda supervisor, message: self._said(supervisor, message, wanted.id),
             asked=lambda supervisor, child, message: self._asked(supervisor, child, message, wanted.id),

@@ -171,7 +171,7 @@ class Gateway:
     async def _offers(self, supervisor: Supervisor, server_id: str) -> None:
         """What a server offers is compared with what was accepted before anybody is shown any of it."""
         try:
-            if await self._threads.run(pins.compare, server_id, supervisor.known.pinned):
+            if await self._threads.run(pins.compare, server_id, supervisor.known.pinned, supervisor.pins):
                 logger.info("The tools of the MCP server %s are others now", server_id)
                 await self._read_book()
         except DatabaseError as error:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_gateway import eras, jsonrpc, pinning
+from mcp_gateway import eras, jsonrpc, pinning, resources
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.peers import Gone, Peer
 
 # How long a server may think about a question of the newer era before it is asked in the older way too.
 DISCOVER_S = 5.0
-MAX_PAGES, MAX_TOOLS, MAX_PROMPTS = 50, 5_000, 1_000
+MAX_PAGES, MAX_TOOLS, MAX_PROMPTS, MAX_RESOURCES, MAX_TEMPLATES = 50, 5_000, 1_000, 1_000, 200
 # A server that does not list its prompts is not worth waiting for long.
-PROMPTS_S = 15.0
+PROMPTS_S = RESOURCES_S = 15.0
 
 LISTS = {
     "notifications/tools/list_changed": "toolsListChanged",
@@ -40,18 +41,31 @@ class Known:
     instructions: str = ""
     tools: list[dict[str, Any]] = field(default_factory=list)
     prompts: list[dict[str, Any]] = field(default_factory=list)
+    # Resources and templates of them, those that are pinned: by ``resources.RESOURCES`` and ``resources.TEMPLATES``.
+    others: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     marks: dict[str, str] = field(default_factory=dict)
 
-    def offers(self, tools: list[dict[str, Any]], prompts: list[dict[str, Any]]) -> None:
-        """These are its tools and prompts now."""
-        self.tools, self.prompts = tools, prompts
+    def offers(
+        self,
+        tools: list[dict[str, Any]],
+        prompts: list[dict[str, Any]],
+        others: dict[str, list[dict[str, Any]]] | None = None,
+    ) -> None:
+        """These are its tools and prompts now, and what else of it was looked at. Of two under one name the last one
+        counts: what was accepted must not carry the other one past."""
+        self.tools, self.prompts = (list({each["name"]: each for each in found}.values()) for found in (tools, prompts))
+        self.others = {
+            kind: list({resources.pinned_name(kind, each): each for each in found}.values())
+            for kind, found in (others or {}).items()
+        }
         self.marks = {each["name"]: pinning.digest(each) for each in self.pinned}
 
     @property
     def pinned(self) -> list[dict[str, Any]]:
         """All of it that a model reads, as it is pinned."""
         return [
-            *self.tools, pinning.of_instructions(self.instructions, self.info), *(pinning.of_prompt(each) for each in self.prompts)
+            *self.tools, pinning.of_instructions(self.instructions, self.info), *(pinning.of_prompt(each) for each in self.prompts),
+            *(resources.pinned(kind, each) for kind, found in self.others.items() for each in found),
         ]  # fmt: skip
 
     @property
@@ -59,11 +73,11 @@ class Known:
         return self.era == "modern"
 
 
-async def introduce(child: Peer, *, is_old: bool = False) -> Known:
-    """Which era it speaks, what it can do, which tools it has. ``is_old``: it is asked in the older way only. Raises
-    Gone."""
+async def introduce(child: Peer, *, is_old: bool = False, pins: Collection[str] = ()) -> Known:
+    """Which era it speaks, what it can do, which tools it has. ``is_old``: it is asked in the older way only; ``pins``:
+    what besides tools and prompts is pinned of it. Raises Gone."""
     known = await (_shake_hands(child) if is_old else _recognise(child))
-    known.offers(await all_tools(child, known), await all_prompts(child, known))
+    known.offers(await all_tools(child, known), await all_prompts(child, known), await all_others(child, known, pins))
     return known
 
 
@@ -103,27 +117,45 @@ async def _shake_hands(child: Peer) -> Known:
 
 async def all_tools(child: Peer, known: Known) -> list[dict[str, Any]]:
     """The tools it offers now, of every page. Raises Gone."""
-    return [each for each in await _all(child, known, "tools", MAX_TOOLS) if pinning.is_tool(each["name"])]
+    return [each for each in await _all(child, known, "tools", MAX_TOOLS, _named) if pinning.is_tool(each["name"])]
 
 
 async def all_prompts(child: Peer, known: Known) -> list[dict[str, Any]]:
     """The prompts it offers now; none when it does not say so in time. Raises Gone."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(PROMPTS_S):
-            return await _all(child, known, "prompts", MAX_PROMPTS)
+            return await _all(child, known, "prompts", MAX_PROMPTS, _named_prompt)
     return []
 
 
-async def _all(child: Peer, known: Known, what: str, most: int) -> list[dict[str, Any]]:
-    if what not in known.capabilities:
+async def all_others(child: Peer, known: Known, kinds: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Of these kinds, what it offers now; none of those that it does not list in time. Raises Gone."""
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(RESOURCES_S):
+            for kind in kinds:
+                most = MAX_TEMPLATES if kind == resources.TEMPLATES else MAX_RESOURCES
+                found[kind] = await _all(child, known, kind, most, functools.partial(resources.shaped, kind))
+    return found
+
+
+# The capability a list belongs to, and how it is asked for.
+_ASKED = {resources.TEMPLATES: ("resources", "resources/templates/list")}
+
+
+async def _all(
+    child: Peer, known: Known, what: str, most: int, kept: Callable[[Any], dict[str, Any] | None]
+) -> list[dict[str, Any]]:
+    capability, method = _ASKED.get(what, (what, f"{what}/list"))
+    if capability not in known.capabilities:
         return []
     items: list[dict[str, Any]] = []
     cursor = None
     for _ in range(MAX_PAGES):
         params: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
-        found = await child.ask(f"{what}/list", eras.for_modern_server(params) if known.is_modern else params).answer
+        found = await child.ask(method, eras.for_modern_server(params) if known.is_modern else params).answer
         result = _object(found.get("result"))
-        items += [each for each in _list(result.get(what)) if _is_named(each)]
+        items += [each for offered in _list(result.get(what)) if (each := kept(offered)) is not None]
         cursor = result.get("nextCursor")
         if not isinstance(cursor, str) or len(items) >= most:
             break
@@ -166,7 +198,11 @@ def _text(result: Mapping[str, Any]) -> str:
     return said[:20_000] if isinstance(said, str) else ""
 
 
-def _is_named(value: Any) -> bool:
-    if not (isinstance(value, dict) and isinstance(value.get("name"), str) and 0 < len(value["name"]) <= 128):
-        return False
-    return jsonrpc.is_storable(value)
+def _named(value: Any, longest: int = pinning.LONGEST) -> dict[str, Any] | None:
+    if not (isinstance(value, dict) and isinstance(value.get("name"), str) and 0 < len(value["name"]) <= longest):
+        return None
+    return value if jsonrpc.is_storable(value) else None
+
+
+def _named_prompt(value: Any) -> dict[str, Any] | None:
+    return _named(value, pinning.LONGEST - len(pinning.PROMPT))

@@ -1,4 +1,4 @@
-"""Pin the tools, prompts and instructions of servers: agents get what somebody accepted, and what a server changes waits until somebody does.
+"""Pin the tools, prompts, resources and instructions of servers: agents get what somebody accepted, and what a server changes waits until somebody does.
 
 The first time a server is seen all it offers is accepted, by whoever enabled it; from then on nothing is, unless somebody
 said that its new tools need nobody.
@@ -6,50 +6,81 @@ said that its new tools need nobody.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from agents import audit, permissions
 from agents.errors import Conflict, NotFound
 from agents.models import User
-from mcp_gateway import pinning
-from mcp_gateway.models import McpPin, McpServer, PinState
+from mcp_gateway import pinning, resources
+from mcp_gateway.models import McpHealth, McpPin, McpServer, PinState
+
+# What is kept of one server, so that one which invents new names all day fills no disk.
+MAX_PINS = 10_000
 
 
 @transaction.atomic
-def compare(server_id: str, tools: Sequence[dict[str, Any]]) -> bool:
-    """Take note of what a server offers now; whether anything of it is another than before."""
-    server = McpServer.objects.select_for_update().filter(pk=server_id).first()
+def compare(server_id: str, offered: Sequence[dict[str, Any]], kinds: Collection[str] = ()) -> bool:
+    """Take note of what a server offers now; whether anything of it is another than before. ``kinds``: which lists of
+    resources were looked at; what was pinned of others is forgotten, and looked at for the first time if it is again."""
+    server = McpServer.objects.select_for_update().select_related("health").filter(pk=server_id).first()
     if server is None:
         return False
     known = {pin.tool: pin for pin in McpPin.objects.filter(server=server)}
     # What a server says of itself is pinned even when that is nothing: until then nothing but its tools was.
     is_first, others_are_first = not known, pinning.INSTRUCTIONS not in known
+    first_kinds = set(kinds) - set(server.health.lists_seen)
+    if set(server.health.lists_seen) != set(kinds):
+        McpHealth.objects.filter(server=server).update(lists_seen=sorted(kinds))
+    fresh: dict[str, McpPin] = {}
     moved = False
-    for tool in tools:
-        definition, digest = pinning.definition(tool), pinning.digest(tool)
-        pin = known.get(tool["name"])
-        if pin is None:
-            is_tool = pinning.is_tool(tool["name"])
-            is_taken = (is_first or server.allows_new) if is_tool else others_are_first
-            state = PinState.ACCEPTED if is_taken else PinState.NEW
-            kept: dict[str, Any] = {"definition": definition, "digest": digest} if is_taken else {}
-            waits = {} if is_taken else {"offered": definition, "offered_digest": digest}
-            at = timezone.now() if is_taken else None
-            McpPin.objects.create(server=server, tool=tool["name"], state=state, accepted_at=at, **kept, **waits)
-            known[tool["name"]] = McpPin.objects.get(server=server, tool=tool["name"])
-            moved = True
-        else:
-            moved |= _seen(pin, definition, digest)
-    return moved
+    for each in offered:
+        definition, digest = pinning.definition(each), pinning.digest(each)
+        name = each["name"]
+        kind = resources.kind_of(name)
+        if (pin := known.get(name)) is not None:
+            if _seen(pin, definition, digest):
+                pin.save()
+                moved = True
+        elif name in fresh:
+            _seen(fresh[name], definition, digest)
+        elif len(known) + len(fresh) < MAX_PINS:
+            is_tool = pinning.is_tool(name)
+            is_taken = kind in first_kinds if kind else (is_first or server.allows_new) if is_tool else others_are_first
+            fresh[name] = _new(server, name, definition, digest, is_taken=is_taken)
+    McpPin.objects.bulk_create(fresh.values())
+    names = {each["name"] for each in offered}
+    over = [pin.pk for pin in known.values() if _is_over(pin, kinds, names)]
+    McpPin.objects.filter(pk__in=over).delete()
+    return moved or bool(fresh or over)
+
+
+def _new(server: McpServer, name: str, definition: dict[str, Any], digest: str, *, is_taken: bool) -> McpPin:
+    if is_taken:
+        at = timezone.now()
+        kept: dict[str, Any] = {
+            "state": PinState.ACCEPTED,
+            "definition": definition,
+            "digest": digest,
+            "accepted_at": at,
+        }
+    else:
+        kept = {"state": PinState.NEW, "offered": definition, "offered_digest": digest}
+    return McpPin(server=server, tool=name, **kept)
+
+
+def _is_over(pin: McpPin, kinds: Collection[str], names: set[str]) -> bool:
+    """Is nothing left to look at of a resource: it is not pinned any more, or went before anybody accepted it?"""
+    kind = resources.kind_of(pin.tool)
+    return bool(kind) and (kind not in kinds or (not pin.digest and pin.tool not in names))
 
 
 def _seen(pin: McpPin, definition: dict[str, Any], digest: str) -> bool:
-    """A known tool is offered like this; whether that is news."""
+    """What is known is offered like this; whether that is news."""
     if digest == pin.digest:
         state, offered, offered_digest = PinState.ACCEPTED, {}, ""
     else:
@@ -58,7 +89,6 @@ def _seen(pin: McpPin, definition: dict[str, Any], digest: str) -> bool:
     if (pin.state, pin.offered_digest) == (state, offered_digest):
         return False
     pin.state, pin.offered, pin.offered_digest, pin.updated_at = state, offered, offered_digest, timezone.now()
-    pin.save()
     return True
 
 
@@ -96,4 +126,12 @@ def waiting(pins: QuerySet[McpPin]) -> QuerySet[McpPin]:
 
 def tools(pins: QuerySet[McpPin]) -> QuerySet[McpPin]:
     """Those of tools: not what else is pinned of a server."""
-    return pins.exclude(tool=pinning.INSTRUCTIONS).exclude(tool__startswith=pinning.PROMPT)
+    return pins.exclude(others())
+
+
+def others(path: str = "tool") -> Q:
+    """What is pinned beside tools; ``path`` leads to a pin's name."""
+    found = Q(**{path: pinning.INSTRUCTIONS})
+    for prefix in (pinning.PROMPT, pinning.RESOURCE, pinning.TEMPLATE):
+        found |= Q(**{f"{path}__startswith": prefix})
+    return found

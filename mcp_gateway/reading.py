@@ -16,7 +16,7 @@ from django.utils import timezone
 from agents import secrets
 from agents.errors import NotFound
 from agents.models import Agent, AgentSecret
-from mcp_gateway import boxes, launching, own_secrets
+from mcp_gateway import boxes, launching, own_secrets, resources
 from mcp_gateway.book import Book, Served, Token
 from mcp_gateway.boxed import BoxedLaunch
 from mcp_gateway.children import Launch
@@ -35,6 +35,7 @@ from mcp_gateway.models import (
     McpServer,
     McpToken,
     Place,
+    Resources,
     ServerKind,
 )
 from mcp_gateway.oauth import renewing
@@ -54,6 +55,12 @@ LEASE_S = 15
 GATEWAY = "gateway"
 # Below LOGOS_HOME: a folder for each server that runs here.
 FOLDERS = "mcp"
+# What besides tools and prompts is pinned of a server, by what becomes of its resources.
+PINS: dict[str, tuple[str, ...]] = {
+    Resources.PINNED: (resources.TEMPLATES, resources.RESOURCES),
+    Resources.OPEN: (resources.TEMPLATES,),
+    Resources.OFF: (),
+}
 
 
 def mark() -> tuple[Any, ...]:
@@ -98,6 +105,7 @@ def book() -> Book:
             max_argument=row.max_argument_kb * 1024,
             sampling=setting.bounds_of(row),
             has_copies=row.children == Children.PER_AGENT,
+            resources=row.resources,
         )
         for row in McpServer.objects.filter(enabled=True).exclude(tier=AccessTier.DENY)
         if row.tier != AccessTier.CATEGORY or row.category not in shut
@@ -132,7 +140,7 @@ def wanted() -> list[Wanted]:
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         asked = row.health.restarts_asked if hasattr(row, "health") else 0
         copies = row.max_children if row.children == Children.PER_AGENT else 0
-        found.append(Wanted(row.pk, row.name, digest, times, asked, copies, float(row.idle_s)))
+        found.append(Wanted(row.pk, row.name, digest, times, asked, copies, float(row.idle_s), PINS[row.resources]))
     return found
 
 

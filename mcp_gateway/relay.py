@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from agents.errors import LogosError
 from agents.numbers import whole
-from mcp_gateway import capabilities, carrying, eras, exchange, jsonrpc, own_rules
+from mcp_gateway import capabilities, carrying, eras, exchange, jsonrpc, own_rules, pinning, resources
 from mcp_gateway.asked import RUN, Answer, Asked, Refused, no_method
 from mcp_gateway.book import Book, Caller, Served
 from mcp_gateway.calls import Record
@@ -145,6 +145,8 @@ class Relay:
         passed = eras.PASSED if asked.modern else eras.PASSED_HANDSHAKE
         if method == "ping" and not asked.modern:
             return 200, jsonrpc.result(asked.id, {})
+        if served.resources == "off" and resources.is_about(method, asked.params):
+            raise Refused(no_method(asked))
         if method not in passed and method not in ("initialize", "server/discover", "subscriptions/listen"):
             raise Refused(no_method(asked))
         if (method == "initialize") == asked.modern and method in ("initialize", "server/discover"):
@@ -153,7 +155,7 @@ class Relay:
             return await self.listening.listen(asked, {served.id: served})
         try:
             # What the server is, is the same for all; what is done there is done by the agent's own copy, if it has one.
-            agent = "" if method in ("initialize", "server/discover", "tools/list") else asked.caller.agent_id
+            agent = "" if _is_known(method, served) else asked.caller.agent_id
             supervisor = await self.running(served, agent)
         except LogosError as error:
             self.carrier.note(asked, served.name, served.id, "unavailable", error.message)
@@ -178,12 +180,18 @@ class Relay:
         if method == "tools/call":
             return await self.call(asked, served, supervisor, asked.params.get("name"))
         if method in ("prompts/list", "prompts/get"):
-            known = supervisor.known
-            prompts = [each for each in known.prompts if served.passes(f"{PROMPT}{each['name']}", known.marks)]
+            prompts = self._prompts(served, supervisor if method == "prompts/get" else self._met(served, asked))
             if method == "prompts/list":
                 return 200, asked.reply({"prompts": prompts})
             if asked.params.get("name") not in [each["name"] for each in prompts]:
                 raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, "Unknown prompt."))
+        if (kind := resources.LISTS.get(method, "")) in supervisor.pins:
+            return 200, asked.reply({kind: resources.accepted(served, self._met(served, asked).known, kind)})
+        if method == "resources/list":
+            status, reply = await self.carrier.carry(asked, served, supervisor, asked.params)
+            return status, resources.as_they_are(reply)
+        if method in resources.OF_ONE and resources.waits(served, supervisor.known, asked.params.get("uri")):
+            raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, "Unknown resource."))
         if method in RULED:
             return await self._other(asked, served, supervisor)
         return await self.carrier.carry(asked, served, supervisor, asked.params)
@@ -211,6 +219,18 @@ class Relay:
 
     def _basis(self, agent_id: str, served: Served, tool: str) -> tuple[Any, ...]:
         return self.judge.basis(served, tool, self.book().rules_for(agent_id))
+
+    def _met(self, served: Served, asked: Asked) -> Supervisor:
+        """Where it stands what a server that runs offers this caller."""
+        found = self.servers.met(served.id, asked.caller.agent_id)
+        if found is None:
+            raise Refused(Refusal(503, jsonrpc.UNAVAILABLE, f"{served.name} has just ended."))
+        return found
+
+    def _prompts(self, served: Served, supervisor: Supervisor) -> list[dict[str, Any]]:
+        known = supervisor.known
+        passed = (each for each in known.prompts if served.passes(f"{PROMPT}{each['name']}", known.marks))
+        return [pinning.prompt(each) for each in passed]
 
     def tools(self, served: Served, agent_id: str) -> list[dict[str, Any]]:
         """What the agent sees of a server that runs: in a copy of its own, what that copy has as it was accepted."""
@@ -377,6 +397,13 @@ def told_why(wanted: Wanted) -> str:
     return wanted.verdict.reason if wanted.verdict.tier == Tier.NOTIFY else ""
 
 
+def _is_known(method: str, served: Served) -> bool:
+    """Is this answered with what is known of the server, without asking it or an agent's own copy of it?"""
+    if method == "resources/list":
+        return served.resources == "pinned"
+    return method in ("initialize", "server/discover", "tools/list", "prompts/list", "resources/templates/list")
+
+
 def _level(asked: Asked) -> Answer:
     """Taken, and nothing changes: the server logs for everybody, and one agent must not silence it for the others."""
     if asked.params.get("level") not in eras.LEVELS:
@@ -386,10 +413,9 @@ def _level(asked: Asked) -> Answer:
 
 def introduction(params: Mapping[str, Any], supervisor: Supervisor, served: Served) -> dict[str, Any]:
     """The answer to ``initialize`` for this server."""
-    known = supervisor.known
     found: dict[str, Any] = {
         "protocolVersion": eras.agreed(params.get("protocolVersion")),
-        "capabilities": eras.reaching(known.capabilities),
+        "capabilities": _capabilities(supervisor, served),
         "serverInfo": _info(supervisor, served),
     }
     return found | ({"instructions": told} if (told := _instructions(supervisor, served)) else {})
@@ -399,15 +425,22 @@ def discovered(supervisor: Supervisor, served: Served) -> dict[str, Any]:
     """The answer to ``server/discover`` for this server."""
     known = supervisor.known
     gone = () if known.is_modern else ("logging", "tasks")
-    capabilities = {name: value for name, value in eras.reaching(known.capabilities).items() if name not in gone}
+    capabilities = {name: value for name, value in _capabilities(supervisor, served).items() if name not in gone}
     return eras.discovered(capabilities, _instructions(supervisor, served), _info(supervisor, served))
 
 
 def _info(supervisor: Supervisor, served: Served) -> dict[str, Any]:
-    """What the server calls itself, if that was accepted; else what we call it."""
+    """What we call the server, and what it calls itself if that was accepted."""
     known = supervisor.known
-    said = known.info if served.passes(INSTRUCTIONS, known.marks) else {}
-    return {"name": supervisor.name, "version": "", **said}
+    found = {"name": supervisor.name, "version": pinning.version(known.info)}
+    title = pinning.title(known.info) if served.passes(INSTRUCTIONS, known.marks) else ""
+    return found | ({"title": title} if title else {})
+
+
+def _capabilities(supervisor: Supervisor, served: Served) -> dict[str, Any]:
+    """What of it callers reach."""
+    found = eras.reaching(supervisor.known.capabilities)
+    return {name: value for name, value in found.items() if name != "resources" or served.resources != "off"}
 
 
 def _instructions(supervisor: Supervisor, served: Served) -> str:

@@ -18,7 +18,7 @@ from agents import permissions
 from agents.models import User, Visibility
 from mcp_gateway import categories, launching, servers
 from mcp_gateway.form_fields import PLAIN, Lines, Pairs
-from mcp_gateway.models import AccessTier, AccountUse, Children, McpServer, Place, ServerKind
+from mcp_gateway.models import AccessTier, AccountUse, Children, McpServer, Place, Resources, ServerKind
 from mcp_gateway.sampling import setting
 
 # What belongs to one kind alone, with what it is when the server is of the other.
@@ -79,7 +79,7 @@ PARTS = [
     Part("Who may use it", ("tier", "visibility")),
     Part(
         "What agents see of it",
-        ("include", "exclude", "allows_new", "asks_caller"),
+        ("include", "exclude", "allows_new", "resources", "asks_caller"),
         "Names of tools as the server spells them, one a line. Without any, agents have all that were accepted.",
         is_folded=True,
     ),
@@ -203,6 +203,14 @@ class ServerForm(forms.Form):
         label="New tools need nobody",
         help_text="Agents get tools it did not have before at once; changes of those it had wait all the same.",
     )
+    resources = _choice(
+        "Resources",
+        Resources,
+        initial=Resources.PINNED,
+        required=False,
+        help_text="New and changed ones wait for somebody, like tools. Files and the like, which change by nature, are "
+        "better passed on as they are: their names and descriptions are then the server's word of the moment.",
+    )
     timeout_s = _number(1, 3600, label="Time for a call (s)", help_text="120 unless you say otherwise.")
     connect_timeout_s = _number(1, 3600, label="Time to start (s)", help_text="60 unless you say otherwise.")
     max_result_kb = _number(
@@ -307,7 +315,7 @@ class ServerForm(forms.Form):
         is_new = self.server is None
         wanted = set(self.fields) if is_new else set(self.changed_data)
         given = {name: value for name, value in self.cleaned_data.items() if name in wanted}
-        for name in ("place", "children"):
+        for name in ("place", "children", "resources"):
             if given.get(name) == "":
                 del given[name]  # it was not said, so it is as it is
         given |= {name: usual for name, usual in USUAL.items() if given.get(name, 0) is None}

@@ -17,7 +17,7 @@ from agents.errors import Conflict, Invalid, NotFound
 from agents.invisible import first_hidden
 from agents.models import User, Visibility
 from mcp_gateway import boxes, launching, renaming
-from mcp_gateway.models import AccountUse, Children, McpHealth, McpSecret, McpServer, Place, ServerKind
+from mcp_gateway.models import AccountUse, Children, McpHealth, McpSecret, McpServer, Place, Resources, ServerKind
 from mcp_gateway.remote import places, writing
 from mcp_gateway.sampling import setting
 from sandboxes.tool_server import outside
@@ -34,7 +34,7 @@ WRITTEN = (
     *REACH,
     "scopes",
     *("timeout_s", "connect_timeout_s", "enabled", "tier", "asks_caller", "allows_new", "include", "exclude"),
-    *("children", "idle_s", "max_children"),
+    *("children", "idle_s", "max_children", "resources"),
     *("max_result_kb", "max_argument_kb", "masks_keys"),
     *setting.FIELDS,
 )
@@ -242,6 +242,12 @@ def _clean_children(children: Any) -> str:
     return str(children)
 
 
+def _clean_resources(resources: Any) -> str:
+    if resources not in Resources.values:
+        raise Invalid(f"Resources are one of: {', '.join(Resources.values)}.", field="resources")
+    return str(resources)
+
+
 def _clean_number(value: Any, field: str, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise Invalid(f"This is a whole number from {low:,} to {high:,}.", field=field)
@@ -272,6 +278,7 @@ _CLEAN: dict[str, Any] = {
     "hosts": boxes.clean_hosts,
     "allows_new": bool,
     "children": _clean_children,
+    "resources": _clean_resources,
     "idle_s": lambda value: _clean_number(value, "idle_s", 10, 86_400),
     "max_children": lambda value: _clean_number(value, "max_children", 1, 64),
     "timeout_s": lambda value: launching.clean_seconds(value, "timeout_s"),

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ QUICK_DEATHS = 5
 # So many calls in a row without an answer make us ask whether it hears at all, and how long it may take to say so.
 SILENCES, PING_S = 2, 10.0
 # Lists that are pinned: what they say is read anew before anybody is told of it.
-RENEWED = ("notifications/tools/list_changed", "notifications/prompts/list_changed")
+TOOLS, PROMPTS, OTHERS = RENEWED = tuple(introducing.LISTS)
 # Between two looks at the lists of one that says again and again that they have changed.
 RENEW_S = 1.0
 # States that end only when somebody does something.
@@ -66,10 +66,13 @@ class Supervisor:
         asked: Callable[[Supervisor, Peer, Message], bool] = lambda supervisor, child, message: False,
         offers: Callable[[Supervisor], Awaitable[None]] = _nobody_looks,
         agent_id: str = "",
+        pins: Collection[str] = (),
     ) -> None:
         self.name, self._launch, self.times = name, launch, times
         # Whose copy of the server it is; "" for the one of everybody.
         self.agent_id = agent_id
+        # What besides tools and prompts is pinned of it.
+        self.pins = pins
         self._changed, self._said, self._ask_others, self._offers = changed, said, asked, offers
         self.state, self.reason, self.starts = "stopped", "", 0
         self.known = Known()
@@ -193,7 +196,7 @@ class Supervisor:
         try:
             try:
                 async with asyncio.timeout(self.times.connect_s):
-                    self.known = await introducing.introduce(child, is_old=self._is_old)
+                    self.known = await introducing.introduce(child, is_old=self._is_old, pins=self.pins)
                     await self._offers(self)
             except TimeoutError:
                 self._may_come_back = child.may_come_back
@@ -255,8 +258,12 @@ class Supervisor:
                 news, self._news = self._news, {}
                 with contextlib.suppress(Gone, TimeoutError):
                     async with asyncio.timeout(self.times.connect_s):
-                        tools = await introducing.all_tools(child, self.known)
-                        self.known.offers(tools, await introducing.all_prompts(child, self.known))
+                        known = self.known
+                        known.offers(
+                            await introducing.all_tools(child, known) if TOOLS in news else known.tools,
+                            await introducing.all_prompts(child, known) if PROMPTS in news else known.prompts,
+                            await introducing.all_others(child, known, self.pins) if OTHERS in news else known.others,
+                        )
                         await self._offers(self)
                 self._changed(self)
                 for message in news.values():

@@ -23,6 +23,7 @@ from mcp_gateway.models import (
     McpSecret,
     McpServer,
     Place,
+    Resources,
     ServerKind,
     ServerState,
 )
@@ -55,6 +56,7 @@ EXAMPLE: dict[str, Any] = {
     "tier": "user",
     "asks_caller": False,
     "allows_new": False,
+    "resources": "pinned",
     "children": "shared",
     "idle_s": 600,
     "max_children": 8,
@@ -138,6 +140,7 @@ class McpServerOut(Schema):
     tier: AccessTier = Field(description="Who may let an agent use it.")
     asks_caller: bool = Field(description="What it asks of a client is passed on to the agent that called it.")
     allows_new: bool = Field(description="Agents get tools that are new at once.")
+    resources: Resources = Field(description="Its resources as somebody accepted them, as they are, or none.")
     children: Children = Field(description="Whom a process of a program serves: everybody, or one agent.")
     idle_s: int = Field(description="How long a copy stays that its agent does not use.")
     max_children: int
@@ -212,6 +215,7 @@ class McpServerIn(Schema):
     tier: AccessTier = AccessTier.CATEGORY
     asks_caller: bool = False
     allows_new: bool = False
+    resources: Resources = Field(Resources.PINNED, description="`open`: as the server lists them; `off`: none.")
     children: Children = Field(Children.SHARED, description="`per_agent`: a copy of the program for each agent.")
     idle_s: int = Field(600, ge=10, le=86_400)
     max_children: int = Field(8, ge=1, le=64, description="Over it the copy that was idle longest is ended.")
@@ -260,6 +264,7 @@ class McpServerPatch(Schema):
     tier: AccessTier | None = None
     asks_caller: bool | None = None
     allows_new: bool | None = None
+    resources: Resources | None = None
     children: Children | None = None
     idle_s: int | None = Field(None, ge=10, le=86_400)
     max_children: int | None = Field(None, ge=1, le=64)

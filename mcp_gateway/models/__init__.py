@@ -15,6 +15,7 @@ from mcp_gateway.models.servers import (
     McpSecret,
     McpServer,
     Place,
+    Resources,
     ServerKind,
     ServerState,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "McpToken",
     "PinState",
     "Place",
+    "Resources",
     "ServerKind",
     "ServerState",
 ]

@@ -37,6 +37,14 @@ class Place(models.TextChoices):
     HOST = "host", "On this host, as Logos itself does"
 
 
+class Resources(models.TextChoices):
+    """What agents get of a server's resources."""
+
+    PINNED = "pinned", "As somebody accepted them, like tools"
+    OPEN = "open", "As the server lists them at the moment"
+    OFF = "off", "None"
+
+
 class Children(models.TextChoices):
     """Whom one process of a program serves."""
 
@@ -150,6 +158,12 @@ class McpServer(Shareable):
         default=False,
         help_text="Agents get tools it did not have before at once; changes of those it had wait for somebody all the same.",
     )
+    resources = models.CharField(
+        max_length=6,
+        choices=Resources.choices,
+        default=Resources.PINNED,
+        help_text="Files and the like that change by nature wait for somebody all day unless they are passed on as they are.",
+    )
     include = models.JSONField("only these tools", default=list, blank=True)
     exclude = models.JSONField("not these tools", default=list, blank=True)
 
@@ -245,6 +259,8 @@ class McpHealth(models.Model):
     children = models.JSONField("copies of agents", default=list, blank=True)
     launch_accepted = models.JSONField("what is started, as accepted", default=dict, blank=True)
     launch_offered = models.JSONField("what would be started instead", default=dict, blank=True)
+    # Whose first list was accepted: what comes after that waits.
+    lists_seen = models.JSONField("lists seen", default=list, blank=True)
     walls = models.CharField("walls around it", max_length=200, blank=True)
     errors = models.TextField("end of its error output", blank=True)
     # Raised by whoever asks for a new start; the gateway starts it anew when it is above what it has done.

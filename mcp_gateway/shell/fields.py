@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from agents.errors import Invalid
-from mcp_gateway.models import AccessTier, AccountUse, Children, Place
+from mcp_gateway.models import AccessTier, AccountUse, Children, Place, Resources
 from mcp_gateway.sampling import setting
 from mcp_gateway.shell.sampling import add_sampling
 
@@ -26,6 +26,9 @@ def add_fields(parser: CommandParser) -> None:
     parser.add_argument("--host", action="append", dest="hosts", metavar="NAME[:PORT]", help="it may reach; repeat")
     parser.add_argument(
         "--new-tools", action=BooleanOptionalAction, dest="allows_new", help="agents get tools that are new at once"
+    )
+    parser.add_argument(
+        "--resources", choices=[*Resources.values], help="its resources as accepted, as it lists them, or none"
     )
     parser.add_argument("--children", choices=[*Children.values], help="one process for all, or a copy for each agent")
     parser.add_argument("--idle", type=int, metavar="SECONDS", dest="idle_s", help="how long an idle copy stays")
@@ -65,6 +68,7 @@ def read_fields(options: dict[str, Any]) -> dict[str, Any]:
         "shows",
         "hosts",
         "allows_new",
+        "resources",
         "children",
         "idle_s",
         "max_children",

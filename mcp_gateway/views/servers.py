@@ -21,14 +21,13 @@ from agents.models import User
 from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
-from mcp_gateway import access, copies, launch_pins, pinning, pins, server_pages, servers
+from mcp_gateway import access, copies, launch_pins, pins, server_pages, servers
 from mcp_gateway.models import McpServer, PinState, ServerKind, ServerState
 from mcp_gateway.views import tools
 from mcp_gateway.views.access import acted, givers
 
 SHOWN_AGENTS, SHOWN_ERRORS = 20, 6_000
-# What is pinned beside tools.
-OTHERS = Q(pins__tool=pinning.INSTRUCTIONS) | Q(pins__tool__startswith=pinning.PROMPT)
+OTHERS = pins.others("pins__tool")
 
 
 @require_safe

@@ -41,6 +41,7 @@ def shown(request: HttpRequest, user: User, server: McpServer) -> dict[str, Any]
         "tools": [_shown(pin, ruled[pin.tool]) for pin in page.items],
         "waiting": [_change(pin) for pin in waiting[:SHOWN_WAITING]],
         "more_waiting": len(waiting) > SHOWN_WAITING,
+        "resources_wait": any(pin.tool.startswith(pinning.RESOURCE) for pin in waiting),
         "for_agent": agent,
         "askers": agents,
         "may_ask": permissions.may(user, "tool.site") if agent is None else True,

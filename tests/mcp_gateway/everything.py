@@ -644,6 +644,17 @@ def prompt(params: Any) -> Any:
     raise Fault(-32602, f"Unknown prompt: {name}")
 
 
+# Added to what it says of a resource or a template of resources, by its address.
+said_of: dict[str, dict[str, Any]] = {}
+
+
+@tool("rename", {"type": "object", "properties": {"address": {"type": "string"}, "as": {"type": "object"}}})
+def rename(arguments: Any, params: Any) -> Any:
+    said_of[arguments["address"]] = arguments["as"]
+    changed("resources")
+    return text("Another one now.")
+
+
 RESOURCES = {
     "test://static-text": {"mimeType": "text/plain", "text": "This is the content of the static text resource."},
     "test://static-binary": {"mimeType": "image/png", "blob": PNG},
@@ -733,10 +744,15 @@ def handle(method: str, params: Any, id: Any) -> Any:
     if method == "prompts/get":
         return prompt(params)
     if method == "resources/list":
-        items = [{"uri": uri, "name": uri, "mimeType": each["mimeType"]} for uri, each in RESOURCES.items()]
+        items = [
+            {"uri": uri, "name": uri, "mimeType": each["mimeType"], **said_of.get(uri, {})}
+            for uri, each in RESOURCES.items()
+        ]
+        items += [{"uri": uri, "name": uri, **said} for uri, said in said_of.items() if uri.startswith("new://")]
         return {"resources": items, **cached}
     if method == "resources/templates/list":
         item = {"uriTemplate": "test://template/{id}/data", "name": "Template", "mimeType": "application/json"}
+        item |= said_of.get(item["uriTemplate"], {})
         return {"resourceTemplates": [item], **cached}
     if method == "resources/read":
         return {**read(params), **cached}

@@ -22,6 +22,7 @@ from mcp_gateway.children import Launch
 from mcp_gateway.door import Door
 from mcp_gateway.hub_door import Hub
 from mcp_gateway.peers import Launchable, Peer
+from mcp_gateway.reading import PINS
 from mcp_gateway.relay import Relay
 from mcp_gateway.supervisor import Supervisor, Times
 from sandboxes.inference.serve import PassedListeners
@@ -81,7 +82,9 @@ class Gate:
         def asked(supervisor: Supervisor, child: Peer, message: Any) -> bool:
             return self.relay.listening.asked(supervisor, child, message, self.book.servers.get(name))
 
-        supervisor = Supervisor(name, launch, times or Times(30, PATIENCE_S, 0.05), said=said, asked=asked)
+        supervisor = Supervisor(
+            name, launch, times or Times(30, PATIENCE_S, 0.05), said=said, asked=asked, pins=PINS["pinned"]
+        )
         self.servers[served.id] = supervisor
         held = {**self.book.grants["agent_atlas"], served.id: None}
         self.rewrite(servers={**self.book.servers, name: served}, grants={"agent_atlas": held})

@@ -292,7 +292,8 @@ async def test_both_eras_speak_with_a_server_of_either(gate: Gate) -> None:
         assert (tools["result"]["ttlMs"], tools["result"]["cacheScope"]) == (0, "private")
         assert (await gate.call(server, "echo", text="old"))["result"]["content"][0]["text"] == "old"
         shaken = (await gate.post(f"/{server}", request("initialize", protocolVersion="2025-06-18")))[1]["result"]
-        assert (shaken["protocolVersion"], shaken["serverInfo"]["name"]) == ("2025-06-18", "everything")
+        assert shaken["protocolVersion"] == "2025-06-18"
+        assert shaken["serverInfo"] == {"name": server, "title": "Everything", "version": "1.0"}
 
 
 async def test_a_tool_that_needs_a_person_says_so_when_there_is_none(gate: Gate) -> None:
