@@ -157,7 +157,7 @@ def test_what_runs_as_pid_1_needs_nothing_but_python_3_9(module: str) -> None:
     assert {name.split(".")[0] for name in imports_of(module) - ours} <= sys.stdlib_module_names
 
 
-KEEPERS = ["keeper", "launch", "processes", "wire", "kernel", "groups", "guard", "usage"]
+KEEPERS = ["keeper", "switchboard", "launch", "processes", "wire", "kernel", "groups", "guard", "usage"]
 
 
 @pytest.mark.parametrize("module", KEEPERS)
