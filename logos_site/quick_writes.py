@@ -44,8 +44,13 @@ def write(request: Any, body: bytes) -> bool:
     transport = request.channel.transport
     if not body or transport is None or not transport.connected:
         return True
-    piece = b"%x\r\n%b\r\n" % (len(body), body)
     request.sentLength += len(body)
+    send(transport, b"%x\r\n%b\r\n" % (len(body), body))
+    return True
+
+
+def send(transport: Any, piece: bytes) -> None:
+    """Write to a connected transport, past its buffer where that is empty."""
     sent = 0
     if not (transport._tempDataLen or transport.dataBuffer):  # else what waits goes first
         try:
@@ -54,7 +59,6 @@ def write(request: Any, body: bytes) -> bool:
             pass  # full, interrupted or lost: Twisted tries again, and knows what to do
     if sent < len(piece):
         transport.write(piece[sent:])
-    return True
 
 
 def unread(request: Any) -> int:

@@ -10,14 +10,18 @@ import contextlib
 import logging
 import os
 import threading
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from daphne.server import Server as Daphne  # first: it installs the reactor
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from agents.errors import LogosError
-from logos_site import descriptors, quick_writes, request_limits
+from logos_site import descriptors, parting, quick_writes, request_limits
+
+if TYPE_CHECKING:
+    from mcp_gateway.own_port import Guarded
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +42,18 @@ class Startable(Protocol):
 
 
 class Server(Daphne):
-    """Daphne, with the engine started when it listens and stopped before it ends."""
+    """Daphne, with the engine started when it listens and stopped before it ends. Connections for MCP get what ``mcp``
+    gives, if it gives anything."""
 
-    def __init__(self, application: Any, engine: Startable, host: str, port: int) -> None:
+    def __init__(
+        self,
+        application: Any,
+        engine: Startable,
+        host: str,
+        port: int,
+        *,
+        mcp: Callable[[], Guarded | None] = lambda: None,
+    ) -> None:
         interface = host.replace(":", "\\:")
         super().__init__(
             application,
@@ -53,7 +66,7 @@ class Server(Daphne):
             verbosity=0,
         )
         self._address = f"{host}:{port}"
-        self._engine = engine
+        self._engine, self._mcp = engine, mcp
         self._tasks: set[asyncio.Task[None]] = set()
         self.failure: LogosError | None = None
 
@@ -102,6 +115,7 @@ class Server(Daphne):
     def _when_ready(self) -> None:
         # Called before the loop runs, but the loop exists.
         request_limits.guard(self.http_factory)
+        parting.part(self.http_factory, self._mcp)
         task = asyncio.get_event_loop().create_task(self._start_engine())
         self._tasks.add(task)
 

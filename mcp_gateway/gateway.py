@@ -27,13 +27,14 @@ from mcp_gateway.hub_door import Hub
 from mcp_gateway.introducing import LISTS
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.oauth.renewing import Accounts
-from mcp_gateway.own_port import OwnPort
+from mcp_gateway.own_port import Guarded, OwnPort
 from mcp_gateway.peers import Gone, Launchable, Peer
 from mcp_gateway.recording import FULL, Recorder
 from mcp_gateway.relay import Relay
 from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.sampling import rows as sampled
 from mcp_gateway.sampling.answering import Sampler
+from mcp_gateway.site_port import SitePort
 from mcp_gateway.supervisor import Supervisor
 from mcp_gateway.token_uses import TokenUses
 from runs.threads import DatabaseThreads
@@ -61,6 +62,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await refuse(receive, send, 503, "The MCP gateway does not run in this process.")
         return
     await _current.public(scope, receive, send)
+
+
+def connection() -> Guarded | None:
+    """The protocol for a connection to the site that asks for MCP; None when Daphne has to answer it."""
+    return _current.site_port.connection() if _current is not None else None
 
 
 def own_address(host: str) -> str:
@@ -99,7 +105,7 @@ class Gateway:
         self.relay.hub = Hub(self.relay, self._threads.run, self._run_of)
         self._uses = TokenUses()
         self.public: App = Door(self.relay, self._by_token, _public_hosts)
-        self.own_port = OwnPort()
+        self.own_port, self.site_port = OwnPort(), SitePort()
         self._mark: Any = None
         self._ids: frozenset[str] = frozenset()
         self._holds_lease = False
@@ -116,6 +122,7 @@ class Gateway:
         self._tasks = [
             asyncio.create_task(story(), context=contextvars.Context()) for story in (self._watch, self._write)
         ]
+        await self.site_port.open(self.public)
         _current = self
         if settings.LOGOS_MCP_PORT:
             await self.own_port.open(settings.LOGOS_MCP_BIND, settings.LOGOS_MCP_PORT, self.public)
@@ -129,7 +136,7 @@ class Gateway:
         if self._has_stopped:
             return
         self._has_stopped = True
-        await self.own_port.close()
+        await asyncio.gather(self.own_port.close(), self.site_port.close())
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -40,6 +40,11 @@ class Guarded(Bounded):
         self._arrived()
         super().on_message_complete()
 
+    @property
+    def is_between(self) -> bool:
+        """Has what was asked so far come whole and been answered?"""
+        return self._deadline is None and self.cycle is not None and self.cycle.response_complete
+
     def _await(self) -> None:
         self._arrived()
         self._deadline = self.loop.call_later(ARRIVES_S, self.transport.abort)

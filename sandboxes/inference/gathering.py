@@ -20,15 +20,15 @@ class Gathering:
     def write(self, data: bytes) -> None:
         """Sent before the loop waits for anything."""
         if not self._parts:
-            self._loop.call_soon(self._send)
+            self._loop.call_soon(self.flush)
         self._parts.append(data)
         self._size += len(data)
         if self._size >= MOST_GATHERED:
-            self._send()
+            self.flush()
 
     def close(self) -> None:
         """What was written is sent first."""
-        self._send()
+        self.flush()
         self._transport.close()
 
     def abort(self) -> None:
@@ -41,7 +41,8 @@ class Gathering:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
-    def _send(self) -> None:
+    def flush(self) -> None:
+        """Send what was gathered so far."""
         if self._parts:
             parts, self._parts, self._size = self._parts, [], 0
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))

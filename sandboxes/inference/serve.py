@@ -1,4 +1,5 @@
-"""Serve ASGI applications on passed listening sockets inside a running event loop, added and removed at will."""
+"""Serve ASGI applications on passed listening sockets, or connections that another listener took, inside a running event
+loop, added and removed at will."""
 
 from __future__ import annotations
 
@@ -107,11 +108,12 @@ class PassedListeners:
     def names(self) -> frozenset[str]:
         return frozenset(self._live)
 
-    async def add(self, name: str, listener: socket.socket, app: Any) -> None:
+    async def add(self, name: str, listener: socket.socket | None, app: Any) -> None:
         """Serve ``app`` on ``listener``, which becomes ours and is closed with the server (a duplicate held
-        elsewhere goes on listening). Returns once it accepts. A server of the same name is removed first."""
+        elsewhere goes on listening); without one, only what ``connection`` hands out. Returns once it accepts. A server
+        of the same name is removed first."""
         await self.remove(name)
-        if listener.family in (socket.AF_INET, socket.AF_INET6):
+        if listener is not None and listener.family in (socket.AF_INET, socket.AF_INET6):
             # Inherited by every accepted connection. asyncio does it only for sockets made with an explicit
             # protocol number; without it each answer waits 40 ms for an acknowledgement between head and body.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -132,7 +134,9 @@ class PassedListeners:
             )
         )
         task = asyncio.create_task(
-            server.serve(sockets=[listener]), name=f"listener {name}", context=contextvars.Context()
+            server.serve(sockets=[listener] if listener is not None else []),
+            name=f"listener {name}",
+            context=contextvars.Context(),
         )
         self._live[name] = server, task
         while not server.started and not task.done():
@@ -140,6 +144,13 @@ class PassedListeners:
         if task.done():
             del self._live[name]
             await task
+
+    def connection(self, name: str) -> Bounded | None:
+        """The protocol for one more connection to this server; None when there is no such server, or it has too many."""
+        found = self._live.get(name)
+        if found is None or len(found[0].server_state.connections) >= self._protocol.most:
+            return None
+        return self._protocol(found[0].config, found[0].server_state, {})
 
     async def remove(self, name: str) -> None:
         """Stop accepting, let open answers end within ``drain_s``, then cut them. Unknown names are fine."""

@@ -25,13 +25,14 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         from logos_site.serving import Server  # installs the reactor
         from logos_site.together import Together
-        from mcp_gateway.gateway import Gateway
+        from mcp_gateway import gateway
         from runs.engine import Engine
 
         from logos_site.asgi import application  # isort: skip
 
         logger.info("Serving on http://%s:%s/", host, port)
         try:
-            Server(application, Together(Engine(), Gateway()), host, port).serve()
+            together = Together(Engine(), gateway.Gateway())
+            Server(application, together, host, port, mcp=gateway.connection).serve()
         except LogosError as error:
             raise CommandError(" ".join(filter(None, (error.message, error.detail, error.action)))) from error
