@@ -40,10 +40,13 @@ def sprite(agent: Agent, kind: str = "") -> SafeString:
 
 
 @register.inclusion_tag("_field.html")
-def field(bound: BoundField, hint: str = "", label: str = "", needed: bool = False) -> dict[str, object]:
+def field(
+    bound: BoundField, hint: str = "", label: str = "", needed: bool = False, first: str = ""
+) -> dict[str, object]:
     """A form field: label, control, hint, errors, tied together for screen readers.
 
     ``needed`` marks a field that is required in some cases only, and shown in those only.
+    ``first`` makes it the field one begins in, and says what browsers may fill in.
     With a ``label`` of our own the placeholder goes: allauth repeats its label there."""
     described = [f"{bound.id_for_label}-{part}" for part in ("hint", "errors")]
     attributes: dict[str, str | bool] = {"aria-describedby": " ".join(described)}
@@ -51,6 +54,8 @@ def field(bound: BoundField, hint: str = "", label: str = "", needed: bool = Fal
         attributes["aria-invalid"] = "true"
     if label:
         attributes["placeholder"] = ""
+    if first:
+        attributes |= {"autofocus": True, "autocomplete": first}
     control = bound.as_widget(attrs=attributes)
     return {
         "bound": bound,
