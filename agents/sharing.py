@@ -7,7 +7,7 @@ the highest level. One person or group has one level on an object; granting anot
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -44,6 +44,33 @@ class Grant:
     def name(self) -> str:
         """How requests name the subject."""
         return self.subject.username if isinstance(self.subject, User) else self.subject.name
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What agents were given on objects of a kind, which stays when one is made private unless somebody ends it:
+    ``count`` says how many agents hold some, ``end`` takes it back from all of them."""
+
+    count: Callable[[Any], int]
+    end: Callable[[User, Any], int]
+
+
+# Filled by the rooms above.
+GIVEN: dict[type[Model], Given] = {}
+
+
+def given_on(row: Model) -> int:
+    """How many agents may use it by what they were given."""
+    known = GIVEN.get(type(row))
+    return known.count(row) if known is not None else 0
+
+
+def end_given(actor: User, row: Model) -> int:
+    """Take that back; from how many agents. Invalid for a kind of which agents are given nothing."""
+    known = GIVEN.get(type(row))
+    if known is None:
+        raise Invalid("Agents are given nothing on this.", field="end_access")
+    return known.end(actor, row)
 
 
 def fetch(actor: User, kind: str, row_id: str) -> Model:
@@ -126,14 +153,17 @@ def revoke(actor: User, subject: Subject, row: Model) -> None:
         note_grant("revoked", subject, held[subject], now, actor)
 
 
-def set_visibility(actor: User, row: Model, visibility: str) -> None:
-    """Make ``row`` private or share it with everyone who may sign in."""
+def set_visibility(actor: User, row: Model, visibility: str, *, end_access: bool = False) -> None:
+    """Make ``row`` private or share it with everyone who may sign in; ``end_access`` also takes back what agents were
+    given on it until now."""
     if visibility not in Visibility.values:
         raise Invalid("An object is private or shared.", field="visibility")
     with _changing(actor, row) as now:
         now.visibility = visibility
         now.save(update_fields=["visibility", "updated_at"])
         _note(f"made {visibility}", actor, now)
+        if end_access:
+            end_given(actor, now)
     row.visibility = visibility  # type: ignore[attr-defined]
 
 

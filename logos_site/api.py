@@ -47,6 +47,7 @@ from mcp_gateway.api import access as mcp_access
 from mcp_gateway.api import accounts as mcp_accounts
 from mcp_gateway.api import catalogue as mcp_catalogue
 from mcp_gateway.api import categories as mcp_categories
+from mcp_gateway.api import connections as mcp_connections
 from mcp_gateway.api import declared as mcp_declared
 from mcp_gateway.api import pins as mcp_pins
 from mcp_gateway.api import sampling as mcp_sampling
@@ -297,6 +298,7 @@ api.add_router("/agents", learning.router)
 api.add_router("", ledger.router)
 api.add_router("/mcp-servers", mcp_servers.router)
 api.add_router("/mcp-servers", mcp_sampling.router)
+api.add_router("/mcp-servers", mcp_connections.router)
 api.add_router("/mcp-servers", mcp_pins.router)
 api.add_router("/mcp-accounts", mcp_accounts.router)
 api.add_router("/mcp-catalogue", mcp_catalogue.router)

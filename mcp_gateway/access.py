@@ -65,6 +65,25 @@ def revoke(user: User, access_id: str, *, agent_id: str = "") -> McpAccess:
     return row
 
 
+def agents_with(server: McpServer) -> int:
+    """How many agents may use it now by what they were given."""
+    return living(McpAccess.objects.filter(server=server)).values("agent").distinct().count()
+
+
+@transaction.atomic
+def end_all(user: User, server: McpServer) -> int:
+    """Take back what every agent was given on it until now, for whoever manages it; of how many agents. Raises NotFound."""
+    permissions.require(user, "server.manage", server)
+    found = living(McpAccess.objects.select_for_update(of=("self",)).select_related("agent").filter(server=server))
+    agents = {}
+    for row in found:
+        _end(row, user)
+        agents[row.agent_id] = row.agent
+    for agent in agents.values():
+        audit.note("mcp_access_revoked", actor=user, about=agent, server=server.name)
+    return len(agents)
+
+
 def tokens_of(agent: Agent) -> QuerySet[McpToken]:
     """Those of this agent that are not revoked, the newest first."""
     return McpToken.objects.filter(agent=agent, revoked_at=None).select_related("made_by").order_by("-pk")

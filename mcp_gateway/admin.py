@@ -26,6 +26,7 @@ from mcp_gateway.models import (
     McpCall,
     McpCategory,
     McpClient,
+    McpConnection,
     McpHealth,
     McpLease,
     McpPin,
@@ -244,6 +245,21 @@ class McpSamplingAdmin(RecordAdmin):
     list_display = ("at", "server_name", "tool", "outcome", "model", "cost", "duration_ms")
     list_filter = ("outcome",)
     search_fields = ("tool", "server_name")
+    ordering = ("-id",)
+
+
+@admin.register(McpConnection)
+class McpConnectionAdmin(RecordAdmin):
+    """What servers' sandboxes asked of the network."""
+
+    view_action = "server.edit"
+    fields = (
+        *("server_name", "host", "port", "address", "allowed", "rule", "reason", "binary", "sha256", "method"),
+        *("sent", "received", "duration_ms", "at"),
+    )
+    list_display = ("at", "server_name", "host", "port", "allowed", "rule", "binary")
+    list_filter = ("allowed",)
+    search_fields = ("host", "server_name")
     ordering = ("-id",)
 
 

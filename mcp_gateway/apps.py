@@ -7,9 +7,9 @@ class McpGatewayConfig(AppConfig):
     name = "mcp_gateway"
 
     def ready(self) -> None:
-        from agents import agent_pages, erasing, exporting, rotation
-        from mcp_gateway import own_rules, requesting, servers
-        from mcp_gateway.models import McpAccount, McpClient, McpSecret
+        from agents import agent_pages, erasing, exporting, rotation, sharing
+        from mcp_gateway import access, own_rules, requesting, servers
+        from mcp_gateway.models import McpAccount, McpClient, McpSecret, McpServer
         from mcp_gateway.oauth import accounts
         from runs import approvals
         from runs.models import ApprovalKind
@@ -18,6 +18,7 @@ class McpGatewayConfig(AppConfig):
         approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided, on_rule_ended=requesting.on_rule_ended,
             in_run="in this run, and no longer than its minutes", caution="Access lasts the minutes it says, in later runs too, unless you allow it for this run only.",
         )  # fmt: skip
+        sharing.GIVEN[McpServer] = sharing.Given(access.agents_with, access.end_all)
         outside.FAMILIES += [servers.families, own_rules.families]
         erasing.PARTS.append(accounts.erase)
         exporting.PARTS.append(accounts.EXPORTED)

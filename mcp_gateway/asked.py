@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_gateway import eras, jsonrpc
@@ -10,6 +10,7 @@ from mcp_gateway.book import Caller
 from mcp_gateway.eras import Refusal
 from mcp_gateway.exchange import Exchange
 from mcp_gateway.jsonrpc import Message
+from mcp_gateway.waits import Key, Waits, key_of
 
 Answer = tuple[int, Message | None]
 
@@ -32,6 +33,13 @@ class Asked:
     target: str = ""
     # What the rules said of the call it is, once they were asked.
     decision: str = ""
+    # Where it stands while it waits, to be taken back.
+    waits: Waits = field(default_factory=Waits, repr=False, compare=False)
+
+    @property
+    def key(self) -> Key:
+        """By what its caller takes it back: the address it was sent to, and its id."""
+        return self.caller.agent_id, self.target, key_of(self.id)
 
     @property
     def id(self) -> Any:

@@ -18,11 +18,11 @@ from typing import Any
 
 from agents.errors import LogosError
 from mcp_gateway import blotting, boxes, jsonrpc
+from mcp_gateway.connections.way import Way
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.lines import MAX_UNREAD, LinePeer
 from mcp_gateway.peers import Asks, Gone, NeedsSomebody, Notice
 from sandboxes.driver import Execution, SandboxError
-from sandboxes.egress import addresses, proxy
 from sandboxes.egress.proxy import Decision, EgressProxy
 from sandboxes.inference.gathering import Gathering
 from sandboxes.local.attachment import LocalAttachment
@@ -53,6 +53,8 @@ class BoxedLaunch:
     # Its secrets, blotted out of what it says; and whether what only looks like one is too.
     known: tuple[str, ...] = field(default=(), repr=False)
     masks_keys: bool = False
+    # Out of it, for its hosts.
+    way: Way = field(default_factory=Way, repr=False, compare=False)
 
     async def start(self, notice: Notice, asked: Asks) -> BoxedChild:
         return await BoxedChild.start(self, notice, asked)
@@ -68,6 +70,7 @@ class BoxedChild(LinePeer):
         self._attachment: LocalAttachment | None = None
         self._execution: Execution | None = None
         self._proxy: EgressProxy | None = None
+        self._way: Way | None = None
         self._stdin: Gathering | None = None
         self._readers: list[asyncio.BaseTransport] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -102,7 +105,7 @@ class BoxedChild(LinePeer):
         self._state, self.walls = handle.state, handle.layers
         self._attachment = await self._driver.attach(handle.state)
         if launch.hosts:
-            await self._open_the_way(self._attachment, launch.hosts)
+            await self._open_the_way(self._attachment, launch)
         self._execution = await self._exec(self._attachment, launch)
         await self._execution.guard()
         self._in_background(self._watch(self._attachment, self._execution))
@@ -128,15 +131,9 @@ class BoxedChild(LinePeer):
             for descriptor in (inside_in, inside_out, inside_err):
                 os.close(descriptor)
 
-    async def _open_the_way(self, attachment: LocalAttachment, hosts: Sequence[str]) -> None:
-        allowed = boxes.reach(hosts)
-
-        async def reach() -> Any:
-            return allowed
-
-        self._proxy = EgressProxy(
-            reach, self._decided, attachment, lookup=addresses.system_lookup, connect=proxy.connect_to
-        )
+    async def _open_the_way(self, attachment: LocalAttachment, launch: BoxedLaunch) -> None:
+        self._way = launch.way
+        self._proxy = launch.way.open(boxes.reach(launch.hosts), attachment, self._decided, self.blot)
         await self._proxy.serve((await attachment.listeners())[boxes.PROXY_PORT])
 
     def _decided(self, decision: Decision) -> None:
@@ -217,8 +214,9 @@ class BoxedChild(LinePeer):
         if self._state:
             with contextlib.suppress(SandboxError, OSError):
                 await self._driver.stop(self._state, now=True)
-        if self._proxy is not None:
+        if self._proxy is not None and self._way is not None:
             await self._proxy.close()
+            self._way.going.discard(self._proxy)
         if self._stdin is not None:
             self._stdin.close()
         for reader in self._readers:

@@ -57,12 +57,12 @@ def clean_hosts(given: Any) -> list[str]:
 
 
 def reach(hosts: Iterable[str]) -> Reach:
-    """What these hosts, in their one spelling, let through."""
-    ports: dict[int, list[str]] = {}
+    """What these hosts, in their one spelling, let through: a rule for each, so that records say which it was."""
+    rules = []
     for each in hosts:
         name, _, number = each.partition(":")
-        ports.setdefault(int(number or 443), []).append(name)
-    return Reach(Rule("its hosts", tuple(names), (port,)) for port, names in ports.items())
+        rules.append(Rule(each, (name,), (int(number or 443),)))
+    return Reach(rules)
 
 
 def clean_shown(given: Any) -> list[str]:

@@ -11,6 +11,7 @@ from agents.errors import LogosError
 from mcp_gateway import eras, jsonrpc, patience
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.eras import Refusal
+from mcp_gateway.waits import CANCELLED, TakenBack
 from sandboxes.tool_server import calls, catalogue
 from sandboxes.tool_server.records import Caller
 
@@ -61,7 +62,10 @@ class Capabilities:
             calls.call(asked.caller.agent_id, tool.name, given, caller, hold_s=patience.HOLD_S)
         )
         try:
-            found = await asked.exchange.until(calling, LONGEST_S)
+            with asked.waits.held(asked.key, calling):
+                found = await asked.exchange.until(calling, LONGEST_S)
+        except TakenBack:
+            return asked.failed(CANCELLED)
         except LogosError as error:
             return asked.failed(f"{error.message} {error.action}".strip())
         except TimeoutError:

@@ -19,6 +19,7 @@ from mcp_gateway.sampling.answering import Sampler
 from mcp_gateway.sampling.bounds import Refused
 from mcp_gateway.sampling.rows import About
 from mcp_gateway.supervisor import Supervisor
+from mcp_gateway.waits import CANCELLED, Key, Waits, key_of
 
 # Calls of one agent under way at the same time.
 MAX_CALLS = 128
@@ -45,7 +46,9 @@ class Carrier:
     ) -> None:
         self._record, self.halted, self.run_of, self._begin = record, halted, run_of, begin
         self.sampler = sampler or Sampler()
-        self._open: dict[tuple[str, str, str], list[tuple[Peer, Call]]] = {}
+        # Requests that have not come to a server yet.
+        self.waits = Waits()
+        self._open: dict[Key, list[tuple[Peer, Call]]] = {}
         self._counts: dict[str, int] = {}
 
     async def carry(
@@ -89,7 +92,7 @@ class Carrier:
             return asked.failed(f"{served.name}: {error}")
         call.whose, call.record_id = asked, id
         # By the address it was made at: that is where its caller would take it back.
-        key = (agent, asked.target, key_of(asked.id))
+        key = asked.key
         self._open.setdefault(key, []).append((child, call))
         self._counts[agent] = self._counts.get(agent, 0) + 1
         outcome: Done = "ok"
@@ -123,7 +126,7 @@ class Carrier:
             child.forget(call, cancel=True)
             if isinstance(error, Left):
                 raise
-            return asked.failed("The caller cancelled this." if is_taken_back else f"Logos ends. {_again(tool)}")
+            return asked.failed(CANCELLED if is_taken_back else f"Logos ends. {_again(tool)}")
         finally:
             child.calls.pop(call.id, None)
             self._counts[agent] -= 1
@@ -131,7 +134,7 @@ class Carrier:
             self.note(asked, served.name, served.id, outcome, reason, call=call, params=params, id=id)
 
     async def _given(
-        self, asked: Asked, served: Served, child: Peer, key: tuple[str, str, str], call: Call, requests: dict[str, Any]
+        self, asked: Asked, served: Served, child: Peer, key: Key, call: Call, requests: dict[str, Any]
     ) -> dict[str, Any]:
         """What the server wants to know before it goes on. Raises Refused, and Left when the caller does."""
         call.rounds += 1
@@ -144,13 +147,13 @@ class Carrier:
             return await asked.exchange.until(answers, None)
         except asyncio.CancelledError:
             if answers.cancelled():
-                raise Refused("cancelled", "The caller cancelled this.") from None
+                raise Refused("cancelled", CANCELLED) from None
             raise
         finally:
             answers.cancel()
             self._drop(key, waiting)
 
-    def _again(self, asked: Asked, child: Peer, key: tuple[str, str, str], call: Call, params: dict[str, Any]) -> Call:
+    def _again(self, asked: Asked, child: Peer, key: Key, call: Call, params: dict[str, Any]) -> Call:
         """The same call once more, with what the server wanted to know. Raises Gone."""
         more = child.ask(asked.method, params, _hearing(asked), call.agent_id)
         more.whose, more.record_id, more.rounds, more.began = asked, call.record_id, call.rounds, call.began
@@ -172,7 +175,12 @@ class Carrier:
         key = (asked.caller.agent_id, asked.target, key_of(asked.params.get("requestId")))
         # Two clients of one agent may use one id: who of them is meant cannot be told, and then nobody is.
         found = [each for each in self._open.get(key, []) if not each[1].answer.done()]
-        if len(found) == 1:
+        waiting = self.waits.of(key)
+        if len(found) + len(waiting) != 1:
+            return
+        if waiting:
+            waiting[0].cancel()
+        else:
             found[0][0].forget(found[0][1], cancel=True)
 
     def owner_of(self, call: Call) -> str | None:
@@ -237,7 +245,7 @@ class Carrier:
             result_bytes=size,
         )
 
-    def _drop(self, key: tuple[str, str, str], call: Call) -> None:
+    def _drop(self, key: Key, call: Call) -> None:
         left = [each for each in self._open.get(key, ()) if each[1] is not call]
         if left:
             self._open[key] = left
@@ -255,11 +263,6 @@ def without_run(params: Mapping[str, Any]) -> Mapping[str, Any]:
     kept = {name: value for name, value in meta.items() if name != RUN}
     rest = {name: value for name, value in params.items() if name != "_meta"}
     return {**rest, "_meta": kept} if kept else rest
-
-
-def key_of(id: Any) -> str:
-    """A caller's id as a key: 1 and "1" are two."""
-    return f"{type(id).__name__}:{id}"
 
 
 def _hearing(asked: Asked) -> Callable[[Message], None]:

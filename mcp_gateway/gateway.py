@@ -19,6 +19,9 @@ from django.db import DatabaseError
 from mcp_gateway import boxes, calls, journal, launch_pins, pins, rates, reading, token_uses
 from mcp_gateway.asked import Asked
 from mcp_gateway.book import Book, Caller
+from mcp_gateway.boxed import BoxedLaunch
+from mcp_gateway.connections import rows as connected
+from mcp_gateway.connections.ways import Ways, stopped
 from mcp_gateway.door import App, Door, refuse
 from mcp_gateway.exchange import Receive, Scope, Send
 from mcp_gateway.fleet import Fleet
@@ -39,7 +42,8 @@ from mcp_gateway.supervisor import Supervisor
 from mcp_gateway.token_uses import TokenUses
 from runs.threads import DatabaseThreads
 from sandboxes.claimants import process_name
-from sandboxes.halts import HaltWatch
+from sandboxes.egress.rows import SWEPT
+from sandboxes.halts import UNREADABLE, HaltWatch
 from sandboxes.hermes.configuration import INFERENCE_HOST
 
 logger = logging.getLogger(__name__)
@@ -49,6 +53,8 @@ POLL_S = 0.4
 # Below LOGOS_HOME: what is about to be done, of each process.
 BEGUN = "mcp-begun"
 RENEW_S = 4.0
+# How often it is looked for what is too old to keep.
+FORGET_S = 600.0
 
 # The names by which a sandbox reaches its own listener.
 SANDBOX_HOSTS = (INFERENCE_HOST,)
@@ -85,6 +91,7 @@ class Gateway:
         self._reading = asyncio.Lock()
         self.fleet = Fleet(self._launch, said=self._said, asked=self._asked, offers=self._offers)
         self._halts = HaltWatch(self._threads.run)
+        self._ways = Ways(self._threads.run, self._halts)
         # Which run in a sandbox has this name; the engine's, where there is one.
         self.run_named: Callable[[str, str], str] = lambda sandbox_id, name: ""
         self.sampler = Sampler(
@@ -109,7 +116,7 @@ class Gateway:
         self._mark: Any = None
         self._ids: frozenset[str] = frozenset()
         self._holds_lease = False
-        self._renew_at = 0.0
+        self._renew_at = self._forget_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self._has_stopped = False
 
@@ -142,6 +149,7 @@ class Gateway:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.fleet.close()
         await self.sampler.close()
+        await self._ways.close()
         with contextlib.suppress(DatabaseError):
             await self._flush()
             if self._holds_lease:
@@ -166,6 +174,8 @@ class Gateway:
             return replace(found, account=Accounts(server_id, self._threads.run))
         if not isinstance(found, RemoteLaunch):
             await self._threads.run(launch_pins.check, server_id, agent_id, found)
+        if isinstance(found, BoxedLaunch):
+            return replace(found, way=self._ways.of(server_id, found.name, agent_id))
         return found
 
     def _said(self, supervisor: Supervisor, message: Message, server_id: str) -> None:
@@ -212,8 +222,10 @@ class Gateway:
         while True:
             await asyncio.sleep(POLL_S)
             try:
-                await self._halts.look()
+                if await self._halts.look():
+                    await self._ways.cut()
                 await self._look()
+                await self._forget()
             except Exception:
                 logger.exception("The rows of the MCP gateway could not be read; trying again")
                 await asyncio.sleep(1.0)
@@ -244,6 +256,13 @@ class Gateway:
         self._mark = mark
         self.relay.listening.changed()
 
+    async def _forget(self) -> None:
+        """Old connections, a batch at a time, by whoever runs the servers."""
+        now = asyncio.get_running_loop().time()
+        if self._holds_lease and now >= self._forget_at:
+            full = await self._threads.run(connected.sweep) >= SWEPT
+            self._forget_at = now + (0 if full else FORGET_S)
+
     async def _erase_deleted(self) -> None:
         """The folders of servers that were deleted since the last look; what was never seen here is left alone."""
         ids = await self._threads.run(reading.ids)
@@ -258,11 +277,25 @@ class Gateway:
                     await self.fleet.moved.wait()
             await asyncio.sleep(0.05)
             try:
-                await self.fleet.sweep(lambda server_id, agent_id: self.book.may_use(agent_id, server_id))
+                await self._sweep()
                 await self._flush()
             except Exception:
                 logger.exception("What happened at the MCP gateway could not be written; trying again")
                 await asyncio.sleep(1.0)
+
+    async def _sweep(self) -> None:
+        """Copies end with the access of their agents, and when those are stopped. While nobody can tell what is stopped,
+        their connections are closed and they stay."""
+        halts = await self._halts.now()
+        names = {each.id: each.name for each in self.book.servers.values()}
+
+        def may_run(server_id: str, agent_id: str) -> bool:
+            if not self.book.may_use(agent_id, server_id):
+                return False
+            servers = (*self._halts.servers, names.get(server_id, ""))
+            return halts is UNREADABLE or stopped(halts, agent_id, servers) is None
+
+        await self.fleet.sweep(may_run)
 
     async def _flush(self) -> None:
         if changes := self.fleet.changes():

@@ -22,6 +22,7 @@ from agents.errors import LogosError
 from mcp_gateway import patience, pinning
 from mcp_gateway.asked import Answer, Asked
 from mcp_gateway.calls import Done
+from mcp_gateway.waits import CANCELLED, TakenBack
 from sandboxes.tool_server import asking, calls, outside, records, results, telling
 from sandboxes.tool_server.asking import Word
 from sandboxes.tool_server.deciding import Verdict
@@ -93,6 +94,8 @@ class Holder:
             return _refused(asked, "denied", UNRECORDED)
         except LogosError as error:
             return _refused(asked, "denied", f"{error.message} {error.action}".strip())
+        except TakenBack:
+            return _refused(asked, "cancelled", CANCELLED)
 
     async def _asked_for(self, asked: Asked, begun: Begun, make: Callable[[], Awaitable[Answer]]) -> Held:
         row = begun.row

@@ -33,6 +33,7 @@ from mcp_gateway.own_rules import OURS
 from mcp_gateway.own_sessions import OwnSessions
 from mcp_gateway.relay import Relay
 from mcp_gateway.send_message import OwnMessages
+from mcp_gateway.waits import CANCELLED, TakenBack
 
 CAPABILITIES: dict[str, Any] = {"tools": {"listChanged": True}}
 INSTRUCTIONS = (
@@ -210,6 +211,9 @@ class Hub:
             result = await own(asked)
             outcome = "error" if result.get("isError") is True else "ok"
             return 200, asked.reply(result)
+        except TakenBack:
+            reason = CANCELLED
+            return asked.failed(CANCELLED)
         finally:
             self._relay.carrier.note(asked, OURS, "", outcome, reason, child_began=began)
 

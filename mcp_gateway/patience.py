@@ -20,10 +20,11 @@ async def held(
     asked: Asked, found: T, is_open: Callable[[T], bool], look: Callable[[], Awaitable[T]], words: str, hold_s: float
 ) -> T:
     """What ``look`` finds as soon as it is not open any more, or ``found`` after ``hold_s``. Raises Left when the caller
-    does not wait."""
+    does not wait, TakenBack when it says that it does not want it any more."""
     deciding = asyncio.ensure_future(_decided(asked, found, is_open, look, words))
     try:
-        return await asked.exchange.until(deciding, hold_s)
+        with asked.waits.held(asked.key, deciding):
+            return await asked.exchange.until(deciding, hold_s)
     except TimeoutError:
         return found
     finally:

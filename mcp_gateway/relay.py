@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from agents.errors import LogosError
+from agents.errors import Code, LogosError
 from agents.numbers import whole
 from mcp_gateway import capabilities, carrying, eras, exchange, jsonrpc, own_rules, pinning, resources
 from mcp_gateway.asked import RUN, Answer, Asked, Refused, no_method
@@ -105,7 +105,9 @@ class Relay:
         except Malformed as error:
             await out.finish(400, jsonrpc.error(error.id, error.code, str(error)))
             return
-        asked = Asked(caller, message, headers, eras.is_modern(headers, message), out, len(body), target)
+        asked = Asked(
+            caller, message, headers, eras.is_modern(headers, message), out, len(body), target, waits=self.carrier.waits
+        )
         try:
             status, reply = await self._take(asked, target)
         except Refused as error:
@@ -215,7 +217,9 @@ class Relay:
         if isinstance(found, tuple):
             return found
         params = as_shown(asked.params, wanted.arguments)
-        return await self.carrier.carry(asked, found.served, found.supervisor, params, reason=told_why(wanted))
+        return await self.carrier.carry(
+            asked, asking_us(found.served), found.supervisor, params, reason=told_why(wanted)
+        )
 
     def _basis(self, agent_id: str, served: Served, tool: str) -> tuple[Any, ...]:
         return self.judge.basis(served, tool, self.book().rules_for(agent_id))
@@ -241,6 +245,8 @@ class Relay:
         """The server's supervisor once it is ready, or that of the agent's own copy of it. Raises
         LogosError(reason="mcp_unavailable")."""
         is_own = served.has_copies and agent_id
+        if is_own and (why := await self.carrier.halted(agent_id, served.name)):
+            raise LogosError(why, reason=Code.HALTED, permanent=False)  # a copy is not started to be ended again
         supervisor = await self.servers.own(served.id, agent_id) if is_own else self.servers.get(served.id)
         if supervisor is None:
             raise LogosError(
@@ -378,7 +384,15 @@ class Relay:
         if served.shown(offered, supervisor.known.marks) != [wanted.tool]:
             return asked.failed(f"{tool} is another tool than the one that was asked about, so it was not called.")
         params = as_shown(asked.params, {"name": tool, "arguments": wanted.arguments})
-        return await self.carrier.carry(asked, served, supervisor, params, wanted.tool, reason=told_why(wanted))
+        return await self.carrier.carry(
+            asked, asking_us(served), supervisor, params, wanted.tool, reason=told_why(wanted)
+        )
+
+
+def asking_us(served: Served) -> Served:
+    """The server as a call that people know of meets it: what it asks within the call is answered here. Its caller would
+    answer by making the call again with things that no person saw."""
+    return replace(served, asks_caller=False)
 
 
 def as_shown(params: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:

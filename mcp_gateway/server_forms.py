@@ -16,10 +16,11 @@ from django.forms import BoundField
 
 from agents import permissions
 from agents.models import User, Visibility
-from mcp_gateway import categories, launching, servers
+from mcp_gateway import access, categories, launching, servers
 from mcp_gateway.form_fields import PLAIN, Lines, Pairs
 from mcp_gateway.models import AccessTier, AccountUse, Children, McpServer, Place, Resources, ServerKind
 from mcp_gateway.sampling import setting
+from runs.templatetags.run_format import plural
 
 # What belongs to one kind alone, with what it is when the server is of the other.
 OF_KIND: dict[str, dict[str, Any]] = {
@@ -76,7 +77,7 @@ PARTS = [
         ("url", "headers", "allows_private", "account", ("client_id", "scopes")),
         kind=ServerKind.HTTP,
     ),
-    Part("Who may use it", ("tier", "visibility")),
+    Part("Who may use it", ("tier", "end_access", "visibility")),
     Part(
         "What agents see of it",
         ("include", "exclude", "allows_new", "resources", "asks_caller"),
@@ -241,6 +242,7 @@ class ServerForm(forms.Form):
         label="Rounds with its tools",
         help_text="In how many turns of a question the model may use tools that the server gives it; 0: no tools.",
     )
+    end_access = forms.BooleanField(required=False)
     enabled = forms.BooleanField(required=False, label="It runs", initial=True)
     version = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
 
@@ -257,12 +259,24 @@ class ServerForm(forms.Form):
             del self.fields["version"]
         else:
             del self.fields["visibility"]  # the page of sharing has it
+        self._offer_an_end()
         for name in MISSING:
             setattr(self.fields[name], "is_needed", True)  # noqa: B010 (not optional, where it is shown)
         for name in self._fixed():
             self.fields[name].disabled = True
         if server is None and not self.may_launch:
             self._only(ServerKind.HTTP)
+
+    def _offer_an_end(self) -> None:
+        """Of what agents were given, to whoever manages the server: it stays when the tier gets narrower."""
+        server, count = self.server, 0
+        if server is not None and permissions.allows(self.user, "server.manage", server):
+            count = access.agents_with(server)
+        if not count:
+            del self.fields["end_access"]
+            return
+        self.fields["end_access"].label = f"Also end the access given until now ({plural(count, 'agent')})"
+        self.fields["end_access"].help_text = "Without this it stays when somebody else gives access from now on."
 
     def _only(self, kind: str) -> None:
         """Servers of one kind are all this person can add."""

@@ -30,6 +30,7 @@ TABS = [
     Tab("overview", "Overview", "mcp:server-detail", "server.view"),
     Tab("access", "Access", "mcp:server-access", "server.view"),
     Tab("calls", "Calls", "mcp:server-calls", "server.view"),
+    Tab("connections", "Connections", "mcp:server-connections", "server.edit"),
     Tab("models", "Models", "mcp:server-models", "server.edit"),
     Tab("settings", "Settings", "mcp:server-edit", "server.edit"),
     Tab("secrets", "Secrets", "mcp:server-secrets", "server.edit"),

@@ -16,7 +16,7 @@ from agents.editing import editing
 from agents.errors import Conflict, Invalid, NotFound
 from agents.invisible import first_hidden
 from agents.models import User, Visibility
-from mcp_gateway import boxes, launching, renaming
+from mcp_gateway import access, boxes, launching, renaming
 from mcp_gateway.models import AccountUse, Children, McpHealth, McpSecret, McpServer, Place, Resources, ServerKind
 from mcp_gateway.remote import places, writing
 from mcp_gateway.sampling import setting
@@ -62,8 +62,8 @@ def create(
     return server
 
 
-def change(user: User, server_id: str, version: int | None, **fields: Any) -> McpServer:
-    """Set these fields. Raises NotFound, Stale when somebody saved since ``version``, Invalid, Conflict for a name
+def change(user: User, server_id: str, version: int | None, *, end_access: bool = False, **fields: Any) -> McpServer:
+    """Set these fields; ``end_access`` also takes back what agents were given until now. Raises NotFound, Stale when somebody saved since ``version``, Invalid, Conflict for a name
     that is taken or that rules name, LogosError(reason="forbidden") for a launch command of somebody without the right. Nothing is
     saved when nothing differs."""
     with editing(user, "server.edit", McpServer.objects.all(), server_id, version) as server:
@@ -71,7 +71,10 @@ def change(user: User, server_id: str, version: int | None, **fields: Any) -> Mc
         _fill(server, setting.with_route(user, fields, server.sampling_route_id))
         differs = require_change(user, server, before)
         forget_accounts(server, before)
-        return _saved(server) if differs else server
+        saved = _saved(server) if differs else server
+        if end_access:
+            access.end_all(user, saved)
+        return saved
 
 
 def written(server: McpServer) -> dict[str, Any]:

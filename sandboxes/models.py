@@ -10,6 +10,7 @@ from agents.models import Agent
 from sandboxes.tool_server.models import ToolCall, ToolRule
 
 __all__ = [
+    "Connection",
     "Desired",
     "EgressDecision",
     "HealthSample",
@@ -142,15 +143,11 @@ class InferenceCall(models.Model):
         return f"{self.model} {self.status} ({self.run_id})"
 
 
-class EgressDecision(models.Model):
-    """One connection an agent's sandbox asked for, and what became of it. ``run_id`` is "" when several runs went on
-    at once, or none: a connection names no run. ``duration_ms`` is None while it goes on."""
-
-    permission = Rows(root="agent")
+class Connection(models.Model):
+    """One connection that was asked for from inside a sandbox, and what became of it. ``duration_ms`` is None while it
+    goes on."""
 
     id = models.CharField(primary_key=True, max_length=40, editable=False)
-    agent = models.ForeignKey(Agent, models.CASCADE, related_name="egress_decisions")
-    run_id = models.CharField(max_length=40, blank=True)
     binary = models.CharField(max_length=300, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     method = models.CharField(max_length=20, blank=True)
@@ -166,12 +163,25 @@ class EgressDecision(models.Model):
     at = models.DateTimeField(db_index=True)
 
     class Meta:
+        abstract = True
         ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port} {'allowed' if self.allowed else 'denied'}"
+
+
+class EgressDecision(Connection):
+    """One connection of an agent's sandbox. ``run_id`` is "" when several runs went on at once, or none: a connection
+    names no run."""
+
+    permission = Rows(root="agent")
+
+    agent = models.ForeignKey(Agent, models.CASCADE, related_name="egress_decisions")
+    run_id = models.CharField(max_length=40, blank=True)
+
+    class Meta(Connection.Meta):
         indexes = [
             models.Index(fields=["agent", "id"], name="egress_of_agent"),
             models.Index(fields=["run_id", "id"], name="egress_of_run"),
             models.Index(fields=["rule", "at"], name="egress_by_rule"),
         ]
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port} {'allowed' if self.allowed else 'denied'}"

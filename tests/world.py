@@ -13,6 +13,7 @@ from mcp_gateway.models import (
     McpAccess,
     McpCall,
     McpCategory,
+    McpConnection,
     McpHealth,
     McpLease,
     McpPin,
@@ -84,6 +85,10 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         server=server, server_name=server.name, agent=agent, tool=f"asking-{number}", outcome="ok", model=route.model,
         route_id=route.pk, at=timezone.now(),
     )  # fmt: skip
+    connected = McpConnection.objects.create(
+        id=f"conn-of-server-{number}", server=server, server_name=server.name, host=f"reached-{number}.example", port=443,
+        allowed=True, rule=f"reached-{number}.example", at=timezone.now(),
+    )  # fmt: skip
     McpCategory.objects.get_or_create(name="code", defaults={"access": "admin"})
     McpLease.objects.get_or_create(name="gateway", defaults={"owner": "process", "until": timezone.now()})
     preset = Preset.objects.get(pk="github")  # of the house, like the provider
@@ -135,6 +140,7 @@ def world(owner: User, number: int) -> dict[type[Model], Any]:
         opener,
         called,
         sampled,
+        connected,
         budget,
         charge,
         warning,

@@ -72,6 +72,7 @@ class VisibilityIn(Schema):
     """Private, or shared with everyone who may sign in."""
 
     visibility: Visibility
+    end_access: bool = Field(False, description="Of an MCP server: also take back what agents were given until now.")
 
     model_config = {"json_schema_extra": {"example": {"visibility": "shared"}}}
 
@@ -122,7 +123,7 @@ def revoke(request: HttpRequest, collection: Collection, object_id: Text, query:
 def set_visibility(request: HttpRequest, collection: Collection, object_id: Text, body: VisibilityIn) -> dict[str, Any]:
     """Share an object with everyone who may sign in, or make it private."""
     row = _managed(request, collection, object_id)
-    sharing.set_visibility(asker(request), row, body.visibility)
+    sharing.set_visibility(asker(request), row, body.visibility, end_access=body.end_access)
     return access(row)
 
 

@@ -56,6 +56,7 @@ GROUPS: tuple[tuple[str, dict[str, str]], ...] = (
             "mcp_gateway.McpToken": "vpn_key",
             "mcp_gateway.McpCall": "call_made",
             "mcp_gateway.McpSampling": "psychology",
+            "mcp_gateway.McpConnection": "lan",
             "mcp_gateway.McpLease": "monitor_heart",
         },
     ),

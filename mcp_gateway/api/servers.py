@@ -280,6 +280,9 @@ class McpServerPatch(Schema):
     sampling_rpm: int | None = Field(None, ge=1, le=600)
     sampling_rounds: int | None = Field(None, ge=1, le=100)
     sampling_tool_rounds: int | None = Field(None, ge=0, le=50)
+    end_access: bool = Field(
+        False, description="Also take back what agents were given until now, for instance when `tier` gets narrower."
+    )
 
     model_config = {"json_schema_extra": {"example": {"version": 3, "enabled": False}}}
 

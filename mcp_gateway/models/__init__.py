@@ -4,6 +4,7 @@ from agents import guarding
 from mcp_gateway.models.access import McpAccess, McpCall, McpLease, McpToken
 from mcp_gateway.models.accounts import ClientOrigin, McpAccount, McpClient
 from mcp_gateway.models.categories import McpCategory
+from mcp_gateway.models.connections import McpConnection
 from mcp_gateway.models.grants import McpServerGroupGrant, McpServerUserGrant
 from mcp_gateway.models.pins import McpPin, PinState
 from mcp_gateway.models.sampling import McpSampling
@@ -25,7 +26,7 @@ guarding.add_root(
     (McpServerUserGrant, McpServerGroupGrant),
     word="server",
     shared_level="view",
-    parts=(McpSecret, McpHealth, McpPin, McpSampling),
+    parts=(McpSecret, McpHealth, McpPin, McpSampling, McpConnection),
 )
 guarding.call_it(McpAccount, "mcpaccount", family="server")
 guarding.call_it(McpClient, "mcpclient", family="server")
@@ -42,6 +43,7 @@ __all__ = [
     "McpCall",
     "McpCategory",
     "McpClient",
+    "McpConnection",
     "McpHealth",
     "McpLease",
     "McpPin",

@@ -47,6 +47,9 @@ class ServerVerbs(LogosCommand):
         )
         edit.add_argument("--enable", action="store_true", help="start it")
         edit.add_argument("--disable", action="store_true", help="end it and do not start it again")
+        edit.add_argument(
+            "--end-access", action="store_true", help="also take back what agents were given on it until now"
+        )
         add_fields(edit)
         add_person(edit)
         for verb, sentence in (
@@ -99,7 +102,7 @@ class ServerVerbs(LogosCommand):
         fields = read_fields(options) | {name: value for name, value in given.items() if value is not None}
         if options["enable"] or options["disable"]:
             fields["enabled"] = options["enable"]
-        servers.change(user, server.pk, server.version, **fields)
+        servers.change(user, server.pk, server.version, end_access=options["end_access"], **fields)
         self.say(f"{server.name} is saved.")
 
     def do_restart(self, options: dict[str, Any]) -> None:

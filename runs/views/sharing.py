@@ -18,6 +18,7 @@ from agents.guarding import SHARED_LEVEL
 from agents.models import Agent, Soul, User, Visibility
 from agents.views.access import is_htmx, leave_to, person, signed_in
 from runs.models import Conversation, Run
+from runs.templatetags.run_format import plural
 
 # With the people who could be added the page stays below 60 KB.
 SHOWN_GRANTS = 20
@@ -48,6 +49,8 @@ def _change(user: User, row: Model, request: HttpRequest) -> str:
     if do == "visibility":
         sharing.set_visibility(user, row, given.get("visibility", ""))
         return "Everyone may use it now." if given.get("visibility") == Visibility.SHARED else "It is private now."
+    if do == "end-given":
+        return f"{plural(sharing.end_given(user, row), 'agent')} may not use it any more."
     if do not in ("grant", "revoke", "transfer"):
         raise Invalid("The page did not say what to change.", action="Reload it and try again.")
     if do == "transfer":
@@ -84,6 +87,7 @@ def _share_page(request: HttpRequest, row: Any) -> dict[str, Any]:
         **_about(row),
         "owner": row.owner,
         "visibility": row.visibility,
+        "given": sharing.given_on(row) if row.visibility == Visibility.PRIVATE else 0,
         "shared_action": dict(levels).get(SHARED_LEVEL[model], "Use it in a chat"),
         "grants": [
             {**_shown(each.subject), "level": each.level, "is_unusual": each.level not in usual}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Max, QuerySet
@@ -15,7 +16,7 @@ from sandboxes.models import EgressDecision
 
 # As the columns are.
 _LONGEST = {"binary": 300, "rule": 200, "reason": 400, "host": 253, "address": 45}
-_AFTERWARDS = ["allowed", "rule", "reason", "sent", "received", "duration_ms"]
+AFTERWARDS = ["allowed", "rule", "reason", "sent", "received", "duration_ms"]
 SWEPT = 5_000
 # Some 400 MB. Without a limit an agent could fill the disk by asking.
 MOST_PER_AGENT = 1_000_000
@@ -43,7 +44,7 @@ def store(noted: list[Noted]) -> None:
             row.at = before.at
         newest[row.pk] = row
     EgressDecision.objects.bulk_create(
-        newest.values(), update_conflicts=True, unique_fields=["id"], update_fields=_AFTERWARDS
+        newest.values(), update_conflicts=True, unique_fields=["id"], update_fields=AFTERWARDS
     )
 
 
@@ -74,20 +75,22 @@ def _delete(rows: QuerySet[EgressDecision], most: int) -> int:
     return EgressDecision.objects.filter(pk__in=found).delete()[0] if found else 0
 
 
-def _row(noted: Noted) -> EgressDecision:
-    each = noted.decision
-    texts = {name: getattr(each, name).replace("\0", "")[:longest] for name, longest in _LONGEST.items()}
-    return EgressDecision(
-        id=each.id,
-        agent_id=noted.agent_id,
-        run_id=noted.run_id,
-        sha256=each.sha256,
-        port=each.port,
-        method=each.method[:20],
-        allowed=each.allowed,
-        sent=each.sent,
-        received=each.received,
-        duration_ms=each.duration_ms if each.is_over else None,
-        at=noted.at,
+def columns(decision: Decision, at: datetime) -> dict[str, Any]:
+    """What every record of a connection holds, as long as its columns take it."""
+    texts = {name: getattr(decision, name).replace("\0", "")[:longest] for name, longest in _LONGEST.items()}
+    return {
+        "id": decision.id,
+        "sha256": decision.sha256,
+        "port": decision.port,
+        "method": decision.method[:20],
+        "allowed": decision.allowed,
+        "sent": decision.sent,
+        "received": decision.received,
+        "duration_ms": decision.duration_ms if decision.is_over else None,
+        "at": at,
         **texts,
-    )
+    }
+
+
+def _row(noted: Noted) -> EgressDecision:
+    return EgressDecision(agent_id=noted.agent_id, run_id=noted.run_id, **columns(noted.decision, noted.at))

@@ -33,7 +33,17 @@ from agents.models import (
     Visibility,
 )
 from agents.standing import LEVELS
-from mcp_gateway.models import McpAccess, McpCall, McpHealth, McpPin, McpSampling, McpSecret, McpServer, McpToken
+from mcp_gateway.models import (
+    McpAccess,
+    McpCall,
+    McpConnection,
+    McpHealth,
+    McpPin,
+    McpSampling,
+    McpSecret,
+    McpServer,
+    McpToken,
+)
 from runs.models import (
     Approval,
     ApprovalRule,
@@ -85,6 +95,11 @@ class RandomWorld:
         self.rows += [given, token, done, McpPin.objects.create(server=server, tool=name, state="accepted")]
         self.rows.append(
             McpSampling.objects.create(server=server, server_name=name, agent=agent, outcome="ok", at=timezone.now())
+        )
+        self.rows.append(
+            McpConnection.objects.create(
+                id=f"conn_of_{name}", server=server, server_name=name, port=443, allowed=True, at=timezone.now()
+            )
         )
         for root in (soul, agent, route, policy, server):
             self._grants(root)

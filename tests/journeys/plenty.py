@@ -45,7 +45,7 @@ from agents.models import (
 )
 from agents.models.halts import Halt
 from channels_app.models import PushDevice
-from mcp_gateway.models import McpAccess, McpHealth, McpSampling, McpServer
+from mcp_gateway.models import McpAccess, McpConnection, McpHealth, McpSampling, McpServer
 from runs import approvals
 from runs.models import (
     Approval,
@@ -206,6 +206,10 @@ def _tools(alice: User, atlas: Agent, run: Run) -> dict[type[Model], Any]:
     McpSampling.objects.create(
         server=server, server_name=server.name, agent=atlas, run_id=run.pk, tool="summarise_" + "x" * 90, outcome="refused",
         reason=STRANDS[:300], at=timezone.now(),
+    )  # fmt: skip
+    McpConnection.objects.create(
+        id="conn_of_the_archive", server=server, server_name=server.name, agent=atlas, host="deep." + "x" * 60 + ".example", port=8443,
+        binary="/usr/bin/" + "x" * 90, allowed=False, reason=STRANDS[:300], at=timezone.now(),
     )  # fmt: skip
     access = McpAccess.objects.create(agent=atlas, server=server, given_by=alice, reason=STRANDS)
     ToolRule.objects.create(

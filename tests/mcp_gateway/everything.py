@@ -543,10 +543,10 @@ def _write(where: str) -> str:
     return "written"
 
 
-def _by_proxy(where: str) -> str:
+def _by_proxy(where: str, patience: float | None = 20) -> str:
     proxy = os.environ["HTTPS_PROXY"].rpartition("/")[2]
     host, _, port = proxy.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as line:
+    with socket.create_connection((host, int(port)), timeout=patience) as line:
         line.sendall(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n".encode())
         said = line.recv(65536).decode()
         if " 200 " in said.splitlines()[0]:
@@ -562,6 +562,7 @@ ATTEMPTS: dict[str, Any] = {
     "connect": _connect,
     "route": _route,
     "proxy": _by_proxy,
+    "proxy for long": lambda where: _by_proxy(where, None),
     "process": lambda where: os.stat(f"/proc/{where}").st_uid,
     "processes": lambda where: len([each for each in os.listdir("/proc") if each.isdigit()]),
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mcp_gateway import lines
+from mcp_gateway import eras, lines
 from mcp_gateway.book import Book, Token, digest
 from mcp_gateway.gateway import Gateway
 from mcp_gateway.holding import Wanted
@@ -19,7 +19,7 @@ from mcp_gateway.peers import TooLarge
 from mcp_gateway.relay import NO_ACCESS, Relay
 from mcp_gateway.supervisor import Supervisor
 from sandboxes.tool_server.deciding import Rule
-from tests.mcp_gateway.gate import ATLAS, BRUNO, Gate, a_gate, request, until
+from tests.mcp_gateway.gate import ATLAS, BRUNO, Gate, a_gate, modern, request, until
 
 
 @pytest.fixture
@@ -155,7 +155,22 @@ async def test_what_a_person_did_not_see_is_not_sent_along(gate: Gate) -> None:
     assert set(held["_meta"]) == {"progressToken"}
 
 
-async def _allowed(gate: Gate, meanwhile: Any = lambda: None, sent: Any = None) -> Any:
+async def test_a_call_that_a_person_allowed_comes_to_an_end_though_the_server_would_ask_its_caller(gate: Gate) -> None:
+    gate.add("newer", "--era", "modern", asks_caller=True)
+    await gate.call("newer", "counts")
+    sent, more = modern("tools/call", name="test_input_required_result_list_roots", arguments={})
+    sent["params"]["_meta"][eras.CAPABILITIES] = {"roots": {}}
+
+    free = (await gate.post("/newer", sent, headers=more))[1]["result"]
+    held = (await _allowed(gate, lambda: None, sent, server="newer", more=more))["result"]
+
+    assert free["inputRequests"]["client_roots"]["method"] == "roots/list", "its caller answers"
+    assert held["content"][0]["text"] == "[]", "nobody saw what its caller would answer, so Logos did"
+
+
+async def _allowed(
+    gate: Gate, meanwhile: Any = lambda: None, sent: Any = None, *, server: str = "files", more: Any = None
+) -> Any:
     """What a held call comes to once a person has allowed it, while ``meanwhile`` happened."""
 
     class Holder:
@@ -164,12 +179,13 @@ async def _allowed(gate: Gate, meanwhile: Any = lambda: None, sent: Any = None) 
             return type("Held", (), {"outcome": None, "answer": await make()})()
 
     gate.relay._holder = Holder()  # type: ignore[assignment]
-    gate.rule("files", calls="ask")
+    gate.rule(server, calls="ask")
     try:
-        return (await gate.post("/files", sent or request("tools/call", name="echo", arguments={})))[1]
+        message = sent or request("tools/call", name="echo", arguments={})
+        return (await gate.post(f"/{server}", message, headers=more))[1]
     finally:
         gate.relay._holder = None
-        gate.rule("files", calls="allow")
+        gate.rule(server, calls="allow")
 
 
 @pytest.mark.parametrize(

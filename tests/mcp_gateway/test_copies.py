@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from asgiref.sync import sync_to_async
 
-from agents import composition, souls
+from agents import composition, halting, souls
 from agents.models import Role
 from mcp_gateway import access, copies, own_children, pinning, servers
 from mcp_gateway.gateway import Gateway
@@ -166,6 +166,26 @@ async def test_an_idle_copy_and_one_whose_agent_lost_its_access_end(house: House
     await rows(lambda: McpHealth.objects.get().children == [])
     pool._idle_s = 600.0
     assert (await house.call("atlas", "echo", text="new"))["content"][0]["text"] == "new"
+
+
+async def test_a_stop_of_one_agent_ends_its_copy_alone_and_one_of_everything_ends_all(
+    house: House, started: Gateway
+) -> None:
+    await house.call("atlas", "echo")
+    await house.call("bruno", "echo")
+    pool = started.fleet._copies[house.server.pk]
+
+    halt = await sync_to_async(halting.stop)(house.ada, "agent", house.agents["atlas"].pk, "Look first")
+    await until(lambda: set(pool._copies) == {house.agents["bruno"].pk}, "atlas's is gone")
+    refused = await house.call("atlas", "echo")
+    left = set(pool._copies)
+    await sync_to_async(halting.stop)(house.ada, "everything", "", "All of it")
+    await until(lambda: len(pool) == 0, "all are gone")
+
+    assert "is stopped: Look first." in refused["content"][0]["text"]
+    assert left == {house.agents["bruno"].pk}, "it was not started to be refused"
+    assert halt is not None
+    assert started.fleet.get(house.server.pk) is not None, "the process of everybody stays"
 
 
 async def test_many_copies_come_and_go_and_leave_nothing(

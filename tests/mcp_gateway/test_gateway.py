@@ -65,8 +65,10 @@ async def started(house: House) -> AsyncIterator[Gateway]:
     await running.stop()
 
 
-async def ask(secret: str, path: str, message: Any, app: Any = None) -> tuple[int, Any]:
-    """One POST to the public door, or to ``app``."""
+async def ask(
+    secret: str, path: str, message: Any, app: Any = None, more: dict[str, str] | None = None
+) -> tuple[int, Any]:
+    """One POST to the public door, or to ``app``, with ``more`` headers."""
     sent: list[dict[str, Any]] = []
     waiting = [{"type": "http.request", "body": json.dumps(message).encode()}]
 
@@ -78,7 +80,7 @@ async def ask(secret: str, path: str, message: Any, app: Any = None) -> tuple[in
     async def send(message: Any) -> None:
         sent.append(message)
 
-    headers = [(name.lower().encode(), value.encode()) for name, value in usual(secret).items()]
+    headers = [(name.lower().encode(), value.encode()) for name, value in {**usual(secret), **(more or {})}.items()]
     scope = {"type": "http", "method": "POST", "path": path, "headers": [*headers, (b"host", b"localhost")]}
     await asyncio.wait_for((app or gateway.application)(scope, receive, send), PATIENCE_S)
     body = b"".join(each.get("body", b"") for each in sent[1:])

@@ -18,7 +18,7 @@ from runs.models import Approval
 from sandboxes.models import Sandbox
 from sandboxes.tool_server import rules
 from sandboxes.tool_server.models import ToolCall
-from tests.mcp_gateway.gate import PATIENCE_S, request, until
+from tests.mcp_gateway.gate import PATIENCE_S, modern, request, until
 from tests.mcp_gateway.test_gateway import House, ask, call, house, rows, started
 
 __all__ = ["house", "started"]
@@ -129,6 +129,68 @@ async def test_nothing_is_done_for_a_caller_that_has_left_until_it_comes_back(ho
     assert await made(house) == 0
     assert text(await call(house.secret, "echo", text="one")) == "one"
     assert await made(house) == 1
+
+
+async def sent(house: House, era: str, path: str, tool: str, id: Any, **arguments: Any) -> Any:
+    """The answer to a call of a caller of this era."""
+    given: dict[str, Any] = {"name": tool, "arguments": arguments}
+    message, more = modern("tools/call", id, **given) if era == "modern" else (request("tools/call", id, **given), {})
+    return (await ask(house.secret, path, message, more=more))[1]
+
+
+async def take_back(house: House, path: str, id: Any) -> None:
+    note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}
+    assert await ask(house.secret, path, note) == (202, None)
+
+
+@pytest.mark.parametrize("era", ["handshake", "modern"])
+async def test_a_held_call_that_is_taken_back_waits_no_more_and_is_not_made(
+    house: House, started: Gateway, era: str
+) -> None:
+    await rule(house, started, "ask")
+    waits = started.relay.carrier.waits
+
+    calling = asyncio.create_task(sent(house, era, "/mcp/files", "echo", 7, text="one"))
+    await until(lambda: waits._open, "it waits")
+    asked = await question()
+    for path, id in (("/mcp/files", "7"), ("/mcp/files", 8), ("/mcp", 7)):
+        await take_back(house, path, id)  # others
+    still = len(waits._open)
+    await take_back(house, "/mcp/files", 7)
+    answer = await asyncio.wait_for(calling, PATIENCE_S)
+    await decide(house, asked)
+
+    assert still == 1
+    assert text(answer) == "The caller cancelled this."
+    assert not waits._open
+    assert await made(house) == 0
+    assert await rows(lambda: McpCall.objects.filter(tool="echo", outcome="cancelled").count() == 1)
+    # The question was put and stays: who makes the call again gets what was decided.
+    assert text(await sent(house, era, "/mcp/files", "echo", 9, text="one")) == "one"
+
+
+@pytest.mark.parametrize("era", ["handshake", "modern"])
+async def test_a_question_to_a_person_that_is_taken_back_waits_no_more(
+    house: House, started: Gateway, era: str
+) -> None:
+    waits = started.relay.carrier.waits
+
+    first = asyncio.create_task(sent(house, era, "/mcp", "ask_person", "q", question="Which colour?"))
+    second = asyncio.create_task(sent(house, era, "/mcp", "ask_person", "q", question="Which size?"))
+    await until(lambda: sum(map(len, waits._open.values())) == 2, "both wait")
+    await take_back(house, "/mcp", "q")
+    both = sum(map(len, waits._open.values()))
+    asked = await db(lambda: Approval.objects.get(subject__question="Which size?"))()
+    await db(approvals.decide)(house.alice, asked, "answer", answer="Large", subject_hash=asked.subject_hash)
+    answered = await asyncio.wait_for(second, PATIENCE_S)
+    await take_back(house, "/mcp", "q")
+    taken = await asyncio.wait_for(first, PATIENCE_S)
+
+    assert both == 2, "two clients with one id: nobody can tell which is meant"
+    assert answered["result"]["structuredContent"]["answer"] == "Large"
+    assert taken["result"]["isError"]
+    assert text(taken) == "The caller cancelled this."
+    assert await rows(lambda: McpCall.objects.filter(tool="ask_person", outcome="cancelled").count() == 1)
 
 
 async def test_a_question_survives_a_restart_of_the_gateway(house: House, started: Gateway) -> None:

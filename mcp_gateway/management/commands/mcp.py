@@ -9,6 +9,7 @@ from mcp_gateway.shell.accounts import AccountVerbs
 from mcp_gateway.shell.calls import CallVerbs
 from mcp_gateway.shell.catalogue import CatalogueVerbs
 from mcp_gateway.shell.categories import CategoryVerbs
+from mcp_gateway.shell.connections import ConnectionVerbs
 from mcp_gateway.shell.declared import DeclaredVerbs
 from mcp_gateway.shell.outside import OutsideVerbs
 from mcp_gateway.shell.pins import PinVerbs
@@ -24,6 +25,7 @@ class Command(
     AccessVerbs,
     OutsideVerbs,
     CallVerbs,
+    ConnectionVerbs,
     DeclaredVerbs,
     SamplingVerbs,
     CatalogueVerbs,
@@ -41,6 +43,7 @@ class Command(
         self.add_arguments_of_access(verbs)
         self.add_arguments_of_outside(verbs)
         self.add_arguments_of_calls(verbs)
+        self.add_arguments_of_connections(verbs)
         self.add_arguments_of_declared(verbs)
         self.add_arguments_of_sampling(verbs)
         self.add_arguments_of_catalogue(verbs)

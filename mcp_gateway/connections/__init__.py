@@ -1,0 +1,1 @@
+"""Where MCP servers connected to from their sandboxes: decided, recorded, read, and ended by a stop."""
