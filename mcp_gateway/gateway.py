@@ -96,6 +96,7 @@ class Gateway:
         self.run_named: Callable[[str, str], str] = lambda sandbox_id, name: ""
         self.sampler = Sampler(
             halted=self._halted,
+            begin=lambda record: self._threads.run(sampled.begin, record),
             store=lambda record: self._threads.run(sampled.store, record),
             tell_run=lambda run_id, kind, data: self.recorder.tell_run(run_id, kind, data),
         )
@@ -240,6 +241,7 @@ class Gateway:
             if self._holds_lease and not held:
                 if lost := await self._threads.run(calls.interrupted):
                     logger.warning("Logos ended while %s MCP calls went on", lost)
+                await self._threads.run(sampled.interrupted)
                 self.relay.judge.remember(await self._threads.run(rates.lately))
         mark = (await self._threads.run(reading.mark), self._holds_lease)
         if mark == self._mark:

@@ -17,11 +17,19 @@ from django.db.models import F
 from agents import audit, permissions
 from agents.errors import Conflict, NotFound
 from agents.models import User
-from mcp_gateway import started_files
+from mcp_gateway import code_trees, started_files
 from mcp_gateway.boxed import BoxedLaunch
 from mcp_gateway.children import Launch
 from mcp_gateway.models import McpHealth, McpServer
 from mcp_gateway.peers import NeedsSomebody
+from mcp_gateway.started_files import File
+
+UNSEEN = {
+    code_trees.TOO_LARGE: f"holds more code than is compared ({code_trees.MAX_FILES:,} files or "
+    f"{code_trees.MAX_BYTES // 1024 // 1024} MB): of it only the lists of packages are.",
+    code_trees.TOO_BROAD: "holds many things: of the code there only the script itself is compared. "
+    "A folder of its own would be compared whole.",
+}
 
 
 class Changed(NeedsSomebody):
@@ -41,24 +49,23 @@ class Difference:
 
 def check(server_id: str, agent_id: str, launch: Launch | BoxedLaunch) -> None:
     """Raises Changed when this must not be started. The first start after an edit is what that edit accepted."""
-    if found := _compared(server_id, agent_id, launch):
+    if found := _compared(server_id, agent_id, started_files.of(launch, own=not agent_id)):
         raise Changed(_sentence(found))
 
 
 @transaction.atomic
-def _compared(server_id: str, agent_id: str, launch: Launch | BoxedLaunch) -> list[Difference]:
+def _compared(server_id: str, agent_id: str, files: list[File]) -> list[Difference]:
     health = McpHealth.objects.select_for_update().filter(server_id=server_id).first()
     if health is None:
         return []
     row = McpServer.objects.get(pk=server_id)
     accepted: dict[str, Any] = health.launch_accepted
-    files = started_files.of(launch, own=not agent_id)
     if agent_id:
         known = {file["path"] for file in files}
         return differences([each for each in accepted.get("files", []) if each["path"] in known], files)
     spec = _spec(row)
-    if accepted.get("spec") != spec:
-        health.launch_accepted, health.launch_offered = {"spec": spec, "files": files}, {}
+    if accepted.get("spec") != spec or _is_same_without_trees(accepted, files):
+        health.launch_accepted, health.launch_offered = {"spec": spec, "files": files, "trees": True}, {}
         health.save(update_fields=["launch_accepted", "launch_offered"])
         return []
     offered = {} if accepted["files"] == files else {"files": files, "digest": digest(files)}
@@ -68,14 +75,31 @@ def _compared(server_id: str, agent_id: str, launch: Launch | BoxedLaunch) -> li
     return differences(accepted["files"], files)
 
 
-def differences(before: list[dict[str, str]], now: list[dict[str, str]]) -> list[Difference]:
-    """File by file."""
-    was, is_ = ({file["path"]: _said(file) for file in files} for files in (before, now))
-    return [
-        Difference(path, was.get(path, ""), is_.get(path, ""))
-        for path in dict.fromkeys([*was, *is_])
-        if was.get(path) != is_.get(path)
-    ]
+def _is_same_without_trees(accepted: dict[str, Any], files: list[File]) -> bool:
+    """Was this accepted before Logos looked at what scripts load, and is it the same as far as it looked then?"""
+    known = {file["path"] for file in accepted["files"]}
+    return not accepted.get("trees") and accepted["files"] == [file for file in files if file["path"] in known]
+
+
+def differences(before: list[File], now: list[File]) -> list[Difference]:
+    """File by file; of a folder with many, as one."""
+    was, is_ = ({file["path"]: file for file in files} for files in (before, now))
+    found: list[Difference] = []
+    for path in dict.fromkeys([*was, *is_]):
+        one, other = was.get(path, {}), is_.get(path, {})
+        if one.get("real") == other.get("real") and "files" in one and "files" in other:
+            names = sorted({*one["files"], *other["files"]} - {each.removeprefix(path) for each in (*was, *is_)})
+            said = [(f"{path}{name}", *(each["files"].get(name, "")[:16] for each in (one, other))) for name in names]
+        else:
+            said = [(path, _said(one), _said(other))]
+        found += [Difference(*each) for each in said if each[1] != each[2]]
+    return found
+
+
+def unseen(server: McpServer) -> list[str]:
+    """What of the code that it can load is not compared, in sentences."""
+    files = server.health.launch_accepted.get("files", [])
+    return [f"{file['path']} {UNSEEN[file['note']]}" for file in files if file.get("note") in UNSEEN]
 
 
 def waiting(server: McpServer) -> list[Difference]:
@@ -97,7 +121,7 @@ def accept(user: User, server_id: str, seen: str) -> McpServer:
         raise NotFound("This change of what is started")
     if health.launch_offered["digest"] != seen:
         raise Conflict("What is started is another thing by now.", reason="stale", action="Look at it again.")
-    health.launch_accepted = {**health.launch_accepted, "files": health.launch_offered["files"]}
+    health.launch_accepted = {**health.launch_accepted, "files": health.launch_offered["files"], "trees": True}
     health.launch_offered = {}
     health.restarts_asked = F("restarts_asked") + 1
     health.save(update_fields=["launch_accepted", "launch_offered", "restarts_asked"])
@@ -105,7 +129,7 @@ def accept(user: User, server_id: str, seen: str) -> McpServer:
     return server
 
 
-def digest(files: list[dict[str, str]]) -> str:
+def digest(files: list[File]) -> str:
     """Of what was found, for an answer about exactly that."""
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
@@ -116,7 +140,11 @@ def _spec(row: McpServer) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _said(file: dict[str, str]) -> str:
+def _said(file: File) -> str:
+    if not file:
+        return ""
+    if "count" in file:
+        return f"{file['sha256'][:16] or 'not compared'} ({file['count']:,} files)"
     where = "" if file["real"] == file["path"] or file["path"].startswith("/workspace/") else f" at {file['real']}"
     return f"{file['sha256'][:16] or 'unreadable'}{where}"
 

@@ -1,7 +1,5 @@
-"""Which files a program is, and what is in them: the program as it is found on the path, and the scripts it is given.
-
-What a script loads is not seen, nor what a launcher fetches.
-"""
+"""Which files a program is, and what is in them: the program as it is found on the path, the scripts it is given, and the
+code beside those that they can load (``code_trees``). What a launcher fetches is not seen."""
 
 from __future__ import annotations
 
@@ -10,8 +8,9 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from mcp_gateway import boxes
+from mcp_gateway import boxes, code_trees
 from mcp_gateway.boxed import BoxedLaunch
 from mcp_gateway.children import Launch
 
@@ -40,18 +39,75 @@ _CODE = frozenset(
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 _known: dict[tuple[object, ...], str] = {}
 
-File = dict[str, str]
+# A folder of code has its path with a / at the end, and says how many files ("count") and perhaps which ("files").
+File = dict[str, Any]
+# Digests that are remembered, by the marks of files.
+MOST_KNOWN = 20_000
 
 
 def of(launch: Launch | BoxedLaunch, *, own: bool = True) -> list[File]:
     """Each with its path as the program sees it, where it really is, and the SHA-256 of its content. Without ``own``
     those in the server's own folder are left out."""
-    found = []
-    for path in [_program(launch), *_scripts(launch)][:MAX_FILES]:
+    found: list[File] = []
+    program, scripts = _program(launch), [*_scripts(launch)][: MAX_FILES - 1]
+    for path in (program, *scripts):
         if path and (own or not path.startswith(f"{boxes.OWN}/")):
             real = os.path.realpath(_on_the_host(launch, path))
             found.append({"path": path, "real": real, "sha256": _digest(real)})
+    for real, path in _trees(launch, program, scripts).items():
+        if not own and path.startswith(f"{boxes.OWN}/"):
+            continue
+        found.append(
+            {"path": path, "real": real, **code_trees.seen(real, _digest)}
+            if path.endswith("/")
+            else {"path": path, "real": real, "sha256": _digest(real)}
+        )
     return found
+
+
+def _trees(launch: Launch | BoxedLaunch, program: str, scripts: Sequence[str]) -> dict[str, str]:
+    """Folders of code (or one module) that these can load, by where they are: the paths they are told under."""
+    hosts = [_on_the_host(launch, path) for path in (program, *scripts) if path]
+    found = [code_trees.of_environment(path) for path in hosts[:1]]
+    found += [code_trees.of_script(os.path.realpath(path)) for path in hosts if _is_script(path)]
+    args = list(launch.args)
+    if Path(program).name.startswith(("python", "pypy")) and "-m" in args[:-1]:
+        found.append(code_trees.of_module(args[args.index("-m") + 1], _module_places(launch, program)))
+    once: dict[str, str] = {}
+    for real in dict.fromkeys(os.path.realpath(each) for each in found if each):
+        told = _inside(launch, real)
+        once[real] = f"{told.rstrip('/')}/" if os.path.isdir(real) else told
+    return once
+
+
+def _module_places(launch: Launch | BoxedLaunch, program: str) -> list[str]:
+    """Where ``python -m`` looks, nearest first; of the system, where its packages and those of the machine's owner are."""
+    cwd = str(launch.cwd) or boxes.OWN
+    named = [each for each in launch.env.get("PYTHONPATH", "").split(":") if each.startswith("/")]
+    top = Path(os.path.realpath(_on_the_host(launch, program))).parent.parent
+    kept = [*top.glob("lib/python3*/site-packages"), *top.glob("lib/python3*/dist-packages")]
+    usual = [Path("/usr/lib/python3/dist-packages"), *Path("/usr/local/lib").glob("python3*/dist-packages")]
+    return [*(_on_the_host(launch, each) for each in (cwd, *named)), *map(str, (*kept, *usual))]
+
+
+def _is_script(path: str) -> bool:
+    """Is this text for an interpreter?"""
+    if Path(path).suffix.lower() in _CODE:
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
+
+
+def _inside(launch: Launch | BoxedLaunch, real: str) -> str:
+    """A path of the host as the program sees it."""
+    if isinstance(launch, BoxedLaunch):
+        own = os.path.realpath(launch.root / "files")
+        if real == own or real.startswith(f"{own}/"):
+            return f"{boxes.OWN}{real.removeprefix(own)}"
+    return real
 
 
 def _program(launch: Launch | BoxedLaunch) -> str:
@@ -87,18 +143,12 @@ def _is_file(launch: Launch | BoxedLaunch, path: str) -> bool:
 
 
 def _is_code(host: str) -> bool:
-    if Path(host).suffix.lower() in _CODE or os.stat(host).st_mode & stat.S_IXUSR:
-        return True
-    try:
-        with open(host, "rb") as file:
-            return file.read(2) == b"#!"
-    except OSError:
-        return False
+    return bool(os.stat(host).st_mode & stat.S_IXUSR) or _is_script(host)
 
 
 def _on_the_host(launch: Launch | BoxedLaunch, path: str) -> str:
-    if isinstance(launch, BoxedLaunch) and path.startswith(f"{boxes.OWN}/"):
-        return str(launch.root / "files" / path.removeprefix(f"{boxes.OWN}/"))
+    if isinstance(launch, BoxedLaunch) and boxes.is_own(path):
+        return str(launch.root / "files" / path.removeprefix(boxes.OWN).lstrip("/"))
     return path
 
 
@@ -111,7 +161,7 @@ def _digest(real: str) -> str:
             if found.st_size > MAX_BYTES:
                 return f"size {found.st_size}"
             with open(real, "rb") as file:
-                if len(_known) > 1_000:
+                if len(_known) > MOST_KNOWN:
                     _known.clear()
                 _known[mark] = hashlib.file_digest(file, "sha256").hexdigest()
         return _known[mark]

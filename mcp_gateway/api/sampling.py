@@ -46,7 +46,9 @@ class McpSamplingOut(Schema):
     run_id: str
     call_id: str
     tool: str
-    outcome: str = Field(description="ok, refused, error, timeout or cancelled.")
+    outcome: str = Field(
+        description="started, ok, refused, error, timeout, cancelled, or unknown: Logos ended meanwhile."
+    )
     why: str = Field(description="off, rate, rounds, tools, budget, halted, no_model, … where it is not ok.")
     reason: str
     route_id: str

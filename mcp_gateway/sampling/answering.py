@@ -59,11 +59,12 @@ class Sampler:
         self,
         *,
         halted: Halted = _running,
+        begin: Callable[[Sampled], Awaitable[Any]] = _nowhere,
         store: Callable[[Sampled], Awaitable[Any]] = _nowhere,
         tell_run: Callable[[str, str, dict[str, Any]], None] = lambda run_id, kind, data: None,
     ) -> None:
         self.lends: Lends | None = None
-        self._halted, self._store, self._tell_run = halted, store, tell_run
+        self._halted, self._begun, self._store, self._tell_run = halted, begin, store, tell_run
         self._pace, self._refused = Pace(), Pace()
         self._open: dict[str, int] = {}
         # Questions of handshake servers, by the task that answers: on which line, and the server's own id of it.
@@ -149,6 +150,7 @@ class Sampler:
                 wire = "anthropic" if target.kind == "anthropic" else "openai"
                 body = asking.written(params, bounds, wire, target.model)
                 payer = Payer(about.run_id, about.agent_id, bounds.person_id, "server", served.name)
+                await self._written(record, self._begun)  # what a killed Logos had asked can be told
                 lent = await self.lends.ask(payer, target, body)
         except TimeoutError as error:
             raise Refused("timeout", f"The model did not answer within {bounds.timeout_s:g} seconds.") from error
@@ -182,13 +184,13 @@ class Sampler:
                 return
         if record.about.run_id:
             self._tell_run(record.about.run_id, "mcp.sampling", record.told())
-        task = asyncio.create_task(self._written(record), context=contextvars.Context())
+        task = asyncio.create_task(self._written(record, self._store), context=contextvars.Context())
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
-    async def _written(self, record: Sampled) -> None:
+    async def _written(self, record: Sampled, write: Callable[[Sampled], Awaitable[Any]]) -> None:
         try:
-            await self._store(record)
+            await write(record)
         except Exception:
             logger.exception("What an MCP server asked of a model could not be written down")
 

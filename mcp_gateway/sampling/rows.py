@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from django.utils import timezone
 
 from agents.secrets import redact
 from mcp_gateway import ids
 
-if TYPE_CHECKING:
-    from mcp_gateway.models import McpSampling
-
-Outcome = Literal["ok", "refused", "error", "timeout", "cancelled"]
+Outcome = Literal["started", "ok", "refused", "error", "timeout", "cancelled", "unknown"]
+INTERRUPTED = "Logos ended while the model was asked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +56,56 @@ class Sampled:
         return {**known, "reason": self.said, "duration_ms": round(self.duration_ms, 1)}
 
 
-def store(record: Sampled) -> McpSampling:
-    """Write it down; a server or an agent that is gone meanwhile is left out."""
+def begin(record: Sampled) -> None:
+    """Write down that the model is asked; one that has ended by now is left as it is."""
+    from mcp_gateway.models import McpSampling
+
+    row = McpSampling(pk=record.id, **_columns(record) | {"outcome": "started"})
+    McpSampling.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def store(record: Sampled) -> None:
+    """Write down what became of it; the row of one that was begun says so from now on."""
+    from mcp_gateway.models import McpSampling
+
+    McpSampling.objects.update_or_create(pk=record.id, defaults=_columns(record))
+
+
+def interrupted() -> int:
+    """Nobody answers these questions any more: how they ended is not known."""
+    from mcp_gateway.models import McpSampling
+
+    return McpSampling.objects.filter(outcome="started").update(outcome="unknown", reason=INTERRUPTED)
+
+
+def _columns(record: Sampled) -> dict[str, Any]:
+    """A server or an agent that is gone meanwhile is left out."""
     from agents.models import Agent
-    from mcp_gateway.models import McpSampling, McpServer
+    from mcp_gateway.models import McpServer
 
     about = record.about
-    return McpSampling.objects.create(
-        id=record.id,
-        server=McpServer.objects.filter(pk=record.server_id).first(),
-        server_name=record.server[:80],
-        agent=Agent.objects.filter(pk=about.agent_id).first() if about.agent_id else None,
-        run_id=about.run_id,
-        call_id=about.call_id,
-        tool=_storable(about.tool, 128),
-        outcome=record.outcome,
-        why=record.why,
-        reason=_storable(redact(record.reason), 300),
-        route_id=record.route_id,
-        model=_storable(record.model, 200),
-        hint=_storable(redact(record.hint), 200),
-        asked_tokens=_count(record.asked_tokens),
-        max_tokens=_count(record.max_tokens),
-        input_tokens=_count(record.input_tokens),
-        output_tokens=_count(record.output_tokens),
-        cost=record.cost,
-        model_call_id=record.model_call_id,
-        duration_ms=round(record.duration_ms, 2),
-        at=record.at,
-    )
+    return {
+        "server": McpServer.objects.filter(pk=record.server_id).first(),
+        "server_name": record.server[:80],
+        "agent": Agent.objects.filter(pk=about.agent_id).first() if about.agent_id else None,
+        "run_id": about.run_id,
+        "call_id": about.call_id,
+        "tool": _storable(about.tool, 128),
+        "outcome": record.outcome,
+        "why": record.why,
+        "reason": _storable(redact(record.reason), 300),
+        "route_id": record.route_id,
+        "model": _storable(record.model, 200),
+        "hint": _storable(redact(record.hint), 200),
+        "asked_tokens": _count(record.asked_tokens),
+        "max_tokens": _count(record.max_tokens),
+        "input_tokens": _count(record.input_tokens),
+        "output_tokens": _count(record.output_tokens),
+        "cost": record.cost,
+        "model_call_id": record.model_call_id,
+        "duration_ms": round(record.duration_ms, 2),
+        "at": record.at,
+    }
 
 
 def _count(number: int | None) -> int | None:

@@ -16,11 +16,13 @@ from mcp_gateway.sampling import reading
 
 # Every outcome a row can have, with its colour and the word for it.
 OUTCOMES = {
+    "started": ("running", "asking"),
     "ok": ("ok", "answered"),
     "refused": ("blocked", "refused"),
     "error": ("failed", "failed"),
     "timeout": ("failed", "no answer in time"),
     "cancelled": ("stopped", "call over"),
+    "unknown": ("failed", "Logos ended meanwhile"),
 }
 
 

@@ -121,7 +121,7 @@ def _page(request: HttpRequest, user: User, server: McpServer, *, status: int = 
     frame = server_pages.frame(user, server, "overview")
     context = {
         **frame,
-        "warnings": servers.warnings(server),
+        "warnings": [*servers.warnings(server), *launch_pins.unseen(server)],
         **tools.shown(request, user, server),
         "using": list(using[:SHOWN_AGENTS]),
         "agents": givers(user),

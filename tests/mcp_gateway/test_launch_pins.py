@@ -145,7 +145,8 @@ def test_programs_and_scripts_count_and_data_does_not(tmp_path: Path) -> None:
 
     found = started_files.of(Launch("tool", args, {"PATH": f"/nowhere:{tmp_path}"}, tmp_path))
 
-    assert [each["path"] for each in found] == [str(program), str(code), str(marked)]
+    assert [each["path"] for each in found] == [str(program), str(code), str(marked), f"{tmp_path}/"]
+    assert set(found[-1]["files"]) == {"a.mjs"}
     assert started_files.of(Launch("no-such-program-of-ours", (), {}, tmp_path)) == []
 
 
@@ -167,7 +168,7 @@ def test_in_a_sandbox_files_of_its_own_folder_are_found_there(tmp_path: Path) ->
     (root / "files" / "server.py").write_text("x")
     found = started_files.of(BoxedLaunch("x", "python3", ("server.py",), top=tmp_path, root=root))
 
-    assert found[-1]["path"] == "/workspace/server.py"
+    assert [each["path"] for each in found[1:]] == ["/workspace/server.py", "/workspace/"]
     assert found[0]["path"].endswith("/python3")
     assert len(started_files.of(BoxedLaunch("x", "python3", ("server.py",), top=tmp_path, root=root), own=False)) == 1
 
