@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.journeys.house import (
     PROJECT,
@@ -28,6 +28,9 @@ from tests.journeys.house import (
     until,
 )
 from tests.ports import free_port
+
+# What a page shows is waited for; playwright's own five seconds are few for a busy machine.
+expect.set_options(timeout=90_000)
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 QUIET = (

@@ -26,12 +26,12 @@ def sentences(run: Run) -> list[str]:
 
 
 def test_a_runtime_that_fell_silent_is_replaced_for_the_next_message(logos: House) -> None:
-    logos.ask("run: true", 90)
+    logos.ask("run: true")
     starts = box_of(logos).starts
     for pid in logos.inside("launch.py"):
         os.kill(pid, signal.SIGSTOP)
 
-    run = logos.ask("run: echo back again", 90)
+    run = logos.ask("run: echo back again")
 
     assert run.status == "completed"
     assert sentences(run)[0] == "The sandbox has changed or does not answer any more: it is started anew"
@@ -40,19 +40,19 @@ def test_a_runtime_that_fell_silent_is_replaced_for_the_next_message(logos: Hous
 
 
 def test_a_sandbox_that_was_killed_at_rest_is_started_with_words_for_the_waiting(logos: House) -> None:
-    logos.ask("run: true", 90)
+    logos.ask("run: true")
     os.kill(box_of(logos).driver_state["keeper"]["pid"], signal.SIGKILL)
-    until(lambda: box_of(logos).state == State.STOPPED, "the end is noted", 10.0)
+    until(lambda: box_of(logos).state == State.STOPPED, "the end is noted")
     assert box_of(logos).reason == "The sandbox ended by itself."
 
-    run = logos.ask("run: echo back again", 90)
+    run = logos.ask("run: echo back again")
 
     assert run.status == "completed"
     assert sentences(run) == ["Preparing the sandbox", "Starting the agent runtime"]
 
 
 def test_what_stays_silent_is_started_anew_without_any_message(logos: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    logos.ask("run: true", 90)
+    logos.ask("run: true")
     before = box_of(logos)
     for pid in logos.inside("launch.py"):
         os.kill(pid, signal.SIGSTOP)
@@ -66,11 +66,11 @@ def test_what_stays_silent_is_started_anew_without_any_message(logos: House, mon
     until(lambda: box_of(logos).state == State.RUNNING, "it runs again")
     after = box_of(logos)
     assert (after.starts, after.silences) == (before.starts + 1, 0)
-    assert logos.ask("run: echo alive", 90).status == "completed"
+    assert logos.ask("run: echo alive").status == "completed"
 
 
 def test_a_look_tells_what_a_real_sandbox_uses(logos: House) -> None:
-    logos.ask("run: head -c 3000000 /dev/urandom > some-data", 90)
+    logos.ask("run: head -c 3000000 /dev/urandom > some-data")
     box = box_of(logos)
     box.samples.all().delete()
 

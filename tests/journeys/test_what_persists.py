@@ -59,7 +59,7 @@ def lived_in(logos: House, number: int) -> Before:
         os.close(null)
 
     asyncio.run(leave_running())
-    until(lambda: logos.inside(marker), "the process runs", 5.0)
+    until(lambda: logos.inside(marker), "the process runs")
     return Before(keepers_of(logos.home), marker, box.starts, _sessions(logos))
 
 
@@ -170,7 +170,7 @@ def test_after_the_machine_was_started_anew_it_comes_back_and_its_run_ends_hones
     logos.kill9()
     for keeper in before.keepers:
         os.kill(keeper, signal.SIGKILL)
-    until(lambda: not logos.inside(before.marker), "everything inside has ended", 5.0)
+    until(lambda: not logos.inside(before.marker), "everything inside has ended")
     box = box_of(logos)
     old = {each: {**box.driver_state[each], "boot": "the boot before"} for each in ("keeper", "init")}
     box.driver_state = {**box.driver_state, **old}

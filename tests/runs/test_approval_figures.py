@@ -37,9 +37,8 @@ def otto(atlas: Agent) -> User:
 
 def decided(who: User, asked: Approval, choice: str, after_s: float) -> None:
     approvals.decide(who, asked, choice, via="page")
-    Approval.objects.filter(pk=asked.pk).update(
-        decided_at=timezone.now(), created_at=timezone.now() - timedelta(seconds=after_s)
-    )
+    now = timezone.now()
+    Approval.objects.filter(pk=asked.pk).update(decided_at=now, created_at=now - timedelta(seconds=after_s))
 
 
 def lapse(asked: Approval) -> None:

@@ -72,12 +72,13 @@ async def test_answers_do_not_wait_for_acknowledgements() -> None:
     loop = asyncio.get_running_loop()
 
     async with aiohttp.ClientSession() as client:
-        began = loop.time()
+        took_s = []
         for _ in range(100):
+            began = loop.time()
             await (await client.get(address)).read()
-        took_s = loop.time() - began
+            took_s.append(loop.time() - began)
 
-    assert took_s < 3  # a hundred delayed acknowledgements would take 4 s
+    assert min(took_s) < 0.035  # each would wait 40 ms, the quickest too
     await listeners.close()
 
 
