@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from agents import acting, four_eyes, permissions
+from agents import acting, audit, four_eyes, permissions
 from agents.editing import editing
 from agents.errors import Conflict, Invalid, NotFound
 from agents.gate import Judgement, judge, own
@@ -120,6 +120,7 @@ def remove(user: User, rule_id: str, version: int | None = None) -> None:
     with editing(user, "gate.edit", GateRule.objects.all(), rule_id, version) as row:
         _ask_if_weaker(row, None)
         with acting.because(acting.reason() or _foreseen(user, row, None)):
+            _tell("gate_rule_removed", user, row)
             row.delete()
 
 
@@ -200,15 +201,21 @@ def _numbered(said: Own, version: int) -> Own:
 def _saved(user: User, row: GateRule, said: Own) -> GateRule:
     if GateRule.objects.filter(name=said.name).exclude(pk=row.pk).exists():
         raise _taken()
-    figures = _foreseen(user, row, said)
+    figures, is_new = _foreseen(user, row, said), row._state.adding
     row.name, row.severity, row.answer, row.sentence = said.name, said.severity, said.answer, said.sentence
     row.when = json.loads(said.when)
     try:
         with transaction.atomic(), acting.because(acting.reason() or figures):
             row.save()
+            _tell("gate_rule_made" if is_new else "gate_rule_changed", user, row)
     except IntegrityError as error:
         raise _taken() from error
     return row
+
+
+def _tell(kind: str, user: User, row: GateRule) -> None:
+    whose = row.policy.name if row.policy else "every agent"
+    audit.note(kind, actor=user, about=row, severity=row.severity, allowed_by=row.answer, whose=whose)
 
 
 def _taken() -> Conflict:

@@ -73,6 +73,17 @@ def remove(actor: User, group: Group, person: User) -> None:
         audit.note("member_removed", actor=actor, person=person, about=group)
 
 
+@contextmanager
+def noting_members(person: User) -> Iterator[None]:
+    """Note which groups ``person`` came to and left inside, where a door sets all of them at once."""
+    before = set(person.groups.all())
+    yield
+    after = set(person.groups.all())
+    for kind, changed in (("member_added", after - before), ("member_removed", before - after)):
+        for group in sorted(changed, key=lambda group: group.name):
+            audit.note(kind, person=person, about=group)
+
+
 def delete(actor: User, group: Group, typed_name: str) -> None:
     """The group and every grant to it are gone. Invalid unless its name is typed, so that it is no slip."""
     people.require(actor)

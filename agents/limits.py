@@ -21,6 +21,11 @@ def limit_of(person: User) -> int | None:
     return None if person.max_agents == NO_LIMIT else person.max_agents
 
 
+def limit_text(limit: int | None) -> str:
+    """A stored limit as people type it."""
+    return "role" if limit is None else "unlimited" if limit == NO_LIMIT else str(limit)
+
+
 def owned(person: User) -> int:
     """How many living agents ``person`` owns, with those of the service accounts they keep."""
     return Agent.objects.alive().filter(Q(owner=person) | Q(owner__keeper=person)).count()

@@ -136,9 +136,8 @@ def set_limit(actor: User, person: User, text: str) -> None:
     with _changing(actor, person) as now:
         if now.max_agents == limit:
             return
-        before, now.max_agents = limit_text(now.max_agents), limit
+        now.max_agents = limit
         now.save(update_fields=["max_agents"])
-        audit.note("limit_changed", actor=actor, person=now, before=before, after=limit_text(limit))
     person.max_agents = limit
 
 
@@ -204,11 +203,6 @@ def limit_from(text: str) -> int | None:
             action=f"Give a number up to {MOST_AGENTS:,}, or unlimited, or role for what the role gives.",
         )
     return number
-
-
-def limit_text(limit: int | None) -> str:
-    """A stored limit as people type it."""
-    return "role" if limit is None else "unlimited" if limit == NO_LIMIT else str(limit)
 
 
 def is_last_admin(person: User) -> bool:

@@ -14,6 +14,7 @@ from django.db.models.signals import post_save, pre_delete, pre_save
 from simple_history.signals import post_create_historical_record
 
 from agents import acting, audit
+from agents.limits import limit_text
 from agents.models import Provider, User
 from agents.models.shared import Shareable
 
@@ -51,6 +52,13 @@ def _note_person(person: User, before: Any, after: Any) -> None:
     # An application that is decided, and an erasure, have words of their own.
     if before.is_active != after.is_active and not before.applied_at and not after.erased_at:
         audit.note("restored" if after.is_active else "suspended", person=person, about=person)
+    if before.max_agents != after.max_agents and not after.erased_at:
+        audit.note(
+            "limit_changed",
+            person=person,
+            before=limit_text(before.max_agents),
+            after=limit_text(after.max_agents),
+        )
 
 
 def _note_shared(row: Any, before: Any, after: Any) -> None:

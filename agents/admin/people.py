@@ -18,7 +18,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from agents import people, permissions, tokens
+from agents import groups, people, permissions, tokens
 from agents.admin_acting import bulk, who
 from agents.admin_base import ConsoleAdmin, RecordAdmin, link
 from agents.admin_filters import VisibleRelatedFilter
@@ -160,6 +160,10 @@ class PersonAdmin(ConsoleAdmin, UserAdmin):  # type: ignore[misc]
             return [], {}, set(), [f"{person.username}: has chats or runs, which stay. {INSTEAD}" for person in kept]
         listed, counts, needed, protected = super().get_deleted_objects(objs, request)
         return listed, counts, needed, [*protected, *([LAST_ADMIN] if leaves_no_admin(objs) else [])]
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        with groups.noting_members(form.instance):
+            super().save_related(request, form, formsets, change)
 
     @bulk(
         "Suspend", needs="user.manage", done="Suspended", of=lambda person: None,

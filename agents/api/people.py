@@ -156,7 +156,7 @@ def shown(person: Any) -> PersonOut:
         role=person.role,
         state=person.state,
         has_second_factor=person.has_factor,
-        max_agents=people.limit_text(person.max_agents),
+        max_agents=limits.limit_text(person.max_agents),
         agents=person.agent_count,
         agent_limit=limits.limit_of(person),
         groups=sorted(group.name for group in person.groups.all()),

@@ -18,6 +18,7 @@ _WORDS = {
     "route": "model route",
     "approval": "question of a run",
     "onetimelink": "link",
+    "gate-rule": "gate rule",
 }
 _ABOUT_THEMSELVES = frozenset(
     {"signed_in", "signed_out", "sign_in_failed", "sign_in_locked", "session_ended", "password_changed"}
@@ -88,6 +89,9 @@ _OF_IT = {
     "tool_rule_made": "made a rule of what tools may do, for the",
     "tool_rule_changed": "changed a rule of what tools may do, for the",
     "tool_rule_removed": "removed a rule of what tools may do, for the",
+    "gate_rule_made": "made the",
+    "gate_rule_changed": "changed the",
+    "gate_rule_removed": "removed the",
     "reviewer_agent_on": "put to the reviewer the requests of the",
     "reviewer_agent_off": "keeps from the reviewer the requests of the",
     "reviewer_allowed": "let the reviewer allow once a request of the",

@@ -25,7 +25,7 @@ from agents.past.kinds import kinds, managed, name_field, readable
 from agents.past.versions import WHAT
 
 EVENT = "event"
-_TOLD_BY_EVENTS = ("visibility", "owner", "role", "is_active")
+_TOLD_BY_EVENTS = ("visibility", "owner", "role", "is_active", "max_agents")
 CHANGES = {word: mark for mark, word in WHAT.items()}
 
 

@@ -68,22 +68,29 @@ class Chip:
 
 class Filters:
     """What a list is narrowed to, read from its address and written back to it. A value that is not among a
-    choice's options is left out and told in ``problem``, never silently an empty list."""
+    choice's options, and a filter that the list has not, are left out and told in ``problem``, never silently."""
 
     def __init__(self, query: QueryDict, *choices: Choice, hint: str = "Search", keep: Iterable[str] = ()) -> None:
-        self.hint, self.choices, self.problem = hint, choices, ""
+        self.hint, self.choices = hint, choices
         self.text, self.after = _clean(query.get("text", "")), _clean(query.get("after", ""), 500)
         self.kept = {name: value for name in keep if (value := _clean(query.get(name, "")))}
+        known = {"text", "after", *keep, *(choice.name for choice in choices)}
+        problems = [
+            f"This list has no filter “{_clean(name, 40)}”; it was left out."
+            for name, value in query.items()
+            if value and name not in known
+        ][:1]
         for choice in choices:
             given = _clean(query.get(choice.name, ""))
             if given and choice.is_date and not _is_date(given):
-                self.problem = "That is not a date; it was left out."
+                problems.append(f"{choice.label}: that is not a date; it was left out.")
             elif (
                 given and not (choice.is_date or choice.is_text) and given not in {value for value, _ in choice.options}
             ):
-                self.problem = f"{choice.label}: there is no such choice; all are shown."
+                problems.append(f"{choice.label}: there is no such choice; all are shown.")
             else:
                 choice.value = given
+        self.problem = " ".join(problems)
 
     def chosen(self, name: str) -> str:
         """The value of a choice, "" for any."""

@@ -148,7 +148,7 @@ def _page(admin: User, found: Any) -> dict[str, Any]:
         "pseudonym": erasing.pseudonym(found),
         "is_last_admin": people.is_last_admin(found),
         "roles": Role.choices,
-        "limit": people.limit_text(found.max_agents),
+        "limit": limits.limit_text(found.max_agents),
         "used": limits.used(found),
         "agents": Agent.objects.alive().filter(owner=found).order_by("name")[:20],
         "member_of": member_of,

@@ -15,7 +15,7 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Q
 
-from agents import audit, people
+from agents import audit, groups, people
 from agents.invisible import all_hidden
 from agents.lookalikes import mixes_alphabets
 from agents.models import Role, User
@@ -131,5 +131,6 @@ def follow(one: Issuer, claims: Claims, user: User) -> None:
         values = _values(one, claims)
         wanted = {name for value, name in one.groups if value in values}
         ours = Group.objects.filter(name__in={name for _, name in one.groups})
-        user.groups.remove(*[group for group in ours if group.name not in wanted])
-        user.groups.add(*[group for group in ours if group.name in wanted])
+        with groups.noting_members(user):
+            user.groups.remove(*[group for group in ours if group.name not in wanted])
+            user.groups.add(*[group for group in ours if group.name in wanted])

@@ -3,117 +3,77 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
-from django.db.models import QuerySet
 from django.db.models.functions import Substr
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.views.decorators.http import require_safe
 
 from agents import halting, permissions
 from agents.models import Agent, User
+from agents.views import listing
 from agents.views.access import person, signed_in
+from agents.views.listing import Choice, Filters
 from runs import events, rendering, withheld, words
 from runs.budgets import showing
 from runs.budgets.limits import Spender
 from runs.items import Tool
-from runs.models import Run, Status
+from runs.models import Conversation, Run, Status
 from runs.rendering import RunFigures, RunRef
 from runs.timeline import Timeline
 from runs.views import parts
 
-PAGE_SIZE = 25
+OFFERED_AGENTS = 200
 RECORD_PAGE_SIZE = 200
 # What the record shows of an event's data; 200 rows stay below 60 KB with it.
 RECORD_DATA_CHARS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What the list of runs is narrowed to; read from the address, so that it can be shared."""
-
-    text: str = ""
-    status: str = ""
-    agent: str = ""
-    since: str = ""
-    chat: str = ""
-    before: str = ""
-    problem: str = ""
-
-    @classmethod
-    def read(cls, query: QueryDict) -> Filters:
-        names = ("text", "status", "agent", "since", "chat", "before")
-        given = {name: query.get(name, "").replace("\x00", "").strip()[:200] for name in names}
-        problem = ""
-        if given["status"] and given["status"] not in Status.values:
-            given["status"], problem = "", "There is no such state; runs in every state are shown."
-        if given["since"] and _date(given["since"]) is None:
-            given["since"], problem = "", "That is not a date; runs of every day are shown."
-        return cls(**given, problem=problem)
-
-    @property
-    def any(self) -> bool:
-        return any((self.text, self.status, self.agent, self.since, self.chat))
-
-    @property
-    def query(self) -> str:
-        """The address without the page."""
-        query = QueryDict(mutable=True)
-        for name in ("text", "status", "agent", "since", "chat"):
-            if value := getattr(self, name):
-                query[name] = value
-        return query.urlencode()
-
-    def apply(self, runs: QuerySet[Run]) -> QuerySet[Run]:
-        if self.text:
-            runs = runs.filter(message__text__icontains=self.text)
-        if self.status:
-            runs = runs.filter(status=self.status)
-        if self.agent:
-            runs = runs.filter(agent=self.agent)
-        if self.chat:
-            runs = runs.filter(conversation=self.chat)
-        if day := _date(self.since):
-            runs = runs.filter(created_at__gte=timezone.make_aware(datetime.combine(day, time.min)))
-        return runs.filter(pk__lt=self.before) if self.before else runs
-
-
-def _date(value: str) -> date | None:
-    try:
-        return parse_date(value)
-    except ValueError:
-        return None
 
 
 @require_safe
 @signed_in
 def run_list(request: HttpRequest) -> HttpResponse:
     """Runs one may see, newest first, a page at a time."""
-    user, filters = person(request), Filters.read(request.GET)
-    visible = permissions.visible(user, Run.objects.all())
-    rows = filters.apply(visible).select_related("agent", "actor").annotate(preview=Substr("message__text", 1, 160))
+    user = person(request)
+    status = Choice("status", "State", words.STATES.items())
+    agent = _agent(user, request.GET.get("agent", ""))
+    since = Choice("since", "From", (), is_date=True)
+    chat = _chat(user, request.GET.get("chat", ""))
+    filters = Filters(request.GET, status, agent, since, *chat, hint="Text in the message")
+    rows = filters.search(permissions.visible(user, Run.objects.all()), "message__text")
+    for name, choice in (("status", status), ("agent", agent), *(("conversation", each) for each in chat)):
+        if choice.value:
+            rows = rows.filter(**{name: choice.value})
+    if since.value:
+        day = date.fromisoformat(since.value)
+        rows = rows.filter(created_at__gte=timezone.make_aware(datetime.combine(day, time.min)))
     # Ids rise with time, and a cursor keeps its place while new runs arrive.
-    found = list(rows.defer("stamp").order_by("-pk")[: PAGE_SIZE + 1])
-    runs = found[:PAGE_SIZE]
-    for run in runs:
+    rows = rows.select_related("agent", "actor").annotate(preview=Substr("message__text", 1, 160)).defer("stamp")
+    page = listing.page(rows, filters)
+    for run in page.items:
         run.is_foreign = run.actor_id != user.pk  # type: ignore[attr-defined]
         run.asked_by = parts.name_of(run.actor)  # type: ignore[attr-defined]
-    context = {
-        "runs": runs,
-        "next": runs[-1].pk if len(found) > PAGE_SIZE else "",
-        "filters": filters,
-        "query": filters.query,
-        "problem": filters.problem,
-        "states": [(value, words.STATES[value]) for value in Status.values],
-        "agents": permissions.visible(user, Agent.objects.all()).order_by("name")[:200],
-    }
-    return render(request, "runs/list.html", context)
+    return render(request, "runs/list.html", {"filters": filters, "page": page})
+
+
+def _agent(user: User, chosen: str) -> Choice:
+    """A filter by the agents one may see: the first by name, and the one that the address names."""
+    seen = permissions.visible(user, Agent.objects.all()).order_by("name")
+    agents = list(seen[:OFFERED_AGENTS])
+    if chosen and len(agents) == OFFERED_AGENTS and chosen not in {agent.pk for agent in agents}:
+        agents += seen.filter(pk=chosen.replace("\x00", "")[:40])
+    return Choice("agent", "Agent", [(each.pk, each.name + " (deleted)" * each.is_deleted) for each in agents])
+
+
+def _chat(user: User, chosen: str) -> list[Choice]:
+    """A filter by one chat they may see, when the address names one, as the chat itself does."""
+    if not chosen:
+        return []
+    chats = Conversation.objects.filter(pk=chosen.replace("\x00", "")[:40])
+    return [Choice("chat", "Chat", [(chat.pk, str(chat)) for chat in permissions.visible(user, chats)])]
 
 
 @require_safe

@@ -60,7 +60,7 @@ def reviewer(request: HttpRequest) -> HttpResponse:
     filters = Filters(
         request.GET, Choice("outcome", "Outcome", ReviewOutcome.choices), Choice("agent", "Agent", agents),
         Choice("why", "Left because", [(why, label) for why, (label, _) in limits.WHY.items()]),
-        hint="Words of its reason",
+        hint="Words of its reason", keep=("days",),
     )  # fmt: skip
     days = whole(request.GET.get("days", ""), 3) or DAYS
     days = days if days in dict(WINDOWS) else DAYS

@@ -96,6 +96,7 @@ def as_response(request: HttpRequest, opened: Opened, *, may_draw: bool = False)
         pieces = _by_thread(pieces)  # else Django would gather all of it first
     response = StreamingHttpResponse(pieces, content_type=kind or "application/octet-stream")
     response["Content-Length"] = str(opened.entry.size)
+    response["Accept-Ranges"] = "none"  # a file that is written meanwhile has no parts that fit together
     name = opened.entry.name
     response["Content-Disposition"] = content_disposition_header(not kind, name) or "attachment"
     response["Content-Security-Policy"] = SANDBOXED

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Group
 
-from agents.models import ApiToken, Role, User
+from agents.models import ApiToken, Role, SecurityEvent, User
 from runs import dispatch
 from tests.api_client import Program
 from tests.conftest import person
@@ -56,6 +57,21 @@ def test_a_new_person_has_a_role(ada: User) -> None:
 
     dora = User.objects.get(username="dora")
     assert (dora.role, dora.is_staff, dora.check_password("correct horse battery")) == ("operator", True, True)
+
+
+def test_a_limit_and_groups_changed_here_are_events(ada: User, bob: User) -> None:
+    stays, comes, goes = (Group.objects.create(name=name) for name in ("stays", "comes", "goes"))
+    bob.groups.set([stays, goes])
+
+    assert Console(ada).save(bob, max_agents="3", groups=[stays.pk, comes.pk]).status_code == 302
+
+    events = SecurityEvent.objects.filter(person=bob, actor=ada, via="console").order_by("pk")
+    assert [(event.kind, event.object_name) for event in events] == [
+        ("limit_changed", ""),
+        ("member_added", "comes"),
+        ("member_removed", "goes"),
+    ]
+    assert events[0].detail == {"before": "role", "after": "3"}
 
 
 def test_somebody_with_a_history_is_suspended_rather_than_deleted(ada: User, alice: User, atlas: object) -> None:

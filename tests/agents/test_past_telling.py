@@ -21,6 +21,7 @@ OF_AGENTS = (
     "halted_agent", "resumed_agent",
     "approval_decided", "approval_rule_made", "approval_rule_ended",
     "tool_rule_made", "tool_rule_changed", "tool_rule_removed",
+    "gate_rule_made", "gate_rule_changed", "gate_rule_removed",
     "reviewer_agent_on", "reviewer_agent_off", "reviewer_allowed", "reviewer_denied", "reviewer_reversed",
     "reviewer_reversal_undone",
     "mcp_access_given", "mcp_access_revoked", "mcp_token_made", "mcp_token_revoked", "mcp_restarted", "mcp_tool_accepted", "mcp_secret_set", "mcp_secret_removed",

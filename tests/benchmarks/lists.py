@@ -35,7 +35,7 @@ PAGES = (
     ("as of", "/asof/"),
     ("activity", "/account/activity/"),
     ("runs", "/runs/"),
-    ("runs failed", "/runs/?state=failed"),
+    ("runs failed", "/runs/?status=failed"),
     ("palette", "/palette/?q=raven"),
     ("console", "/admin/"),
     ("api agents", "/api/agents"),

@@ -160,6 +160,10 @@ def test_roles_and_groups_follow_the_claims_for_people_it_made(corp: Any) -> Non
     made.refresh_from_db()
     assert made.role == Role.USER
     assert list(made.groups.all()) == [writers]
+    members = SecurityEvent.objects.filter(kind__startswith="member_", person=made).order_by("pk")
+    assert [(event.kind, event.object_name) for event in members] == [
+        ("member_added", "Writers"), ("member_removed", "Others"),
+    ]  # fmt: skip
 
 
 def test_a_role_an_admin_gave_is_not_the_providers_to_change(corp: Any, alice: User) -> None:

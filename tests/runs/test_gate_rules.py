@@ -11,7 +11,7 @@ from django.test import Client
 from agents import gate_rules, permissions
 from agents.editing import Stale
 from agents.errors import Conflict, Invalid, LogosError, NotFound
-from agents.models import Agent, GateRule, Policy, Role, User
+from agents.models import Agent, GateRule, Policy, Role, SecurityEvent, User
 from runs import approvals, dispatch
 from runs.models import Approval, Run
 from sandboxes.tool_server import calls
@@ -257,3 +257,20 @@ def test_the_console_shows_and_removes_them(ada: User, policy: Policy) -> None:
     assert "terraform" in console.open(row).content.decode()
     console.act(GateRule, "remove", row, confirmed="yes")
     assert not GateRule.objects.exists()
+
+
+def test_what_is_written_is_a_security_event_each_time(ada: User, policy: Policy) -> None:
+    rule = gate_rules.create(ada, policy, **FIELDS)
+    gate_rules.change(ada, rule.pk, rule.version, severity="critical")
+    gate_rules.change(ada, rule.pk, None, severity="critical")
+    gate_rules.remove(ada, rule.pk)
+    gate_rules.create(ada, **FIELDS)
+
+    events = SecurityEvent.objects.filter(kind__startswith="gate_rule_", actor=ada).order_by("pk")
+    assert [(event.kind, event.detail["severity"], event.detail["whose"]) for event in events] == [
+        ("gate_rule_made", "high", "Cloud"),
+        ("gate_rule_changed", "critical", "Cloud"),
+        ("gate_rule_removed", "critical", "Cloud"),
+        ("gate_rule_made", "high", "every agent"),
+    ]
+    assert {event.object_name for event in events} == {"no-terraform"}

@@ -48,7 +48,9 @@ def some(alice: User, atlas: Agent) -> dict[str, Run]:
         ("since=2999-01-01", []),
         ("status=nonsense", ["Look at 100% of it", "Look at the net", "Look at the disk"]),
         ("since=2020-02-31", ["Look at 100% of it", "Look at the net", "Look at the disk"]),
-        ("agent=agent_none", []),
+        ("agent=agent_none", ["Look at 100% of it", "Look at the net", "Look at the disk"]),
+        ("chat=conv_none", ["Look at 100% of it", "Look at the net", "Look at the disk"]),
+        ("state=failed", ["Look at 100% of it", "Look at the net", "Look at the disk"]),
     ],
 )
 def test_filters(browser: Browser, alice: User, some: dict[str, Run], query: str, expected: list[str]) -> None:
@@ -59,8 +61,16 @@ def test_filters(browser: Browser, alice: User, some: dict[str, Run], query: str
 
 
 def test_a_filter_that_is_none_is_said_to_be_ignored(browser: Browser, alice: User, some: dict[str, Run]) -> None:
-    assert "There is no such state" in text_of(browser(alice).get("/runs/?status=nonsense"))
-    assert "That is not a date" in text_of(browser(alice).get("/runs/?since=2020-02-31"))
+    for query, said in (
+        ("status=nonsense", "State: there is no such choice; all are shown."),
+        ("since=2020-02-31", "From: that is not a date; it was left out."),
+        ("agent=zzz", "Agent: there is no such choice; all are shown."),
+        ("chat=zzz", "Chat: there is no such choice; all are shown."),
+        ("state=failed", "This list has no filter “state”; it was left out."),
+    ):
+        page = text_of(browser(alice).get(f"/runs/?text=look&{query}"))
+        assert said in page
+        assert '<a href="?text=look">Take it out of the address</a>' in page
 
 
 def test_filters_by_agent_and_chat(browser: Browser, alice: User, atlas: Agent, some: dict[str, Run]) -> None:
@@ -74,7 +84,7 @@ def test_an_empty_list_tells_filters_from_nothing(browser: Browser, alice: User,
     client = browser(alice)
 
     assert "Every message becomes a run" in text_of(client.get("/runs/"))
-    assert "No run matches" in text_of(client.get("/runs/?text=x"))
+    assert "Nothing matches" in text_of(client.get("/runs/?text=x"))
 
 
 @pytest.mark.parametrize("who", ["mallory", "bob", "viewer"])
@@ -107,7 +117,7 @@ def test_pages_of_25_in_a_constant_number_of_queries(
 
     with django_assert_max_num_queries(10):
         first = client.get("/runs/?status=completed")
-    older = re.search(r'href="\?(status=completed&amp;before=[^"]+)"', text_of(first))
+    older = re.search(r'href="\?(status=completed&amp;after=[^"]+)"', text_of(first))
     assert older
     second = text_of(client.get("/runs/?" + older[1].replace("&amp;", "&")))
 
