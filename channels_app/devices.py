@@ -51,8 +51,3 @@ def remove(person: User, device_id: int) -> str:
     device.delete()
     audit.note("push_off", person=person, device=device.name)
     return device.name
-
-
-def remove_endpoint(person: User, endpoint: str) -> None:
-    """The same for the browser that asks; nothing when it was not switched on."""
-    of(person).filter(digest=PushDevice.digest_of(endpoint)).delete()

@@ -22,7 +22,6 @@ from sandboxes.models import EgressDecision
 from sandboxes.what_if import Outcome
 
 Source = Literal["learned", "denied"]
-SOURCES: tuple[Source, ...] = ("learned", "denied")
 DENIED_DAYS = 7
 MOST_KINDS = 2_000
 SHOWN_LEFT_OUT = 20

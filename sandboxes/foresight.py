@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 # ``OPERATORS``: asked, and not of the person whose run it is.
 ALLOW, ASK, OPERATORS, BLOCK = "allow", "ask", "operators", "block"
-STRICTNESS = {ALLOW: 0, ASK: 1, OPERATORS: 2, BLOCK: 3}
 MOST_SHARES = 20
 
 

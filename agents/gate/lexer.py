@@ -24,7 +24,6 @@ _NUMBER = re.compile(r"[0-9]+(?=[<>])")
 _IN_STRING = re.compile(r"[^\\\"$`]+")
 _IN_HEREDOC = re.compile(r"[^\\$`]+")
 _ANSI = re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL)
-_INSIDE = re.compile(r"[^\\'\"$`(){}#\n<]+")
 DEEPEST = 40
 REDIRECTIONS = frozenset({"<", ">", ">>", ">|", ">&", "<&", "<>", "&>", "&>>", "<<<", "<<", "<<-"})
 

@@ -184,9 +184,3 @@ class ApiToken(models.Model):
         if token is not None and (token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1)):
             cls.objects.filter(pk=token.pk).update(last_used_at=now)
         return token
-
-    @classmethod
-    def person_for(cls, secret: str) -> User | None:
-        """Whose token it is, if it is live."""
-        token = cls.live(secret)
-        return token.user if token else None

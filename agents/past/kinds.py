@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db.models import F, Model, QuerySet
+from django.db.models import Model, QuerySet
 
 from agents import audit, guarding, keeping, permissions
 from agents.actions import ACTIONS
@@ -153,8 +153,3 @@ def related(model: type[Model]) -> QuerySet[Any]:
 def name_of_record(record: Any) -> str:
     """What the row was called at that time."""
     return str(getattr(record, name_field(record.instance_type)))
-
-
-def name_column(model: type[Model]) -> F:
-    """The same inside a query."""
-    return F(name_field(model))

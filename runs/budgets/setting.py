@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from django.db.models import Q, QuerySet
 
@@ -179,8 +179,3 @@ def _among(value: str, choices: Any, field: str, what: str) -> None:
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones() | {"UTC"})
-
-
-def is_zone(name: str) -> bool:
-    """Whether a time zone of this name exists here."""
-    return name in _zones() and bool(ZoneInfo(name))

@@ -55,7 +55,9 @@ def test_people_are_called_by_their_name_or_else_their_user_name(alice: User) ->
 def test_a_token_opens_for_its_person_and_is_nowhere_to_be_read(alice: User) -> None:
     token, secret = ApiToken.make(alice, "laptop" * 20)
 
-    assert ApiToken.person_for(secret) == alice
+    opened = ApiToken.live(secret)
+    assert opened is not None
+    assert opened.user == alice
     assert secret.startswith("logos_")
     assert (len(token.name), token.hint) == (80, secret[:12])
     assert secret[12:] not in str(ApiToken.objects.values().get())
@@ -65,7 +67,7 @@ def test_a_token_opens_for_its_person_and_is_nowhere_to_be_read(alice: User) -> 
 def test_a_wrong_secret_is_nobodys(alice: User, secret: str) -> None:
     ApiToken.make(alice, "laptop")
 
-    assert ApiToken.person_for(secret) is None
+    assert ApiToken.live(secret) is None
 
 
 @pytest.mark.parametrize("change", ["revoked", "expired", "suspended"])
@@ -78,7 +80,7 @@ def test_a_token_that_has_ended_is_nobodys(alice: User, change: str) -> None:
         changes: dict[str, Any] = {"revoked": {"revoked_at": past}, "expired": {"expires_at": past}}[change]
         ApiToken.objects.update(**changes)
 
-    assert ApiToken.person_for(secret) is None
+    assert ApiToken.live(secret) is None
 
 
 def test_a_token_lives_as_many_days_as_it_was_given(alice: User) -> None:
@@ -94,9 +96,9 @@ def test_its_use_is_noted_once_a_minute(alice: User, django_assert_num_queries: 
     token, secret = ApiToken.make(alice, "laptop")
 
     with django_assert_num_queries(2):
-        ApiToken.person_for(secret)
+        ApiToken.live(secret)
     with django_assert_num_queries(1):
-        ApiToken.person_for(secret)
+        ApiToken.live(secret)
 
     token.refresh_from_db()
     assert token.last_used_at is not None

@@ -222,4 +222,4 @@ def test_a_token_of_a_suspended_person_is_nobodys(ada: User, alice: User) -> Non
 
     people.suspend(ada, alice)
 
-    assert ApiToken.person_for(secret) is None
+    assert ApiToken.live(secret) is None
