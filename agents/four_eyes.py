@@ -134,13 +134,9 @@ def switch(actor: User, on: bool) -> bool:
     """Turn it; whether anything changed. Noted, with history."""
     people.require(actor)
     with transaction.atomic():
-        row, _ = SiteSettings.objects.select_for_update().get_or_create(pk=1)
-        if row.four_eyes == on:
-            return False
-        row.four_eyes = on
-        row.save()
-        audit.note("four_eyes_on" if on else "four_eyes_off", actor=actor)
-    return True
+        if is_changed := SiteSettings.turn("four_eyes", on):
+            audit.note("four_eyes_on" if on else "four_eyes_off", actor=actor)
+    return is_changed
 
 
 @contextmanager

@@ -22,14 +22,9 @@ def switch(actor: User, on: bool) -> bool:
     """Turn it; whether anything changed. Noted, with history, and shown to everybody in their account."""
     people.require(actor)
     with transaction.atomic():
-        # A row of a fixed key: two who switch at once meet here.
-        row, _ = SiteSettings.objects.select_for_update().get_or_create(pk=1)
-        if row.private_chats == on:
-            return False
-        row.private_chats = on
-        row.save()
-        audit.note("private_chats_on" if on else "private_chats_off", actor=actor)
-    return True
+        if is_changed := SiteSettings.turn("private_chats", on):
+            audit.note("private_chats_on" if on else "private_chats_off", actor=actor)
+    return is_changed
 
 
 def not_copied(user: User, agent: Agent, part: str) -> str:

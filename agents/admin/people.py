@@ -24,10 +24,11 @@ from agents.admin_base import ConsoleAdmin, RecordAdmin, link
 from agents.admin_filters import VisibleRelatedFilter
 from agents.admin_panels import SHOWN, Panel, row_link
 from agents.admin_words import ago, state
-from agents.errors import Conflict, Invalid
+from agents.errors import Conflict
 from agents.lookalikes import mixes_alphabets
 from agents.models import ApiToken, Role, User
 from agents.models.people import LastAdmin, active_admins
+from agents.person_forms import NameRules
 
 LAST_ADMIN = LastAdmin().message
 INSTEAD = "Suspend the account instead."
@@ -39,10 +40,8 @@ def leaves_no_admin(persons: Iterable[User]) -> bool:
     return admins.exists() and not admins.exclude(pk__in=[person.pk for person in persons]).exists()
 
 
-class NameRules:
-    """The rules of ``agents.people`` and ``agents.lookalikes`` for forms with names of a person."""
-
-    cleaned_data: dict[str, Any]
+class AccountRules(NameRules):
+    """The rule of ``agents.lookalikes`` too, for forms with a user name."""
 
     def clean_username(self) -> str:
         inherited: Any = super()
@@ -51,20 +50,8 @@ class NameRules:
             raise ValidationError("A user name has letters of one alphabet, so that none passes for another.")
         return name
 
-    def clean_first_name(self) -> str:
-        return self._name("first_name")
 
-    def clean_last_name(self) -> str:
-        return self._name("last_name")
-
-    def _name(self, field: str) -> str:
-        try:
-            return people.clean_name(self.cleaned_data[field])
-        except Invalid as error:
-            raise ValidationError(error.message) from error
-
-
-class PersonForm(NameRules, UserChangeForm):
+class PersonForm(AccountRules, UserChangeForm):
     """Keeps the last admin active and an admin, and everybody from changing their own role."""
 
     # Set per request by the admin.
@@ -80,7 +67,7 @@ class PersonForm(NameRules, UserChangeForm):
         return cleaned
 
 
-class NewPersonForm(NameRules, AdminUserCreationForm):
+class NewPersonForm(AccountRules, AdminUserCreationForm):
     """A new person has a role from the start."""
 
     class Meta(AdminUserCreationForm.Meta):

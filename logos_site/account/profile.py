@@ -14,13 +14,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from agents import people
-from agents.errors import Invalid
 from agents.models import User
+from agents.person_forms import NameRules
 from agents.views.access import person, signed_in
 
 
-class Profile(forms.ModelForm):
+class Profile(NameRules, forms.ModelForm):
     """How others see one's name, and the address one may sign in with."""
 
     use_required_attribute = False
@@ -34,18 +33,6 @@ class Profile(forms.ModelForm):
         super().__init__(*args, **kwargs)
         for name, word in (("first_name", "given-name"), ("last_name", "family-name"), ("email", "email")):
             self.fields[name].widget.attrs["autocomplete"] = word
-
-    def clean_first_name(self) -> str:
-        return self._name("first_name")
-
-    def clean_last_name(self) -> str:
-        return self._name("last_name")
-
-    def _name(self, field: str) -> str:
-        try:
-            return people.clean_name(self.cleaned_data[field])
-        except Invalid as error:
-            raise ValidationError(error.message) from error
 
     def clean_email(self) -> str:
         """One address, one person: two could not sign in with it."""
