@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from agents import secrets
 from agents.errors import NotFound
-from agents.models import Agent, AgentSecret
+from agents.models import Agent, AgentSecret, ModelRoute
 from mcp_gateway import boxes, launching, own_secrets, resources
 from mcp_gateway.book import Book, Served, Token
 from mcp_gateway.boxed import BoxedLaunch
@@ -89,6 +89,7 @@ def book() -> Book:
         pins.setdefault(pin[0], {})[pin[1]] = (pin[2], pin[3])
     calls = dict(McpCategory.objects.values_list("name", "calls"))
     shut = set(McpCategory.objects.filter(access=AccessTier.DENY).values_list("name", flat=True))
+    models = dict(ModelRoute.objects.values_list("pk", "model"))
     servers = {
         row.name: Served(
             row.pk,
@@ -103,7 +104,7 @@ def book() -> Book:
             calls=calls.get(row.category, Tier.ALLOW),
             max_result=row.max_result_kb * 1024,
             max_argument=row.max_argument_kb * 1024,
-            sampling=setting.bounds_of(row),
+            sampling=setting.bounds_of(row, models),
             has_copies=row.children == Children.PER_AGENT,
             resources=row.resources,
         )

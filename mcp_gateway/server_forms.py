@@ -87,7 +87,7 @@ PARTS = [
     Part(
         "Models it may ask",
         (
-            *("sampling", "sampling_route"),
+            *("sampling", "sampling_route", "sampling_models"),
             *(("sampling_tokens", "sampling_timeout_s"), ("sampling_rpm", "sampling_rounds")),
             "sampling_tool_rounds",
         ),
@@ -231,7 +231,14 @@ class ServerForm(forms.Form):
     )
     sampling = forms.BooleanField(required=False, label="It may ask a model")
     sampling_route = forms.ChoiceField(
-        required=False, label="Which model", help_text="Always this one, whatever the server would like."
+        required=False,
+        label="Which model",
+        help_text="This one, whatever the server would like, unless it may choose others.",
+    )
+    sampling_models = Lines(
+        rows=2,
+        label="Others it may choose",
+        help_text="Names of models, one a line. What the server would like decides among these and the one above.",
     )
     sampling_tokens = _bound("sampling_tokens", "Tokens of an answer")
     sampling_timeout_s = _bound("sampling_timeout_s", "Time for an answer (s)")
@@ -252,7 +259,7 @@ class ServerForm(forms.Form):
         self.user, self.server = user, server
         self.may_launch = permissions.may(user, "server.launch")
         if server is not None:
-            more["initial"] = {**stored(server), **more.get("initial", {})}
+            more["initial"] = {**stored(server, user), **more.get("initial", {})}
         super().__init__(data, **more)
         cast(forms.ChoiceField, self.fields["sampling_route"]).choices = setting.choices(user, server)
         if server is None:
@@ -346,17 +353,18 @@ def _other(kind: str) -> str:
     return ServerKind.HTTP if kind == ServerKind.STDIO else ServerKind.STDIO
 
 
-def stored(server: Any) -> dict[str, Any]:
-    """What the form shows of a server, or of a record of it in its history."""
+def stored(server: Any, user: User) -> dict[str, Any]:
+    """What the form shows this person of a server, or of a record of it in its history."""
     found = {name: getattr(server, name) for name in servers.WRITTEN if name not in ("limits", "sampling_route")}
     found["sampling_route"] = server.sampling_route_id or ""
+    found["sampling_models"] = setting.named(user, server.sampling_models)
     return {**found, **{name: server.limits.get(name) for name in launching.LIMITS}, "version": server.version}
 
 
-def texts(server: Any) -> dict[str, str]:
+def texts(user: User, server: Any) -> dict[str, str]:
     """The same as the form posts it, for a comparison of two versions."""
     fields = ServerForm.base_fields
-    found = {name: fields[name].prepare_value(value) for name, value in stored(server).items() if name in fields}
+    found = {name: fields[name].prepare_value(value) for name, value in stored(server, user).items() if name in fields}
     return {name: _posted(value) for name, value in found.items()}
 
 

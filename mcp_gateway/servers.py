@@ -56,7 +56,8 @@ def create(
     if fields.get("kind") != ServerKind.HTTP or fields.get("allows_private"):
         permissions.require(owner, "server.launch")
     server = McpServer(owner=owner, visibility=visibility)
-    _fill(server, setting.with_route(owner, {**fields, "name": name, "command": command}))
+    given = setting.with_models(owner, {**fields, "name": name, "command": command})
+    _fill(server, setting.with_route(owner, given))
     _saved(server)
     McpHealth.objects.create(server=server)
     return server
@@ -68,6 +69,7 @@ def change(user: User, server_id: str, version: int | None, *, end_access: bool 
     saved when nothing differs."""
     with editing(user, "server.edit", McpServer.objects.all(), server_id, version) as server:
         before = written(server)
+        fields = setting.with_models(user, fields, server.sampling_models)
         _fill(server, setting.with_route(user, fields, server.sampling_route_id))
         differs = require_change(user, server, before)
         forget_accounts(server, before)

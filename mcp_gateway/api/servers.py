@@ -27,6 +27,7 @@ from mcp_gateway.models import (
     ServerKind,
     ServerState,
 )
+from mcp_gateway.sampling import setting
 
 router = Router(tags=["MCP servers"])
 
@@ -67,6 +68,7 @@ EXAMPLE: dict[str, Any] = {
     "exclude": ["delete_repository"],
     "sampling": False,
     "sampling_route": None,
+    "sampling_models": [],
     "sampling_tokens": 1024,
     "sampling_timeout_s": 60,
     "sampling_rpm": 10,
@@ -151,6 +153,7 @@ class McpServerOut(Schema):
     exclude: list[str]
     sampling: bool = Field(description="It may ask a model, at the expense of the run or agent it is for.")
     sampling_route: str | None = Field(alias="sampling_route_id", description="The model it asks, by its route's id.")
+    sampling_models: list[str] = Field(description="Others that its hints may choose, by their routes' ids.")
     sampling_tokens: int = Field(description="Of an answer at most.")
     sampling_timeout_s: int
     sampling_rpm: int = Field(description="Questions within a minute at most.")
@@ -226,6 +229,9 @@ class McpServerIn(Schema):
     exclude: list[Text] = Field([], max_length=MAX_TOOLS, description="Not these tools.")
     sampling: bool = False
     sampling_route: Text | None = Field(None, max_length=40, description="The id of a model route that you see.")
+    sampling_models: list[Text] = Field(
+        [], max_length=setting.MOST_OTHERS, description="Others that its hints may choose: ids or names you see."
+    )
     sampling_tokens: int = Field(1024, ge=1, le=200_000)
     sampling_timeout_s: int = Field(60, ge=1, le=3600)
     sampling_rpm: int = Field(10, ge=1, le=600)
@@ -275,6 +281,9 @@ class McpServerPatch(Schema):
     exclude: list[Text] | None = Field(None, max_length=MAX_TOOLS, description="The whole list.")
     sampling: bool | None = None
     sampling_route: Text | None = Field(None, max_length=40, description="The id of a model route; empty: none.")
+    sampling_models: list[Text] | None = Field(
+        None, max_length=setting.MOST_OTHERS, description="The whole list: ids or names of models you see."
+    )
     sampling_tokens: int | None = Field(None, ge=1, le=200_000)
     sampling_timeout_s: int | None = Field(None, ge=1, le=3600)
     sampling_rpm: int | None = Field(None, ge=1, le=600)

@@ -137,7 +137,8 @@ def _server(user: User, source: Source, said: DeclaredServer, values: Values | N
 
 def _changed(user: User, seen: McpServer, said: DeclaredServer) -> McpServer:
     """Only what differs is written, so that a file that says what is there needs no right but to see it."""
-    given = setting.with_route(user, said.fields, seen.sampling_route_id)
+    given = setting.with_models(user, said.fields, seen.sampling_models)
+    given = setting.with_route(user, given, seen.sampling_route_id)
     cleaned = servers.check(given, allows_private=seen.allows_private)
     fields = {name: value for name, value in cleaned.items() if getattr(seen, name) != value}
     return servers.change(user, seen.pk, seen.version, **fields) if fields else seen

@@ -179,7 +179,13 @@ class McpServer(Shareable):
         blank=True,
         related_name="+",
         verbose_name="which model",
-        help_text="Always this one, whatever the server would like.",
+        help_text="This one, whatever the server would like, unless it may choose others.",
+    )
+    sampling_models = models.JSONField(
+        "others it may choose",
+        default=list,
+        blank=True,
+        help_text="By the ids of their routes: what the server would like decides among these and the one above.",
     )
     sampling_tokens = models.PositiveIntegerField("tokens of an answer", default=1024)
     sampling_timeout_s = models.PositiveIntegerField("time for an answer (s)", default=60)

@@ -19,9 +19,10 @@ from mcp_gateway.book import Served
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.peers import Call, Gone, Peer
 from mcp_gateway.sampling import asking, telling
-from mcp_gateway.sampling.bounds import AT_ONCE, Pace, Refused, off
+from mcp_gateway.sampling.bounds import AT_ONCE, Pace, Refused, Sampling, off
 from mcp_gateway.sampling.rows import About, Sampled
 from runs.lending import Lends, Lent, Payer
+from sandboxes.inference.calls import RouteTarget
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class Sampler:
             raise Refused("no_model", "No model can be asked from here.")
         try:
             async with asyncio.timeout(bounds.timeout_s):
-                target = await self.lends.target(bounds.route_id) if bounds.route_id else None
+                target = await self._target(asking.chosen(params, bounds), bounds)
                 if target is None:
                     raise Refused("no_model", f"The model that was lent to the MCP server {served.name} is gone.")
                 record.route_id, record.model = target.route_id, target.model
@@ -155,6 +156,14 @@ class Sampler:
         except TimeoutError as error:
             raise Refused("timeout", f"The model did not answer within {bounds.timeout_s:g} seconds.") from error
         return _read(lent, record, wire)
+
+    async def _target(self, route_id: str, bounds: Sampling) -> RouteTarget | None:
+        """The model that was chosen, or the one the server has anyway if that is gone."""
+        lends = self.lends
+        if lends is None or not bounds.route_id:
+            return None
+        found = await lends.target(route_id)
+        return found if found is not None or route_id == bounds.route_id else await lends.target(bounds.route_id)
 
     async def _reply(self, child: Peer, message: Message, served: Served, about: About, round: int) -> None:
         answer = asyncio.create_task(self.answer(served, message.get("params"), about, round))

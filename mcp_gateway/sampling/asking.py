@@ -67,13 +67,33 @@ def cap(params: Mapping[str, Any], bounds: Sampling) -> int:
     return min(asked, bounds.max_tokens)
 
 
-def hint(params: Mapping[str, Any]) -> str:
-    """Which model the server would have liked; only kept."""
+# So many of its wishes are looked at.
+MOST_HINTS = 20
+
+
+def hints(params: Mapping[str, Any]) -> list[str]:
+    """Which models the server would like, the dearest wish first."""
     preferences = params.get("modelPreferences")
-    hints = preferences.get("hints") if isinstance(preferences, dict) else None
-    first = hints[0] if isinstance(hints, list) and hints else None
-    name = first.get("name") if isinstance(first, dict) else None
-    return name[:200] if isinstance(name, str) else ""
+    given = preferences.get("hints") if isinstance(preferences, dict) else None
+    names = [
+        each.get("name") if isinstance(each, dict) else None for each in (given if isinstance(given, list) else ())
+    ]
+    return [name[:200] for name in names[:MOST_HINTS] if isinstance(name, str) and name.strip()]
+
+
+def hint(params: Mapping[str, Any]) -> str:
+    """The first of them, as it is kept with the question."""
+    return next(iter(hints(params)), "")
+
+
+def chosen(params: Mapping[str, Any], bounds: Sampling) -> str:
+    """The route that is asked: the first one the server may choose whose model has a wish of its in the name, else the
+    one it has anyway."""
+    for wish in hints(params):
+        for route_id, model in bounds.among:
+            if wish.strip().casefold() in model.casefold():
+                return route_id
+    return bounds.route_id
 
 
 def blocks(message: Block) -> list[Block]:

@@ -16,7 +16,8 @@ MINUTE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """A server may ask this model, so much and so often; ``person_id`` pays for what no agent asked."""
+    """A server may ask this model, so much and so often; ``person_id`` pays for what no agent asked. ``among`` are the
+    routes and names of all it may choose from, this one first; none: it chooses nothing."""
 
     route_id: str = ""
     max_tokens: int = 1024
@@ -25,6 +26,7 @@ class Sampling:
     rounds: int = ROUNDS
     tool_rounds: int = 0
     person_id: int | None = None
+    among: tuple[tuple[str, str], ...] = ()
 
 
 class Refused(Exception):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q, QuerySet
@@ -24,14 +25,14 @@ NUMBERS: dict[str, tuple[int, int, str]] = {
     "sampling_rounds": (1, 100, "The rounds of a call"),
     "sampling_tool_rounds": (0, 50, "The rounds with tools"),
 }
-FIELDS = ("sampling", "sampling_route", *NUMBERS)
+FIELDS = ("sampling", "sampling_route", "sampling_models", *NUMBERS)
 # What holds where nothing is said.
 USUAL = {
     **{"sampling_tokens": 1024, "sampling_timeout_s": 60, "sampling_rpm": 10},
     **{"sampling_rounds": 10, "sampling_tool_rounds": 0},
 }
-# In a list to choose from.
-MOST_SHOWN = 200
+# In a list to choose from; beside the one that is asked otherwise.
+MOST_SHOWN, MOST_OTHERS = 200, 20
 
 
 def routes_for(user: User) -> QuerySet[ModelRoute]:
@@ -66,6 +67,35 @@ def with_route(user: User, fields: dict[str, Any], kept: str | None = None) -> d
     return {**fields, "sampling_route": known[0]}
 
 
+def with_models(user: User, fields: dict[str, Any], kept: Collection[str] = ()) -> dict[str, Any]:
+    """``fields`` with the ids of routes in the place of what names the others a server may choose: ids or names of those
+    that are seen, and ids of those ``kept``. Raises Invalid."""
+    given = fields.get("sampling_models")
+    if "sampling_models" not in fields or not isinstance(given, list | tuple):
+        return fields
+    found: dict[str, None] = {}
+    for each in given:
+        if each in kept:
+            found[each] = None
+            continue
+        seen = routes_for(user).filter(Q(pk=each) | Q(model=each)) if isinstance(each, str) else ()
+        known = list(seen[:2])
+        if len(known) != 1:
+            several = "Several models are called {}: say the id of a route." if known else "There is no model {}."
+            raise Invalid(several.format(str(each)[:80]), field="sampling_models")
+        found[known[0].pk] = None
+    return {**fields, "sampling_models": list(found)}
+
+
+def named(user: User, ids: Iterable[str]) -> list[str]:
+    """These routes as a form takes them back: by their model's name where this person sees it and it says which."""
+    ids = list(ids)
+    rows = list(routes_for(user).values_list("pk", "model")) if ids else []
+    once = Counter(model for _, model in rows)
+    names = {pk: model for pk, model in rows if once[model] == 1}
+    return [names.get(each, each) for each in ids]
+
+
 def check_whole(server: McpServer) -> None:
     """Raises Invalid for a server that may ask no particular model."""
     if server.sampling and server.sampling_route is None:
@@ -77,13 +107,17 @@ def widens(before: Mapping[str, Any], server: McpServer) -> bool:
     if not server.sampling:
         return False
     other = not before["sampling"] or before["sampling_route"] != server.sampling_route
+    other = other or bool(set(server.sampling_models) - set(before["sampling_models"]))
     return other or any(getattr(server, name) > before[name] for name in NUMBERS)
 
 
-def bounds_of(server: McpServer) -> Sampling | None:
-    """What the gateway holds it to; None for a server that may not ask. A model that is gone is no model."""
+def bounds_of(server: McpServer, models: Mapping[str, str] | None = None) -> Sampling | None:
+    """What the gateway holds it to; None for a server that may not ask. A model that is gone is no model. ``models``
+    are the names of routes by their ids."""
     if not server.sampling:
         return None
+    among = (server.sampling_route_id or "", *server.sampling_models) if server.sampling_models else ()
+    known = models or {}
     return Sampling(
         server.sampling_route_id or "",
         server.sampling_tokens,
@@ -92,6 +126,7 @@ def bounds_of(server: McpServer) -> Sampling | None:
         server.sampling_rounds,
         server.sampling_tool_rounds,
         server.owner_id,
+        tuple((each, known[each]) for each in dict.fromkeys(among) if each in known),
     )
 
 
@@ -107,4 +142,16 @@ def _number(field: str) -> Callable[[Any], int]:
     return clean
 
 
-CLEAN: dict[str, Callable[[Any], Any]] = {"sampling": bool, **{name: _number(name) for name in NUMBERS}}
+def _others(value: Any) -> list[str]:
+    if not isinstance(value, list | tuple) or len(value) > MOST_OTHERS:
+        raise Invalid(f"Name at most {MOST_OTHERS} models.", field="sampling_models")
+    if any(not isinstance(each, str) or not 1 <= len(each) <= 200 or "\x00" in each for each in value):
+        raise Invalid("A model is named by a text.", field="sampling_models")
+    return list(dict.fromkeys(value))
+
+
+CLEAN: dict[str, Callable[[Any], Any]] = {
+    "sampling": bool,
+    "sampling_models": _others,
+    **{name: _number(name) for name in NUMBERS},
+}

@@ -34,6 +34,9 @@ def add_sampling(parser: CommandParser) -> None:
     """What ``add`` and ``edit`` take."""
     parser.add_argument("--sampling", action=BooleanOptionalAction, help="it may ask a model, at its callers' expense")
     parser.add_argument("--sampling-route", metavar="MODEL", help="which model it asks: name or id of a route you see")
+    parser.add_argument(
+        "--sampling-models", nargs="*", metavar="MODEL", help="others that its hints may choose: names or ids you see"
+    )
     parser.add_argument("--sampling-tokens", type=int, metavar="N", help="of an answer at most")
     parser.add_argument(
         "--sampling-timeout", type=int, metavar="SECONDS", dest="sampling_timeout_s", help="for an answer"

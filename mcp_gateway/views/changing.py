@@ -93,7 +93,7 @@ def _saved_first(request: HttpRequest, stale: Stale, form: ServerForm) -> HttpRe
     labels.pop("version")
     labels.pop("end_access", None)  # asked for anew with what is saved next
     choices = {name: getattr(field, "choices", None) for name, field in form.fields.items()}
-    first = conflicts.saved_first(stale, form.data, labels, user, server_forms.texts, choices)
+    first = conflicts.saved_first(stale, form.data, labels, user, partial(server_forms.texts, user), choices)
     return _settings(request, server, ServerForm(user, first.data, server=server), status=409, conflict=first)
 
 
