@@ -17,10 +17,11 @@ from mcp_gateway.eras import Refusal
 from mcp_gateway.exchange import Exchange, Left
 from mcp_gateway.introducing import LISTS
 from mcp_gateway.jsonrpc import Message
-from mcp_gateway.peers import Gone, Peer
+from mcp_gateway.peers import Call, Gone, Peer
 from mcp_gateway.sampling import answering, asking, bounds
 from mcp_gateway.sampling.rows import About
 from mcp_gateway.supervisor import Supervisor
+from sandboxes.tool_server.tiers import Tier
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class Listening:
                 self._carrier.sampler.begin(child, message, served, whose, about)
             return True
         call = child.call_of_words()
-        if served is None or not served.asks_caller or call is None:
+        if served is None or not served.asks_caller or call is None or _is_known_of(call):
             return False
         owner = self._carrier.owner_of(call)
         if owner is None:
@@ -168,6 +169,11 @@ class Listening:
 
     def _reached(self, agent_id: str) -> tuple[str, ...]:
         return tuple(each.id for each in self._book().reached(agent_id))
+
+
+def _is_known_of(call: Call) -> bool:
+    """Do people hear of this call by a rule? Then its caller adds nothing to it that they did not see."""
+    return isinstance(call.whose, Asked) and call.whose.decision in (Tier.ASK, Tier.NOTIFY)
 
 
 def _tagged(method: str, id: str, params: Mapping[str, Any] | None = None) -> Message:

@@ -166,6 +166,11 @@ async def test_a_call_that_a_person_allowed_comes_to_an_end_though_the_server_wo
 
     assert free["inputRequests"]["client_roots"]["method"] == "roots/list", "its caller answers"
     assert held["content"][0]["text"] == "[]", "nobody saw what its caller would answer, so Logos did"
+    gate.rule("files", asks_caller=True)
+    older = await _allowed(
+        gate, lambda: None, request("tools/call", name="test_elicitation", arguments={"message": "?"})
+    )
+    assert "decline" in older["result"]["content"][0]["text"]
 
 
 async def _allowed(
