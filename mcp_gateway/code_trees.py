@@ -105,22 +105,17 @@ def _files(root: str) -> dict[str, str] | None:
         if number >= MAX_ENTRIES:
             return None
         name = _written(os.path.relpath(entry.path, root))
-        if entry.is_symlink() and entry.is_dir():
-            found[f"{name} -> {_written(os.readlink(entry.path))}"] = (
-                ""  # where it leads is compared, not what is there
-            )
-            continue
-        if os.path.splitext(entry.name)[1].lower() not in SUFFIXES and entry.name not in _NAMES:
-            continue
         try:
-            if not entry.is_file():
-                continue
-            size += entry.stat().st_size
+            if entry.is_symlink() and entry.is_dir():
+                # Where it leads is compared, not what is there.
+                found[f"{name} -> {_written(os.readlink(entry.path))}"] = ""
+            elif (os.path.splitext(entry.name)[1].lower() in SUFFIXES or entry.name in _NAMES) and entry.is_file():
+                size += entry.stat().st_size
+                found[name] = entry.path
         except OSError:
-            pass
-        if len(found) >= MAX_FILES or size > MAX_BYTES:
+            continue  # it leads in circles, or went a moment ago: nothing is loaded by it
+        if len(found) > MAX_FILES or size > MAX_BYTES:
             return None
-        found[name] = entry.path
     return found
 
 

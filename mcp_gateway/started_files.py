@@ -156,6 +156,8 @@ def _digest(real: str) -> str:
     """The content's, read again only when the file is another by any of its marks; "" where it cannot be read."""
     try:
         found = os.stat(real)
+        if not stat.S_ISREG(found.st_mode):
+            return ""
         mark = (real, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         if mark not in _known:
             if found.st_size > MAX_BYTES:

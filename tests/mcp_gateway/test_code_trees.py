@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -128,6 +129,18 @@ def test_too_many_bytes_and_too_many_entries_are_too_much(folder: Path, monkeypa
             bounds.setattr(code_trees, name, value)
             assert code(folder)[f"{folder}/"]["note"] == code_trees.TOO_LARGE
     assert "note" not in code(folder)[f"{folder}/"]
+
+
+def test_what_leads_in_circles_or_is_no_file_stops_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = code(folder)[f"{folder}/"]
+    (folder / "circle").symlink_to("circle")
+    (folder / "circle.py").symlink_to("circle.py")
+    for name in ("pipe.py", "uv.lock"):
+        os.mkfifo(folder / name)
+
+    assert code(folder)[f"{folder}/"] == before
+    monkeypatch.setattr(code_trees, "MAX_FILES", 1)
+    assert code(folder)[f"{folder}/"]["note"] == code_trees.TOO_LARGE
 
 
 def test_a_folder_of_many_things_is_not_one_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
