@@ -187,7 +187,8 @@ class Relay:
                 return 200, asked.reply({"prompts": prompts})
             if asked.params.get("name") not in [each["name"] for each in prompts]:
                 raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, "Unknown prompt."))
-        if (kind := resources.LISTS.get(method, "")) in supervisor.pins:
+        kind = resources.LISTS.get(method, "")
+        if kind and (kind in supervisor.pins or served.resources == "pinned"):
             return 200, asked.reply({kind: resources.accepted(served, self._met(served, asked).known, kind)})
         if method == "resources/list":
             status, reply = await self.carrier.carry(asked, served, supervisor, asked.params)

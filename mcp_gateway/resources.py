@@ -57,13 +57,7 @@ def shaped(kind: str, offered: Any) -> dict[str, Any] | None:
     found: dict[str, Any] = {_ADDRESS[kind]: address, "name": address, **texts}
     if isinstance(size := offered.get("size"), int) and not isinstance(size, bool):
         found["size"] = size
-    given = offered.get("annotations")
-    # When it last changed is no definition: it would be another one all day.
-    if (
-        notes := {name: given[name] for name in ("audience", "priority") if name in given}
-        if isinstance(given, dict)
-        else {}
-    ):
+    if notes := _notes(offered.get("annotations")):
         found["annotations"] = notes
     if isinstance(given := offered.get("_meta"), dict):
         found["_meta"] = given
@@ -100,10 +94,22 @@ def as_they_are(reply: Message | None) -> Message | None:
     given = result.get(RESOURCES)
     kept = (shaped(RESOURCES, each) for each in (given if isinstance(given, list) else ()))
     found = [{name: value for name, value in shown(each).items() if name != "_meta"} for each in kept if each]
-    rest = {
-        name: value for name, value in result.items() if name in ("nextCursor", "resultType", "ttlMs", "cacheScope")
-    }
+    rest = {name: value for name, value in result.items() if name in ("resultType", "ttlMs", "cacheScope")}
+    if isinstance(cursor := result.get("nextCursor"), str) and len(cursor) <= LONGEST_ADDRESS:
+        rest["nextCursor"] = cursor
     return {**reply, "result": {**rest, RESOURCES: found}}
+
+
+def _notes(given: Any) -> dict[str, Any]:
+    """For whom it is and how important, and no words of the server's own. When it last changed is no definition: it would
+    be another one all day."""
+    found: dict[str, Any] = {}
+    if isinstance(given, dict):
+        if isinstance(audience := given.get("audience"), list):
+            found["audience"] = [each for each in ("user", "assistant") if each in audience]
+        if isinstance(priority := given.get("priority"), int | float) and not isinstance(priority, bool):
+            found["priority"] = priority
+    return found
 
 
 def _is_hidden(text: str) -> bool:

@@ -131,6 +131,7 @@ def test_one_without_an_address_that_all_can_see_is_not_listed(address: Any) -> 
 
 def test_as_they_are_they_are_cut_and_hold_nothing_hidden() -> None:
     listed = [book(1, description=f"A\u200b{'b' * 5_000}", title="\u202eT", size=3, _meta={"x": EVIL}, note=EVIL)]
+    listed[0]["annotations"] = {"audience": [EVIL, "user"], "priority": EVIL, "lastModified": EVIL}
 
     reply = resources.as_they_are({"id": 1, "result": {RESOURCES: listed, "nextCursor": "c", "note": EVIL}})
 
@@ -138,7 +139,10 @@ def test_as_they_are_they_are_cut_and_hold_nothing_hidden() -> None:
     (found,) = reply["result"].pop(RESOURCES)
     assert (reply["id"], reply["result"]) == (1, {"nextCursor": "c"})
     assert (found["title"], len(found["description"]), found["size"]) == ("T", 1_999, 3)
-    assert set(found) == {"uri", "name", "title", "description", "size"}
+    assert set(found) == {"uri", "name", "title", "description", "size", "annotations"}
+    assert found["annotations"] == {"audience": ["user"]}
+    long = resources.as_they_are({"result": {RESOURCES: [], "nextCursor": "c" * 5_000}})
+    assert long == {"result": {RESOURCES: []}}
 
 
 @pytest.fixture
@@ -217,7 +221,10 @@ async def test_a_server_may_list_them_as_they_are_or_have_none(house: House, sta
     await sync_to_async(servers.change)(house.ada, house.server.pk, None, resources="off")
     await eventually(house, RESOURCES, lambda found: not found)
     init = request("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={"name": "x"})
-    told = (await ask(house.secret, "/mcp/files", init))[1]["result"]["capabilities"]
+    async with asyncio.timeout(PATIENCE_S):  # it is started anew
+        while "result" not in (answer := (await ask(house.secret, "/mcp/files", init))[1]):
+            await asyncio.sleep(0.05)
+    told = answer["result"]["capabilities"]
     assert "resources" not in told
     assert (await read(house, TEXT))["error"]["code"] == -32601
 
