@@ -116,7 +116,7 @@ def test_a_suspended_person_does_nothing_by_command(ada: User, alice: User, atla
 def test_as_a_process_refusals_and_wrong_usage_end_with_one(ada: User) -> None:
     refused = shell.start("agent", "delete", "nobody")
     misused = shell.start("agent", "explode")
-    (out, said), (_, usage) = refused.communicate(timeout=60), misused.communicate(timeout=60)
+    (out, said), (_, usage) = refused.communicate(timeout=240), misused.communicate(timeout=240)
 
     assert (refused.returncode, out, said) == (1, "", "Agent was not found.\n")
     assert misused.returncode == 1

@@ -61,7 +61,7 @@ class Serve:
     def end(self, number: int = signal.SIGTERM) -> float:
         started = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=120)
         return time.monotonic() - started
 
 
@@ -103,7 +103,7 @@ def test_it_answers_ends_in_time_and_is_small(serve: Callable[..., Serve]) -> No
     # weighs is measured by tests/benchmarks/memory.py.
     assert resident_mb <= 190
 
-    assert logos.end() < 30
+    assert logos.end() < 60
     assert logos.process.returncode == 0
 
 
@@ -119,7 +119,7 @@ def test_it_ends_in_time_while_somebody_keeps_a_connection_open(serve: Callable[
     at_mcp = socket.create_connection(("127.0.0.1", logos.mcp_port))
     at_mcp.sendall(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
 
-    assert logos.end(signal.SIGINT) < 30
+    assert logos.end(signal.SIGINT) < 60
     assert logos.process.returncode == 0
     for each in (idle, half, at_mcp):
         each.close()

@@ -48,7 +48,7 @@ def test_a_second_up_is_one_sentence_and_exit_code_1(tmp_path: Path, clean_envir
     lock.take()
 
     process = up(tmp_path, clean_environment)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=180)
 
     lock.release()
     assert process.returncode == 1
@@ -61,7 +61,7 @@ def test_a_port_in_use_is_one_sentence_and_exit_code_1(tmp_path: Path, clean_env
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         process = up(tmp_path, clean_environment, "--port", str(taken.getsockname()[1]))
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=180)
 
     assert process.returncode == 1
     assert re.fullmatch(r"logos: Port \d+ on 127\.0\.0\.1 is in use\. .*--port\.", said.splitlines()[-1])
@@ -72,7 +72,7 @@ def test_a_database_that_cannot_be_reached_is_one_sentence(tmp_path: Path, clean
     (tmp_path / "logos.sqlite3").write_text("this is no database, and it is long enough to look at it " * 20)
 
     process = up(tmp_path, clean_environment, "--port", str(free_port()))
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=180)
 
     assert process.returncode == 1
     assert "logos: The database cannot be used." in said

@@ -49,7 +49,7 @@ async def test_a_call_under_allow_and_tell_is_made_and_people_hear_of_it(house: 
     row = await rows(lambda: ToolCall.objects.filter(state="done").first())
     assert (row.tool, row.tier, row.door, row.arguments) == ("mcp:files.echo", "notify", "mcp", {"text": "told"})
     assert [each.pk for each in heard] == [row.pk]
-    kept = await rows(lambda: McpCall.objects.filter(tool="echo").first())
+    kept = await rows(lambda: McpCall.objects.filter(tool="echo", outcome="ok").first())
     assert (kept.decision, kept.outcome) == ("notify", "ok")
     assert "the site for mcp:files.echo" in kept.reason
 

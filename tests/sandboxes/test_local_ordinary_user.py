@@ -86,7 +86,7 @@ def test_the_contract_in_short_as_an_ordinary_user(walkable_dir: Path) -> None:
 
     done = subprocess.run(
         [PYTHON, "-c", SCRIPT, str(walkable_dir)],
-        user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd=code, capture_output=True, text=True, timeout=60,
+        user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd=code, capture_output=True, text=True, timeout=240,
         env={"PATH": "/usr/bin:/bin"},
     )  # fmt: skip
 

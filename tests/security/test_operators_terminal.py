@@ -38,7 +38,7 @@ print([kind(number) for number in (0, 1, 2)])
 
 def run(*command: str, interactive: bool, stdin: int, output: int) -> int:
     words = [sys.executable, "-c", EXEC, str(ROOT), "-i" if interactive else "-", *command]
-    return subprocess.run(words, stdin=stdin, stdout=output, stderr=output, timeout=30).returncode
+    return subprocess.run(words, stdin=stdin, stdout=output, stderr=output, timeout=240).returncode
 
 
 @pytest.mark.parametrize(("interactive", "stdin"), [(True, ("pipe", "reads")), (False, ("null", "reads"))])

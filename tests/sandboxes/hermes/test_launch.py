@@ -95,7 +95,7 @@ SECRETS = {"runtime": {"API_SERVER_KEY": "hidden-key"}, "commands": {"GITHUB_TOK
 def launch(folder: Path, line: bytes = json.dumps(SECRETS).encode() + b"\n") -> subprocess.CompletedProcess[bytes]:
     environment = {"PYTHONPATH": str(folder), "HERMES_HOME": str(folder), "PATH": os.environ["PATH"]}
     command = [sys.executable, "-B", str(LAUNCHER), "gateway", "run"]
-    return subprocess.run(command, input=line, capture_output=True, env=environment, timeout=60, check=False)
+    return subprocess.run(command, input=line, capture_output=True, env=environment, timeout=240, check=False)
 
 
 @pytest.fixture
