@@ -145,9 +145,10 @@ async def take_back(house: House, path: str, id: Any) -> None:
 
 @pytest.mark.parametrize("era", ["handshake", "modern"])
 async def test_a_held_call_that_is_taken_back_waits_no_more_and_is_not_made(
-    house: House, started: Gateway, era: str
+    house: House, started: Gateway, era: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await rule(house, started, "ask")
+    monkeypatch.setattr("mcp_gateway.patience.HOLD_S", 600.0)
     waits = started.relay.carrier.waits
 
     calling = asyncio.create_task(sent(house, era, "/mcp/files", "echo", 7, text="one"))
@@ -171,8 +172,9 @@ async def test_a_held_call_that_is_taken_back_waits_no_more_and_is_not_made(
 
 @pytest.mark.parametrize("era", ["handshake", "modern"])
 async def test_a_question_to_a_person_that_is_taken_back_waits_no_more(
-    house: House, started: Gateway, era: str
+    house: House, started: Gateway, era: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("mcp_gateway.patience.HOLD_S", 600.0)
     waits = started.relay.carrier.waits
 
     first = asyncio.create_task(sent(house, era, "/mcp", "ask_person", "q", question="Which colour?"))
