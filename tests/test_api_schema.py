@@ -25,7 +25,7 @@ from logos_site.api import api
 from runs.models import Approval, ApprovalRule, Conversation, ReviewerReversal, Run
 from sandboxes.models import Sandbox
 from tests.conftest import person
-from tests.test_every_door import rows as rows
+from tests.doors import rows as rows
 
 pytestmark = pytest.mark.sweep
 

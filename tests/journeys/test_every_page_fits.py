@@ -13,9 +13,9 @@ from django.test import Client
 from playwright.sync_api import Page
 
 from agents.models import Provider, User
+from tests.doors import addresses, filled
 from tests.journeys.plenty import plenty
 from tests.journeys.site import Complaints, a_browser
-from tests.test_every_door import addresses, filled
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

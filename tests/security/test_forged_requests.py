@@ -11,8 +11,8 @@ from django.test import Client
 from agents.models import Role
 from tests import tables
 from tests.conftest import person
-from tests.test_every_door import SIGN_IN, addresses, body, filled
-from tests.test_every_door import rows as rows
+from tests.doors import SIGN_IN, addresses, body, filled
+from tests.doors import rows as rows
 
 
 @pytest.mark.parametrize("kind", ["without a token", "with a token that was guessed"])

@@ -15,8 +15,8 @@ from logos_site.api import api
 from runs.models import Approval, ApprovalRule, Conversation, ReviewerReversal, Run
 from sandboxes.models import Sandbox
 from tests.conftest import person
-from tests.test_every_door import SIGN_IN, filled
-from tests.test_every_door import rows as rows
+from tests.doors import SIGN_IN, filled
+from tests.doors import rows as rows
 
 # What belongs to whom and who is what; a change of these is only for the doors made for it.
 WATCHED = {

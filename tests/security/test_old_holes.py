@@ -36,8 +36,8 @@ from tests import tables
 from tests.api_client import Program
 from tests.conftest import PASSWORD, person
 from tests.console import Console
-from tests.test_every_door import SIGN_IN, addresses, body, filled
-from tests.test_every_door import rows as rows
+from tests.doors import SIGN_IN, addresses, body, filled
+from tests.doors import rows as rows
 
 Rows = dict[Any, Any]
 KEY = "sk-a-key-nobody-may-read-1234567890"

@@ -12,8 +12,8 @@ from django.test import Client
 
 from agents.models import Agent, User
 from tests.conftest import PASSWORD, person
-from tests.test_every_door import SIGN_IN, addresses, filled
-from tests.test_every_door import rows as rows
+from tests.doors import SIGN_IN, addresses, filled
+from tests.doors import rows as rows
 
 EVIL = (
     "https://evil.example/",

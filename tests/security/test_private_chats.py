@@ -21,8 +21,8 @@ from sandboxes.models import InferenceCall
 from tests import shell
 from tests.api_client import Program, record
 from tests.conftest import person
-from tests.test_every_door import _stream, addresses, filled
-from tests.test_every_door import rows as rows  # the fixture
+from tests.doors import addresses, filled, stream
+from tests.doors import rows as rows  # the fixture
 from tests.world import world
 
 MARK = "zanzibar"
@@ -152,9 +152,9 @@ async def test_no_stream_of_a_private_chat_opens(db: None) -> None:
 
     run, ada, alice = await sync_to_async(prepare)()
     for path, query in ((f"/stream/runs/{run}", "view=chat"), (f"/api/runs/{run}/events", "")):
-        status, text = await _stream(path, query, ada)
+        status, text = await stream(path, query, ada)
         assert (status, MARK in text) == (404, False)
-        status, _ = await asyncio.wait_for(_stream(path, query, alice), 20)
+        status, _ = await asyncio.wait_for(stream(path, query, alice), 20)
         assert status == 200
 
 
