@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 
 from agents import notes, permissions
 from agents.api.asking import asker
@@ -77,11 +77,11 @@ def list_notes(request: HttpRequest, agent_id: Text, query: Query[PageQuery]) ->
 @router.post(
     "/{agent_id}/notes", response={201: AgentNoteOut}, operation_id="write_note", summary="Write a note for it"
 )
-def write_note(request: HttpRequest, agent_id: Text, body: AgentNoteIn) -> tuple[int, AgentNote]:
+def write_note(request: HttpRequest, agent_id: Text, body: AgentNoteIn) -> Status[AgentNote]:
     """The agent finds it when it recalls, and cannot forget it."""
     user = asker(request)
     agent = permissions.fetch(user, "note.edit", Agent.objects.alive(), pk=agent_id)
-    return 201, notes.write(user, agent, body.text)
+    return Status(201, notes.write(user, agent, body.text))
 
 
 @router.patch("/{agent_id}/notes/{note_id}", response=AgentNoteOut, operation_id="change_note", summary="Change a note")
