@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import LogosError
-from mcp_gateway import blotting, boxes, jsonrpc
+from mcp_gateway import blotting, boxes, fetching, jsonrpc
 from mcp_gateway.connections.way import Way
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.lines import MAX_UNREAD, LinePeer
@@ -76,6 +76,7 @@ class BoxedChild(LinePeer):
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Task[None] | None = None
         self._said: deque[str] = deque(maxlen=50)
+        self._fetched: fetching.Fetched | None = None
 
     @classmethod
     async def start(cls, launch: BoxedLaunch, notice: Notice, asked: Asks) -> BoxedChild:
@@ -106,11 +107,12 @@ class BoxedChild(LinePeer):
         self._attachment = await self._driver.attach(handle.state)
         if launch.hosts:
             await self._open_the_way(self._attachment, launch)
-        self._execution = await self._exec(self._attachment, launch)
+        self._fetched = await asyncio.to_thread(fetching.prepared, launch.root, launch.command, launch.args, launch.env)
+        self._execution = await self._exec(self._attachment, launch, self._fetched.told)
         await self._execution.guard()
         self._in_background(self._watch(self._attachment, self._execution))
 
-    async def _exec(self, attachment: LocalAttachment, launch: BoxedLaunch) -> Execution:
+    async def _exec(self, attachment: LocalAttachment, launch: BoxedLaunch, told: Mapping[str, str]) -> Execution:
         """The server itself, started inside with pipes whose other ends are ours."""
         (inside_in, ours_in), (ours_out, inside_out), (ours_err, inside_err) = (os.pipe() for _ in range(3))
         loop = asyncio.get_running_loop()
@@ -126,14 +128,16 @@ class BoxedChild(LinePeer):
             stdin.set_write_buffer_limits(high=MAX_UNREAD)
             self._stdin = Gathering(stdin, loop)
             words, inside = [launch.command, *launch.args], (inside_in, inside_out, inside_err)
-            return await attachment.exec(words, stdio=inside, env=launch.env)
+            return await attachment.exec(words, stdio=inside, env={**told, **launch.env})
         finally:
             for descriptor in (inside_in, inside_out, inside_err):
                 os.close(descriptor)
 
     async def _open_the_way(self, attachment: LocalAttachment, launch: BoxedLaunch) -> None:
         self._way = launch.way
-        self._proxy = launch.way.open(boxes.reach(launch.hosts), attachment, self._decided, self.blot)
+        self._proxy = launch.way.open(
+            boxes.reach(launch.hosts), attachment, self._decided, self.blot, boxes.places(launch.hosts)
+        )
         await self._proxy.serve((await attachment.listeners())[boxes.PROXY_PORT])
 
     def _decided(self, decision: Decision) -> None:
@@ -159,6 +163,12 @@ class BoxedChild(LinePeer):
 
     def _output(self) -> Any:
         return self._readers[0]
+
+    def _answered(self, id: int, message: Message, size: int = 0) -> None:
+        if self._fetched is not None:
+            self._fetched.works()
+            self._fetched = None
+        super()._answered(id, message, size)
 
     async def stop(self) -> None:
         """End it and all it started; returns when it is gone."""
@@ -223,6 +233,8 @@ class BoxedChild(LinePeer):
             reader.close()
         if self._attachment is not None:
             await self._attachment.close()
+        if self._fetched is not None and (said := self._fetched.fails()):
+            self.errors.append(said)
         self._over()
 
     def _in_background(self, story: Coroutine[Any, Any, None]) -> None:

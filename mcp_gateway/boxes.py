@@ -17,7 +17,10 @@ from agents import hosts as host_names
 from agents.errors import Invalid
 from agents.numbers import whole
 from agents.reach import Reach, Rule
+from mcp_gateway import fetching
+from mcp_gateway.remote.places import permitted
 from sandboxes.driver import Limits, Mount, SandboxSpec
+from sandboxes.egress.addresses import Places
 from sandboxes.hermes.configuration import proxy_environment
 
 OWN = "/workspace"
@@ -25,6 +28,8 @@ SHARED = "shared"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 PROXY_PORT = 3128
 MAX_HOSTS, MAX_SHOWN = 50, 20
+# Before a host that may be in our own network.
+PRIVATE = "private:"
 # For the users of servers' folders, when Logos runs as root: far above those of agents.
 FIRST_UID = 1_200_000
 # Programs with all they start; those of servers are small beside an agent's.
@@ -41,26 +46,51 @@ _allocating = threading.Lock()
 
 
 def clean_hosts(given: Any) -> list[str]:
-    """Hosts as ``name`` or ``name:port``, ``*.name`` for all below it. Raises Invalid."""
+    """Hosts as ``name`` or ``name:port``, ``*.name`` for all below it, and ``private:`` before one that may be in our
+    own network. Raises Invalid."""
     if not isinstance(given, list | tuple) or len(given) > MAX_HOSTS:
         raise Invalid(f"Hosts are a list of at most {MAX_HOSTS} names.", field="hosts")
     found = []
     for each in given:
         if not isinstance(each, str) or len(each) > 300:
             raise Invalid("A host is a name, like api.example.org or api.example.org:8443.", field="hosts")
-        name, colon, number = each.strip().partition(":")
+        is_private = each.strip().startswith(PRIVATE)
+        name, colon, number = each.strip().removeprefix(PRIVATE).partition(":")
         port = whole(number, 5) if colon else 443
         if port is None or not 1 <= port <= 65535:
             raise Invalid(f"{each[:80]!r}: a port is 1 to 65535.", field="hosts")
-        found.append(_written(host_names.pattern(name), port))
+        found.append(
+            PRIVATE + _written(_own_name(name), port) if is_private else _written(host_names.pattern(name), port)
+        )
     return list(dict.fromkeys(found))
+
+
+def _own_name(name: str) -> str:
+    """A whole name: what a wildcard covers is decided by others, who could let it lead into our network."""
+    name = name.strip()
+    if "*" in name:
+        raise Invalid("Name the whole host behind private:, without a *.", field="hosts")
+    try:
+        return host_names.canonical(name)
+    except Invalid as error:
+        raise Invalid(error.message, field="hosts", action=error.action) from error
+
+
+def places(hosts: Iterable[str]) -> Places:
+    """Which of these hosts may be in our own network: those somebody has said so of, on their port alone."""
+    own = {each.removeprefix(PRIVATE).partition(":")[::2] for each in hosts if each.startswith(PRIVATE)}
+    return lambda host, port: _in_our_network if (host, "" if port == 443 else str(port)) in own else None
+
+
+def _in_our_network(address: str) -> bool:
+    return permitted(address, True)
 
 
 def reach(hosts: Iterable[str]) -> Reach:
     """What these hosts, in their one spelling, let through: a rule for each, so that records say which it was."""
     rules = []
     for each in hosts:
-        name, _, number = each.partition(":")
+        name, _, number = each.removeprefix(PRIVATE).partition(":")
         rules.append(Rule(each, (name,), (int(number or 443),)))
     return Reach(rules)
 
@@ -105,7 +135,7 @@ def spec(
         root,
         tuple(mounts),
         environment={"PATH": PATH, "HOME": OWN, "TMPDIR": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108 (its own)
-        | (proxy_environment(PROXY_PORT) if hosts else {}),
+        | ({**proxy_environment(PROXY_PORT), **fetching.trust()} if hosts else {}),
         listen=(PROXY_PORT,) if hosts else (),
         limits=Limits(**{**LIMITS, **limits}),
         uid=uid,

@@ -158,7 +158,8 @@ class ServerForm(forms.Form):
     hosts = Lines(
         rows=2,
         label="Hosts it may reach",
-        help_text="One a line, with :PORT where it is not 443; *.example.org for all below it. None: it has no network.",
+        help_text="One a line, with :PORT where it is not 443; *.example.org for all below it, and private: "
+        "before a name of your own network. None: it has no network.",
     )
     memory_mb = _limit("memory_mb", "Memory (MB)")
     open_files = _limit("open_files", "Open files")

@@ -200,7 +200,9 @@ class McpServerIn(Schema):
     place: Place = Field(Place.SANDBOX, description="`host`: as Logos itself does, without walls.")
     shows: list[Text] = Field([], max_length=MAX_SHOWN, description="Whole paths that it may read in its sandbox.")
     hosts: list[Text] = Field(
-        [], max_length=MAX_HOSTS, description="`name` or `name:port`; without any it has no network."
+        [],
+        max_length=MAX_HOSTS,
+        description="`name` or `name:port`, with `private:` before a name of your own network; without any it has no network.",
     )
     url: Text = Field("", max_length=500, description="Of a server of kind `http`: https on the open internet.")
     headers: dict[Text, Text] = Field({}, description="Values may hold `${NAME}` of the server's secrets.")

@@ -30,9 +30,15 @@ class Way:
     going: set[EgressProxy] = field(default_factory=set)
 
     def open(
-        self, allowed: Reach, attachment: Attachment, tell: Callable[[Decision], None], blot: Blot | None
+        self,
+        allowed: Reach,
+        attachment: Attachment,
+        tell: Callable[[Decision], None],
+        blot: Blot | None,
+        places: addresses.Places,
     ) -> EgressProxy:
-        """A proxy that lets out what is allowed while nothing is stopped. Secrets of the server are in no record."""
+        """A proxy that lets out what is allowed while nothing is stopped, into our own network where ``places`` says so.
+        Secrets of the server are in no record."""
 
         async def reach() -> Reach:
             why = await self.closed()
@@ -45,6 +51,8 @@ class Way:
             tell(decision)
             self.note(decision)
 
-        made = EgressProxy(reach, decided, attachment, lookup=addresses.system_lookup, connect=proxy.connect_to)
+        made = EgressProxy(
+            reach, decided, attachment, lookup=addresses.system_lookup, connect=proxy.connect_to, places=places
+        )
         self.going.add(made)
         return made

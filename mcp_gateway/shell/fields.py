@@ -23,7 +23,13 @@ def add_fields(parser: CommandParser) -> None:
     parser.add_argument(
         "--show", action="append", dest="shows", metavar="PATH", help="a folder it may read there; repeat"
     )
-    parser.add_argument("--host", action="append", dest="hosts", metavar="NAME[:PORT]", help="it may reach; repeat")
+    parser.add_argument(
+        "--host",
+        action="append",
+        dest="hosts",
+        metavar="NAME[:PORT]",
+        help="it may reach; private:NAME[:PORT] in our own network; repeat",
+    )
     parser.add_argument(
         "--new-tools", action=BooleanOptionalAction, dest="allows_new", help="agents get tools that are new at once"
     )

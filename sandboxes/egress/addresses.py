@@ -33,6 +33,11 @@ _threads = ThreadPoolExecutor(64, thread_name_prefix="egress-lookup")
 Lookup = Callable[[str, int], Awaitable[list[str]]]
 
 
+# Which addresses a name may lead to, where that is more than the open internet; None: no more.
+Permits = Callable[[str], bool]
+Places = Callable[[str, int], Permits | None]
+
+
 class NotPublic(Exception):
     """The name leads to an address agents never reach, or nowhere; the text says which."""
 
@@ -60,17 +65,18 @@ async def system_lookup(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
-async def resolve(host: str, port: int, lookup: Lookup = system_lookup) -> list[str]:
-    """The addresses of ``host``, all of them public. Raises NotPublic: one private address among public ones is an
-    attempt to get in, or a network set up so that it cannot be told apart."""
-    # With the final dot a name is complete: the machine's search list must not turn it into another.
+async def resolve(host: str, port: int, lookup: Lookup = system_lookup, permits: Permits | None = None) -> list[str]:
+    """The addresses of ``host``, all of them public, or as ``permits`` says. Raises NotPublic: one private address among
+    public ones is an attempt to get in, or a network set up so that it cannot be told apart."""
+    # With the final dot a name is complete: the machine's search list must not turn it into another. Names of one's own
+    # network are often found by that list.
     try:
         async with asyncio.timeout(LOOKUP_TIMEOUT_S):
-            found = await lookup(f"{host}.", port)
+            found = await lookup(f"{host}." if permits is None else host, port)
     except (OSError, UnicodeError) as problem:
         raise NotPublic(f"{host} could not be looked up.") from problem
     if not found:
         raise NotPublic(f"{host} has no address.")
-    if private := next((address for address in found if not is_public(address)), ""):
+    if private := next((address for address in found if not (permits or is_public)(address)), ""):
         raise NotPublic(f"{host} leads to {private}, which is not on the open internet.")
     return found

@@ -92,7 +92,7 @@ class Witness(Protocol):
 
 class EgressProxy:
     """Decides for one sandbox. ``reach`` is asked for at every connection, so that a changed policy holds at once;
-    ``note`` gets every decision and must not block."""
+    ``note`` gets every decision and must not block; ``places`` tells which hosts may be in one's own network."""
 
     def __init__(
         self,
@@ -102,9 +102,10 @@ class EgressProxy:
         *,
         lookup: Lookup = addresses.system_lookup,
         connect: Connect = connect_to,
+        places: addresses.Places = lambda host, port: None,
     ) -> None:
         self._reach, self._note, self._witness = reach, note, witness
-        self._lookup, self._connect = lookup, connect
+        self._lookup, self._connect, self._places = lookup, connect, places
         self._open: set[asyncio.Task[None]] = set()
         self._going: dict[asyncio.Task[Any], _Going] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -246,7 +247,8 @@ class EgressProxy:
         """A connection to the first address that answers, and that address. Raises Refusal."""
         try:
             async with self._lookups:
-                found = await addresses.resolve(asked.host, asked.port, self._lookup)
+                permits = self._places(asked.host, asked.port)
+                found = await addresses.resolve(asked.host, asked.port, self._lookup, permits)
         except NotPublic as problem:
             raise Refusal("502 Bad Gateway", replace(decision, allowed=False, reason=str(problem))) from problem
         for address in found:
