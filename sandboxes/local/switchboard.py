@@ -110,6 +110,7 @@ class Switchboard:
 
     def _attend(self, descriptor: int, events: int) -> None:
         if descriptor == self._sandbox.init_pidfd:
+            self._attend_pid1()  # how its last command ended may be told and not yet read
             self.end("the sandbox ended")
         elif descriptor == self._listener.fileno():
             self._accept()
