@@ -11,6 +11,7 @@ from django.db.models import Count, Max, QuerySet
 
 from agents import permissions
 from agents.models import Agent, User
+from mcp_gateway.boxes import PRIVATE
 from mcp_gateway.models import McpConnection, McpServer
 
 # So many changes of a server are looked through for who allowed a host.
@@ -32,7 +33,7 @@ class Host:
     @property
     def address(self) -> str:
         """With its port in any case."""
-        return self.host if ":" in self.host else f"{self.host}:443"
+        return self.host if ":" in self.host.removeprefix(PRIVATE) else f"{self.host}:443"
 
 
 def of(user: User, server_id: str) -> QuerySet[McpConnection]:
