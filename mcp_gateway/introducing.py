@@ -153,7 +153,13 @@ async def _all(
     cursor = None
     for _ in range(MAX_PAGES):
         params: dict[str, Any] = {} if cursor is None else {"cursor": cursor}
-        found = await child.ask(method, eras.for_modern_server(params) if known.is_modern else params).answer
+        call = child.ask(method, eras.for_modern_server(params) if known.is_modern else params)
+        try:
+            found = await call.answer
+        except asyncio.CancelledError:
+            # Nobody waits for it any more, so it is no call under way that others would be taken for.
+            child.forget(call, cancel=True, why="It took too long.")
+            raise
         result = _object(found.get("result"))
         items += [each for offered in _list(result.get(what)) if (each := kept(offered)) is not None]
         cursor = result.get("nextCursor")

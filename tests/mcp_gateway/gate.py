@@ -28,7 +28,7 @@ from mcp_gateway.supervisor import Supervisor, Times
 from sandboxes.inference.serve import PassedListeners
 
 EVERYTHING = Path(__file__).with_name("everything.py")
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 ATLAS, BRUNO = "token of atlas", "token of bruno"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from asgiref.sync import sync_to_async
 
 from agents.errors import Invalid
 from agents.models import Role
-from mcp_gateway import pinning, pins, resources, servers
+from mcp_gateway import introducing, pinning, pins, resources, servers
 from mcp_gateway.declared import plan
 from mcp_gateway.gateway import Gateway
 from mcp_gateway.introducing import Known
@@ -20,7 +21,7 @@ from mcp_gateway.reading import PINS
 from mcp_gateway.resources import RESOURCES, TEMPLATES
 from tests.api_client import Program
 from tests.conftest import person
-from tests.mcp_gateway.gate import PATIENCE_S, request, until
+from tests.mcp_gateway.gate import PATIENCE_S, a_gate, request, until
 from tests.mcp_gateway.test_gateway import House, ask, call
 
 TEXT, TEMPLATE = "test://static-text", "test://template/{id}/data"
@@ -143,6 +144,33 @@ def test_as_they_are_they_are_cut_and_hold_nothing_hidden() -> None:
     assert found["annotations"] == {"audience": ["user"]}
     long = resources.as_they_are({"result": {RESOURCES: [], "nextCursor": "c" * 5_000}})
     assert long == {"result": {RESOURCES: []}}
+
+
+SLOW = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked.get("method") not in (None, "resources/list") and "id" in asked:
+        answer = {"tools": [{"name": "one", "inputSchema": {}}]}
+        if asked["method"] == "initialize":
+            answer = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "resources": {}}, "serverInfo": {}}
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": answer}), flush=True)
+"""
+
+
+async def test_a_server_that_never_lists_them_starts_without_and_is_not_taken_for_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(introducing, "RESOURCES_S", 0.2)
+    (tmp_path / "slow.py").write_text(SLOW)
+    async with a_gate() as gate:
+        slow = gate.add("slow", str(tmp_path / "slow.py"), command="python3")
+        await until(lambda: slow.state == "ready", "it starts all the same")
+
+        assert slow.child is not None
+        assert slow.child.calls == {}
+        assert [each["name"] for each in slow.known.tools] == ["one"]
+        assert (await gate.post("/slow", request("resources/list")))[1]["result"] == {"resources": []}
 
 
 @pytest.fixture
