@@ -99,7 +99,7 @@ async def test_a_stream_that_is_cut_ends_as_such_after_everything_that_arrived(
 async def test_a_stream_that_falls_silent_is_given_up(
     gateway: FakeGateway, client: HermesClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "SILENCE_S", 0.2)
+    monkeypatch.setattr(client_module, "SILENCE_S", 1.0)
 
     async def silent(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -113,7 +113,7 @@ async def test_a_stream_that_falls_silent_is_given_up(
     events = await read(client, "run_1")
 
     assert events[0] == TextDelta(0.0, "one")
-    assert events[1] == StreamEnded("nothing arrived for 0 s")
+    assert events[1] == StreamEnded("nothing arrived for 1 s")
 
 
 async def test_leaving_a_stream_early_closes_the_connection(gateway: FakeGateway, client: HermesClient) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from sandboxes.inference.calls import CallRecord
 from sandboxes.inference.meter import Meter
 
@@ -78,7 +80,8 @@ async def test_a_failing_write_is_tried_again_until_it_works() -> None:
     assert sorted(store.ids) == ["infer_0", "infer_1", "infer_2"]
 
 
-async def test_while_the_database_fails_new_records_do_not_make_it_hammer() -> None:
+async def test_while_the_database_fails_new_records_do_not_make_it_hammer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sandboxes.inference.meter._FIRST_PAUSE_S", 60.0)
     store = Store()
     store.failures = 10**6
     meter = Meter(store.write, interval_s=0.001, batch=2, longest_pause_s=60)
