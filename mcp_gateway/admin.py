@@ -226,11 +226,15 @@ class McpCallAdmin(RecordAdmin):
         *("agent", "server_name", "method", "tool", "outcome", "reason", "duration_ms"),
         *("decision", "arguments_digest", "argument_bytes", "result_bytes", "via", "run_id", "at"),
     )
-    list_display = ("at", "agent", "server_name", "tool", "outcome", "duration_ms", "via")
+    list_display = ("at", "agent", "server_name", "tool", "outcome", "took", "via")
     list_select_related = ("agent",)
     list_filter = ("outcome", "decision", "via")
     search_fields = ("tool", "server_name", "agent__name")
     ordering = ("-id",)
+
+    @admin.display(ordering="duration_ms")
+    def took(self, call: McpCall) -> str:
+        return f"{call.duration_ms:.1f} ms"
 
 
 @admin.register(McpSampling)
@@ -242,10 +246,14 @@ class McpSamplingAdmin(RecordAdmin):
         *("server_name", "tool", "outcome", "reason", "model", "hint", "asked_tokens", "max_tokens"),
         *("input_tokens", "output_tokens", "cost", "duration_ms", "run_id", "call_id", "model_call_id", "at"),
     )
-    list_display = ("at", "server_name", "tool", "outcome", "model", "cost", "duration_ms")
+    list_display = ("at", "server_name", "tool", "outcome", "model", "cost", "took")
     list_filter = ("outcome",)
     search_fields = ("tool", "server_name")
     ordering = ("-id",)
+
+    @admin.display(ordering="duration_ms")
+    def took(self, asked: McpSampling) -> str:
+        return f"{asked.duration_ms:.1f} ms"
 
 
 @admin.register(McpConnection)
