@@ -13,6 +13,8 @@ from mcp_gateway.exchange import Exchange, Receive, Scope, Send
 from mcp_gateway.relay import Relay
 
 ROOT = "/mcp"
+# What somebody without a token is told to show.
+CHALLENGE = 'Bearer realm="Logos MCP"'
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.ASCII)
 # Said twice, one of them would be looked at and the other believed.
@@ -63,7 +65,7 @@ class Door:
         secret = bearer(headers.get(b"authorization", b"").decode("latin-1"))
         caller = self._find(secret)
         if caller is None:
-            challenge = [(b"www-authenticate", b'Bearer realm="Logos MCP"')]
+            challenge = [(b"www-authenticate", CHALLENGE.encode())]
             await refuse(receive, send, 401, "Show the token of an agent: Authorization: Bearer …", challenge)
             return
         target = scope["path"].removeprefix(ROOT).strip("/")

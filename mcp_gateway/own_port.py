@@ -82,8 +82,13 @@ class OwnPort:
 
     def address(self, host: str) -> str:
         """Where clients find the hub, for somebody who reached the site as ``host``; "" when they do not by this port."""
-        name = hostname(host)
-        if not self.port or not name or (self.host in LOCAL and name not in LOCAL):
-            return ""
-        found = name if self.host in LOCAL or self.host in EVERYWHERE else self.host
-        return f"http://{f'[{found}]' if ':' in found else found}:{self.port}/mcp"
+        return reached(self.host, self.port, host)
+
+
+def reached(bound: str, port: int, host: str) -> str:
+    """The same for a port on which the gateway listens at ``bound``; 0 is none (pure)."""
+    name = hostname(host)
+    if not port or not name or (bound in LOCAL and name not in LOCAL):
+        return ""
+    found = name if bound in LOCAL or bound in EVERYWHERE else bound
+    return f"http://{f'[{found}]' if ':' in found else found}:{port}/mcp"

@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-
 from agents.command_line import LogosCommand, actor, add_person, plain
-from mcp_gateway import access, clients
+from mcp_gateway import access, clients, where
 from mcp_gateway.bridging.wire import endpoint
 from mcp_gateway.shell.naming import agent_named
 
@@ -35,7 +33,12 @@ class OutsideVerbs(LogosCommand):
             "client", metavar="CLIENT", nargs="?", default="", choices=["", *(each.name for each in clients.CLIENTS)],
             help=f"only this one, without its heading: {', '.join(each.name for each in clients.CLIENTS)}",
         )  # fmt: skip
-        known.add_argument("--url", default="", metavar="URL", help="where Logos answers; default: this machine")
+        known.add_argument(
+            "--url",
+            default="",
+            metavar="URL",
+            help="where Logos answers; default: as its pages say it, from this machine",
+        )
         add_person(known)
 
     def do_token(self, options: dict[str, Any]) -> None:
@@ -60,7 +63,7 @@ class OutsideVerbs(LogosCommand):
 
     def do_clients(self, options: dict[str, Any]) -> None:
         agent = agent_named(actor(options["user"]), options["agent"])
-        url = (options["url"] or f"http://127.0.0.1:{settings.LOGOS_PORT}").rstrip("/")
+        url = options["url"].rstrip("/") or where.address_here()
         for each in clients.configurations(endpoint(url)[1], agent.name):
             if options["client"] in ("", each.client):
                 if not options["client"]:

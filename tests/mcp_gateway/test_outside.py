@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from django.conf import LazySettings
 from django.test import Client
 
 from agents import composition, souls
 from agents.models import Agent, User
-from mcp_gateway import access, clients
+from mcp_gateway import access, clients, where
 from mcp_gateway.book import digest
 from mcp_gateway.models import McpToken
 from tests import shell
@@ -166,6 +167,36 @@ def test_programs_and_shells_have_the_same(run_command: Callable[..., str]) -> N
     assert tomllib.loads(text)["mcp_servers"]["logos"]["url"] == "https://x.example/mcp"
     assert all(each.label in every for each in clients.CLIENTS)
     assert McpToken.objects.get().revoked_at is not None
+
+
+@pytest.mark.parametrize(
+    ("set_to", "answering", "address"),
+    [
+        ({}, ["http://127.0.0.1:8081/mcp", "http://127.0.0.1:8091/mcp"], "http://127.0.0.1:8081/mcp"),
+        ({}, [], "http://127.0.0.1:8081/mcp"),
+        ({}, ["http://127.0.0.1:8091/mcp"], "http://127.0.0.1:8091/mcp"),
+        ({"LOGOS_MCP_PORT": 0}, [], "http://127.0.0.1:8091/mcp"),
+        ({"LOGOS_MCP_BIND": "10.0.0.5"}, [], "http://10.0.0.5:8081/mcp"),
+        ({"LOGOS_URL": "https://logos.example"}, ["http://127.0.0.1:8081/mcp"], "https://logos.example/mcp"),
+    ],
+)
+def test_a_shell_says_the_address_that_pages_say(
+    settings: LazySettings,
+    monkeypatch: pytest.MonkeyPatch,
+    run_command: Callable[..., str],
+    set_to: dict[str, Any],
+    answering: list[str],
+    address: str,
+) -> None:
+    an_agent()
+    usual = {"LOGOS_URL": "", "LOGOS_PORT": 8091, "LOGOS_MCP_PORT": 8081, "LOGOS_MCP_BIND": "127.0.0.1"}
+    for name, value in {**usual, **set_to}.items():
+        setattr(settings, name, value)
+    monkeypatch.setattr(where, "is_door", lambda url: url in answering)
+
+    text = run_command("mcp", "clients", "atlas", "codex", "--user", "alice")
+
+    assert tomllib.loads(text)["mcp_servers"]["logos"]["url"] == address
 
 
 @pytest.mark.parametrize("url", ["javascript:x", "logos.example", "https://", "https://ada:secret@logos.example"])

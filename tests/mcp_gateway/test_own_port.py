@@ -15,8 +15,9 @@ from django.conf import LazySettings
 from django.test import Client
 
 from logos_site import probes
-from mcp_gateway import gateway, own_port
+from mcp_gateway import gateway, own_port, where
 from mcp_gateway.own_port import OwnPort
+from mcp_gateway.site_port import SitePort
 from sandboxes.inference import serve
 from sandboxes.inference.serve import PassedListeners
 from tests.conftest import person
@@ -68,6 +69,23 @@ async def test_it_is_the_same_door(gate: Gate, own: OwnPort) -> None:
         assert found.status == 405
     async with aiohttp.ClientSession() as http, http.get(f"{gate.url.removesuffix('/mcp')}/admin/") as found:
         assert found.status in (403, 404, 405)
+
+
+async def test_a_door_is_known_by_what_it_wants_to_see(gate: Gate, own: OwnPort) -> None:
+    assert await asyncio.to_thread(where.is_door, gate.url)
+    assert not await asyncio.to_thread(where.is_door, gate.url.removesuffix("/mcp") + "/other")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert not await asyncio.to_thread(where.is_door, f"http://127.0.0.1:{port}/mcp")
+
+
+async def test_the_sites_port_has_connections_as_long_as_there_is_a_gateway(gate: Gate) -> None:
+    site = SitePort()
+    assert site.connection() is None
+    await site.open(gate.door)
+    assert site.connection() is not None
+    await site.close()
+    assert site.connection() is None
 
 
 async def test_a_request_without_end_is_cut_off(own: OwnPort, monkeypatch: pytest.MonkeyPatch) -> None:
