@@ -100,23 +100,28 @@ def seen(root: str, digest: Callable[[str], str]) -> dict[str, Any]:
 def _files(root: str) -> dict[str, str] | None:
     """The paths of files of code by their names below ``root``; None when there is too much."""
     found: dict[str, str] = {}
-    size = 0
+    size, top = 0, os.path.realpath(root)
     for number, entry in enumerate(_walk(root)):
         if number >= MAX_ENTRIES:
             return None
         name = _written(os.path.relpath(entry.path, root))
         try:
-            if entry.is_symlink() and entry.is_dir():
-                # Where it leads is compared, not what is there.
+            real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+            if entry.is_symlink() and (entry.is_dir() or (_is_code(entry) and not real.startswith(f"{top}/"))):
+                # Where it leads is compared, not what is there: that may be anything of this machine.
                 found[f"{name} -> {_written(os.readlink(entry.path))}"] = ""
-            elif (os.path.splitext(entry.name)[1].lower() in SUFFIXES or entry.name in _NAMES) and entry.is_file():
+            elif _is_code(entry) and entry.is_file():
                 size += entry.stat().st_size
-                found[name] = entry.path
+                found[name] = real
         except OSError:
             continue  # it leads in circles, or went a moment ago: nothing is loaded by it
         if len(found) > MAX_FILES or size > MAX_BYTES:
             return None
     return found
+
+
+def _is_code(entry: os.DirEntry[str]) -> bool:
+    return os.path.splitext(entry.name)[1].lower() in SUFFIXES or entry.name in _NAMES
 
 
 def _walk(root: str) -> Iterator[os.DirEntry[str]]:

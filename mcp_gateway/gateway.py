@@ -8,18 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import logging
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
 
-from mcp_gateway import boxes, calls, journal, launch_pins, pins, rates, reading, token_uses
+from mcp_gateway import boxes, calls, journal, launch_pins, pins, rates, reading, started_files, token_uses
 from mcp_gateway.asked import Asked
 from mcp_gateway.book import Book, Caller
 from mcp_gateway.boxed import BoxedLaunch
+from mcp_gateway.children import Launch
 from mcp_gateway.connections import rows as connected
 from mcp_gateway.connections.ways import Ways, stopped
 from mcp_gateway.door import App, Door, refuse
@@ -38,6 +41,7 @@ from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.sampling import rows as sampled
 from mcp_gateway.sampling.answering import Sampler
 from mcp_gateway.site_port import SitePort
+from mcp_gateway.started_files import File
 from mcp_gateway.supervisor import Supervisor
 from mcp_gateway.token_uses import TokenUses
 from runs.threads import DatabaseThreads
@@ -53,6 +57,8 @@ POLL_S = 0.4
 # Below LOGOS_HOME: what is about to be done, of each process.
 BEGUN = "mcp-begun"
 RENEW_S = 4.0
+# How long the files of a server may take to be looked at before it is started.
+FILES_S = 60.0
 # How often it is looked for what is too old to keep.
 FORGET_S = 600.0
 
@@ -86,6 +92,7 @@ class Gateway:
     def __init__(self) -> None:
         self.owner = process_name()
         self._threads = DatabaseThreads(2, "mcp-db")
+        self._disks = ThreadPoolExecutor(4, "mcp-disk")
         self.recorder = Recorder(self._threads.run, settings.LOGOS_HOME / BEGUN, self.owner)
         self.book = Book()
         self._reading = asyncio.Lock()
@@ -156,6 +163,7 @@ class Gateway:
             if self._holds_lease:
                 await self._threads.run(reading.all_stopped)
                 await self._threads.run(reading.give_lease, self.owner)
+        self._disks.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._threads.close)
         self.recorder.close()
 
@@ -174,10 +182,22 @@ class Gateway:
         if isinstance(found, RemoteLaunch) and found.uses_account:
             return replace(found, account=Accounts(server_id, self._threads.run))
         if not isinstance(found, RemoteLaunch):
-            await self._threads.run(launch_pins.check, server_id, agent_id, found)
+            files = await self._files_of(found, own=not agent_id)
+            await self._threads.run(launch_pins.check_files, server_id, agent_id, files)
         if isinstance(found, BoxedLaunch):
             return replace(found, way=self._ways.of(server_id, found.name, agent_id))
         return found
+
+    async def _files_of(self, launch: Launch | BoxedLaunch, *, own: bool) -> list[File]:
+        """What would be started. Disks may be slow, and nobody else waits for them. Raises Gone."""
+        looking = asyncio.get_running_loop().run_in_executor(
+            self._disks, functools.partial(started_files.of, launch, own=own)
+        )
+        try:
+            async with asyncio.timeout(FILES_S):
+                return await looking
+        except TimeoutError:
+            raise Gone(f"Its files could not be looked at within {FILES_S:g} seconds.") from None
 
     def _said(self, supervisor: Supervisor, message: Message, server_id: str) -> None:
         self.relay.listening.said(supervisor, message, server_id)

@@ -49,7 +49,12 @@ class Difference:
 
 def check(server_id: str, agent_id: str, launch: Launch | BoxedLaunch) -> None:
     """Raises Changed when this must not be started. The first start after an edit is what that edit accepted."""
-    if found := _compared(server_id, agent_id, started_files.of(launch, own=not agent_id)):
+    check_files(server_id, agent_id, started_files.of(launch, own=not agent_id))
+
+
+def check_files(server_id: str, agent_id: str, files: list[File]) -> None:
+    """The same for files that were looked at before."""
+    if found := _compared(server_id, agent_id, files):
         raise Changed(_sentence(found))
 
 

@@ -41,18 +41,28 @@ class LinePeer(Peer):
 
     def hear_output(self, data: bytes) -> None:
         """More of its standard output."""
-        while data:
-            piece, newline, data = data.partition(b"\n")
-            self._size += len(piece)
-            if self._size > MAX_LINE:
-                self._is_too_long = True
-            if self._is_too_long:
-                self._tail = (self._tail + piece)[-4096:]
-                self._line = [b"".join(self._line)[:4096] or piece[:4096]]
+        *ended, rest = data.split(b"\n")
+        blank = 0
+        for piece in ended:
+            if not piece and not self._size:
+                blank += 1
             else:
-                self._line.append(piece)
-            if newline:
+                self._keep(piece)
                 self._finish_line()
+        if rest:
+            self._keep(rest)
+        if blank:
+            self._say_unasked(blank)
+
+    def _keep(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > MAX_LINE:
+            self._is_too_long = True
+        if self._is_too_long:
+            self._tail = (self._tail + piece)[-4096:]
+            self._line = [b"".join(self._line)[:4096] or piece[:4096]]
+        else:
+            self._line.append(piece)
 
     @abstractmethod
     def _output(self) -> Any:
@@ -82,6 +92,8 @@ class LinePeer(Peer):
                 self._take(line)
             except Exception:
                 logger.exception("A message of an MCP server could not be taken")
+        else:
+            self._say_unasked(1)
 
     def _throw_away(self, head: bytes, tail: bytes) -> None:
         """An answer that is too large ends its call, not its server."""

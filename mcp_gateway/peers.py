@@ -182,10 +182,8 @@ class Peer(ABC):
             message = jsonrpc.loads(line)
         except (ValueError, RecursionError):
             message = None
-        if (not isinstance(message, dict) or "method" in message) and (
-            pause_s := self._unasked.said(asyncio.get_running_loop().time())
-        ):
-            self._hear_less(pause_s)
+        if not isinstance(message, dict) or "method" in message or not self._is_awaited(message.get("id")):
+            self._say_unasked(1)
         if not isinstance(message, dict):
             self.noise += 1
             self.errors.append(self._plain(f"[stdout] {line[:ERROR_LINE].decode(errors='replace')}"))
@@ -201,6 +199,14 @@ class Peer(ABC):
                 self._notified(message)
         elif isinstance(id := message.get("id"), int):
             self._answered(id, message, len(line))
+
+    def _is_awaited(self, id: Any) -> bool:
+        return isinstance(id, int) and id in self.calls
+
+    def _say_unasked(self, count: int) -> None:
+        """It said so much that nobody asked."""
+        if pause_s := self._unasked.said(asyncio.get_running_loop().time(), count):
+            self._hear_less(pause_s)
 
     def _hear_less(self, pause_s: float) -> None:  # noqa: B027 - not every line can be read more slowly
         """It says too much by itself: whoever reads what it says should not for so long."""

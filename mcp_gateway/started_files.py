@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mcp_gateway import boxes, code_trees
 from mcp_gateway.boxed import BoxedLaunch
@@ -139,7 +139,10 @@ def _words(args: Sequence[str]) -> Iterator[str]:
 
 
 def _is_file(launch: Launch | BoxedLaunch, path: str) -> bool:
-    return len(path) < 1_000 and "\x00" not in path and os.path.isfile(_on_the_host(launch, path))
+    if len(path) >= 1_000 or "\x00" in path:
+        return False
+    host = _on_the_host(launch, path)
+    return os.path.isfile(host) and not is_of_the_kernel(os.path.realpath(host))
 
 
 def _is_code(host: str) -> bool:
@@ -152,20 +155,37 @@ def _on_the_host(launch: Launch | BoxedLaunch, path: str) -> str:
     return path
 
 
+def is_of_the_kernel(real: str) -> bool:
+    """Is this made up when it is read, perhaps without an end?"""
+    return real.startswith(("/proc/", "/sys/", "/dev/"))
+
+
 def _digest(real: str) -> str:
-    """The content's, read again only when the file is another by any of its marks; "" where it cannot be read."""
+    """The content's, read again only when the file is another by any of its marks; "" where it cannot be read. Links are
+    not followed here, nothing is waited for, and no more is read than the file said it has."""
+    if is_of_the_kernel(real):
+        return ""
     try:
-        found = os.stat(real)
-        if not stat.S_ISREG(found.st_mode):
-            return ""
-        mark = (real, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-        if mark not in _known:
-            if found.st_size > MAX_BYTES:
-                return f"size {found.st_size}"
-            with open(real, "rb") as file:
+        descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                return ""
+            mark = (real, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            if mark not in _known:
+                if found.st_size > MAX_BYTES:
+                    return f"size {found.st_size}"
                 if len(_known) > MOST_KNOWN:
                     _known.clear()
-                _known[mark] = hashlib.file_digest(file, "sha256").hexdigest()
-        return _known[mark]
+                _known[mark] = _content(file, found.st_size)
+            return _known[mark]
     except OSError:
         return ""
+
+
+def _content(file: BinaryIO, size: int) -> str:
+    found, left = hashlib.sha256(), size
+    while left > 0 and (piece := file.read(min(left, 1024 * 1024))):
+        found.update(piece)
+        left -= len(piece)
+    return found.hexdigest()

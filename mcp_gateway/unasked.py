@@ -14,8 +14,8 @@ class Unasked:
     def __init__(self) -> None:
         self._left, self._at = AT_ONCE, 0.0
 
-    def said(self, now: float) -> float:
-        """One message more; for how long nothing more should be heard, 0.0 for not at all."""
-        self._left = min(AT_ONCE, self._left + (now - self._at) * PER_S) - 1
+    def said(self, now: float, count: int = 1) -> float:
+        """So many messages more; for how long nothing more should be heard, 0.0 for not at all."""
+        self._left = min(AT_ONCE, self._left + (now - self._at) * PER_S) - count
         self._at = now
         return min(MOST_S, -self._left / PER_S) if self._left < 0 else 0.0

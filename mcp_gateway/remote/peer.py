@@ -313,7 +313,13 @@ class RemotePeer(Peer):
             message = jsonrpc.loads(data) if data else None
         except (ValueError, RecursionError):
             message = None
-        is_asked = isinstance(message, dict) and "method" not in message
+        is_asked = (
+            isinstance(message, dict)
+            and "method" not in message
+            and call is not None
+            and message.get("id") == call.id
+            and not call.answer.done()
+        )
         pause_s = 0.0 if is_asked else self._unasked.said(asyncio.get_running_loop().time())
         if pause_s and not self._was_loud:
             self._was_loud = True

@@ -143,6 +143,25 @@ def test_what_leads_in_circles_or_is_no_file_stops_nothing(folder: Path, monkeyp
     assert code(folder)[f"{folder}/"]["note"] == code_trees.TOO_LARGE
 
 
+def test_a_link_out_of_the_folder_is_compared_by_where_it_leads(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other") / "secret.py"
+    other.write_text("one")
+    (folder / "pages.py").symlink_to("/proc/self/pagemap")
+    (folder / "out.py").symlink_to(other)
+    (folder / "inside.py").symlink_to("lib/one.py")
+    before = code(folder)[f"{folder}/"]
+
+    assert {f"out.py -> {other}", "pages.py -> /proc/self/pagemap", "inside.py"} <= set(before["files"])
+    other.write_text("two")
+    assert code(folder)[f"{folder}/"] == before
+    assert [
+        each for each in started_files.of(Launch("sh", ("pages.py",), {}, folder)) if each["path"].endswith(".py")
+    ] == []
+    assert started_files._digest("/proc/self/pagemap") == started_files._digest(str(folder / "inside.py")) == ""
+
+
 def test_a_folder_of_many_things_is_not_one_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_trees, "_BROAD", frozenset({str(folder)}))
 

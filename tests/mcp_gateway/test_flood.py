@@ -9,6 +9,7 @@ import pytest
 
 from mcp_gateway import introducing, unasked
 from mcp_gateway.introducing import Known
+from mcp_gateway.lines import LinePeer
 from mcp_gateway.peers import Peer
 from mcp_gateway.remote.peer import RemoteLaunch
 from mcp_gateway.remote.streams import IDLE_LINES, Events
@@ -62,6 +63,59 @@ async def test_a_flood_of_news_is_looked_at_a_few_times_and_answers_still_come(
         assert 2 <= len(looks) < times / 20
         assert sum("more slowly" in line for line in loud.errors) == 1
         assert loud.starts == 1
+
+
+class Still(Unasked):
+    """No time passes, so nothing is allowed anew."""
+
+    def said(self, now: float, count: int = 1) -> float:
+        return super().said(100.0, count)
+
+
+class Fed(LinePeer):
+    """Given what a server says; it counts how often it was not to be heard for a while."""
+
+    held = 0
+
+    def __init__(self) -> None:
+        super().__init__(lambda message: None, lambda child, message: None)
+        self._unasked = Still()
+
+    def _output(self) -> Any:
+        return self
+
+    def pause_reading(self) -> None:
+        self.held += 1
+
+    def resume_reading(self) -> None: ...
+
+    def send(self, message: Any) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@pytest.mark.parametrize("line", [b"\n", b" \n", b"{}\n", b'{"id": 9, "result": {}}\n', b"noise\n"])
+async def test_whatever_nobody_asked_for_counts(line: bytes) -> None:
+    server = Fed()
+
+    server.hear_output(line * int(AT_ONCE))
+    before = server.held
+    server.hear_output(line * 2_000)
+
+    assert (before, server.held) == (0, 1)
+
+
+async def test_answers_count_for_nothing_and_once() -> None:
+    server = Fed()
+    calls = [server.ask("tools/list", {}) for _ in range(int(AT_ONCE) * 2)]
+    said = b"".join(b'{"id": %d, "result": {}}\n' % call.id for call in calls)
+    for at in range(0, len(said), 7_000):
+        server.hear_output(said[at : at + 7_000])
+
+    assert server.held == 0
+    assert all(call.answer.done() for call in calls)
+    server.hear_output(said)
+    assert server.held == 1
 
 
 LOUD = b'data: {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x"}}\n\n'
