@@ -26,6 +26,7 @@ from agents.gate.rules import (
     rank,
     shipped,
 )
+from agents.wildcards import fits
 
 PERSON, OPERATORS, NOBODY = "person", "operators", "nobody"
 ANSWERS = (PERSON, OPERATORS, NOBODY)
@@ -63,23 +64,7 @@ class Shape:
 
     def search(self, text: str) -> bool:
         """Is the whole text of one of the shapes?"""
-        return any(_is_like(pattern, text) for pattern in self.patterns)
-
-
-def _is_like(pattern: str, text: str) -> bool:
-    first, *rest = pattern.split("*")
-    if not rest:
-        return text == pattern
-    last = rest.pop()
-    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
-        return False
-    at, end = len(first), len(text) - len(last)
-    for piece in rest:
-        at = text.find(piece, at, end)
-        if at < 0:
-            return False
-        at += len(piece)
-    return True
+        return any(fits(pattern, text) for pattern in self.patterns)
 
 
 def checked(given: Any) -> str:

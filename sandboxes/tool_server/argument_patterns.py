@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from agents.errors import Invalid
+from agents.wildcards import fits
 from sandboxes.tool_server import patterns
 
 # So often something encoded is decoded before it counts as meant to deceive.
@@ -37,9 +38,7 @@ def covers(pattern: str, value: str) -> bool:
     if not isinstance(given, dict) or [key for key in given if _folded(key) == _folded(name)] != [name]:
         return False
     found = list(_texts(given[name]))
-    return bool(found) and all(
-        patterns.covers_text(wanted, text) and (wanted in (text, "*") or _is_plain(text)) for text in found
-    )
+    return bool(found) and all(fits(wanted, text) and (wanted in (text, "*") or _is_plain(text)) for text in found)
 
 
 def may_hold(pattern: str, value: str) -> bool:
@@ -47,7 +46,7 @@ def may_hold(pattern: str, value: str) -> bool:
     name, _, wanted = pattern.partition("=")
     wanted = wanted.casefold()
     return any(
-        patterns.covers_text(wanted, way.casefold())
+        fits(wanted, way.casefold())
         for found in _named(_read(value), _folded(name))
         for text in _texts(found)
         for way in _ways(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from agents import hosts
 from agents.errors import Invalid
+from agents.wildcards import fits
 from sandboxes import file_names
 
 MOST_CHARS = 300
@@ -84,24 +85,7 @@ def covers_host(pattern: str, host: str) -> bool:
 
 def covers_command(pattern: str, command: str) -> bool:
     """Is the whole command of the pattern's shape?"""
-    return covers_text(pattern, command)
-
-
-def covers_text(pattern: str, text: str) -> bool:
-    """Is the text of this shape, where * stands for anything? In one pass: no pattern makes it slow."""
-    first, *rest = pattern.split("*")
-    if not rest:
-        return text == pattern
-    last = rest.pop()
-    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
-        return False
-    place, end = len(first), len(text) - len(last)
-    for piece in rest:
-        place = text.find(piece, place, end)
-        if place < 0:
-            return False
-        place += len(piece)
-    return True
+    return fits(pattern, command)
 
 
 def _parts(pattern: str) -> list[str]:
@@ -124,4 +108,4 @@ def _after(place: int, wanted: list[str], part: str) -> list[int]:
         return []
     if wanted[place] == "**":
         return [place]
-    return [place + 1] if covers_text(wanted[place], part) else []
+    return [place + 1] if fits(wanted[place], part) else []

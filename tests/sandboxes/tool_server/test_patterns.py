@@ -7,6 +7,7 @@ import time
 import pytest
 
 from agents.errors import Invalid
+from agents.wildcards import fits
 from sandboxes.tool_server import patterns
 
 
@@ -71,7 +72,7 @@ def test_a_command_is_held_whole() -> None:
 
 def test_no_pattern_makes_it_slow() -> None:
     began = time.process_time()
-    patterns.covers_text("*a" * 150 + "b", "a" * 32_000)
+    fits("*a" * 150 + "b", "a" * 32_000)
     patterns.covers_path("/".join(["**", "a*a*a*a"] * 40), "/".join(["a" * 40] * 90))
 
     assert time.process_time() - began < 20
