@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from django import forms
 from django.conf import settings
@@ -27,6 +28,8 @@ class Ways(forms.ModelForm):
     class Meta:
         model = Notices
         fields = ("by_push", "by_mail")
+        # The label says it; a field is described by what stands on the page only.
+        help_texts: ClassVar[dict[str, str]] = {"by_push": ""}
 
 
 @require_safe
