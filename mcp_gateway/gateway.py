@@ -92,7 +92,8 @@ class Gateway:
     def __init__(self) -> None:
         self.owner = process_name()
         self._threads = DatabaseThreads(2, "mcp-db")
-        self._disks = ThreadPoolExecutor(4, "mcp-disk")
+        self._disks = ThreadPoolExecutor(8, "mcp-disk")
+        self._looks: dict[tuple[str, str], asyncio.Future[list[File]]] = {}
         self.recorder = Recorder(self._threads.run, settings.LOGOS_HOME / BEGUN, self.owner)
         self.book = Book()
         self._reading = asyncio.Lock()
@@ -182,22 +183,31 @@ class Gateway:
         if isinstance(found, RemoteLaunch) and found.uses_account:
             return replace(found, account=Accounts(server_id, self._threads.run))
         if not isinstance(found, RemoteLaunch):
-            files = await self._files_of(found, own=not agent_id)
+            files = await self._files_of(found, (server_id, agent_id))
             await self._threads.run(launch_pins.check_files, server_id, agent_id, files)
         if isinstance(found, BoxedLaunch):
             return replace(found, way=self._ways.of(server_id, found.name, agent_id))
         return found
 
-    async def _files_of(self, launch: Launch | BoxedLaunch, *, own: bool) -> list[File]:
-        """What would be started. Disks may be slow, and nobody else waits for them. Raises Gone."""
-        looking = asyncio.get_running_loop().run_in_executor(
-            self._disks, functools.partial(started_files.of, launch, own=own)
-        )
+    async def _files_of(self, launch: Launch | BoxedLaunch, whose: tuple[str, str]) -> list[File]:
+        """What would be started. Disks may be slow, and nobody else waits for them: one look at a time for each. Raises
+        Gone."""
+        look = functools.partial(started_files.of, launch, own=not whose[1])
         try:
             async with asyncio.timeout(FILES_S):
-                return await looking
+                if (before := self._looks.get(whose)) is not None:
+                    await asyncio.wait({before})
+                looking = self._looks[whose] = asyncio.get_running_loop().run_in_executor(self._disks, look)
+                looking.add_done_callback(lambda done: self._looked(whose, done))
+                return await asyncio.shield(looking)
         except TimeoutError:
             raise Gone(f"Its files could not be looked at within {FILES_S:g} seconds.") from None
+
+    def _looked(self, whose: tuple[str, str], done: asyncio.Future[list[File]]) -> None:
+        if self._looks.get(whose) is done:
+            del self._looks[whose]
+        if not done.cancelled() and done.exception() is not None:
+            logger.warning("The files of an MCP server could not be looked at", exc_info=done.exception())
 
     def _said(self, supervisor: Supervisor, message: Message, server_id: str) -> None:
         self.relay.listening.said(supervisor, message, server_id)

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from django.test import Client
 from agents import sharing
 from agents.errors import Conflict, LogosError, NotFound
 from agents.models import Role, SecurityEvent, User, Visibility
-from mcp_gateway import boxes, launch_pins, servers, started_files
+from mcp_gateway import access, boxes, gateway, launch_pins, servers, started_files
 from mcp_gateway.boxed import BoxedLaunch
 from mcp_gateway.children import Launch
 from mcp_gateway.gateway import Gateway
@@ -24,7 +25,8 @@ from mcp_gateway.models import McpHealth, McpServer
 from tests.api_client import Program
 from tests.conftest import person
 from tests.mcp_gateway.boxing import EVERYTHING
-from tests.mcp_gateway.test_gateway import rows
+from tests.mcp_gateway.gate import PATIENCE_S, until
+from tests.mcp_gateway.test_gateway import House, call, rows
 
 
 @pytest.fixture
@@ -197,3 +199,30 @@ async def test_a_running_gateway_holds_it_and_starts_it_when_it_is_accepted(star
     await sync_to_async(launch_pins.accept)(server.owner, server.pk, digest)
 
     await rows(lambda: McpHealth.objects.filter(state="ready").exists())
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_disk_that_never_answers_holds_up_its_server_and_nobody_else(
+    transactional_db: None, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await sync_to_async(House)()
+    asleep, look = threading.Event(), started_files.of
+
+    def stuck(launch: Launch, *, own: bool = True) -> list[started_files.File]:
+        if str(script) in launch.args:
+            asleep.wait(PATIENCE_S)
+        return look(launch, own=own)
+
+    monkeypatch.setattr(started_files, "of", stuck)
+    monkeypatch.setattr(gateway, "FILES_S", 5.0)
+    await sync_to_async(servers.create)(house.ada, "slow", sys.executable, args=[str(script)], place="host")
+    running = Gateway()
+    await running.start()
+    try:
+        await rows(lambda: McpHealth.objects.filter(server__name="slow", reason__contains="looked at").exists())
+        assert "result" in await call(house.secret, "echo")
+        await sync_to_async(access.revoke_token)(house.alice, house.agent.pk, house.token.pk)
+        await until(lambda: running.book.by_token(house.secret) is None, "a revocation bites all the same")
+    finally:
+        asleep.set()
+        await running.stop()
