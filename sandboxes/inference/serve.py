@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -39,7 +40,15 @@ class Bounded(HttpToolsProtocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._decline(data[offer.args[0] :])
+            return
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+            return
         if self._is_in_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
@@ -51,7 +60,27 @@ class Bounded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
-        super().on_headers_complete()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def _decline(self, rest: bytes) -> None:
+        """Read the request again as if it offered no other protocol (Java's client always does); the parser would leave
+        out its body. ``rest`` is what came after its head."""
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        kept = [(name, value) for name, value in self.headers if name != b"upgrade"]
+        is_early = self.cycle is not None and not self.cycle.response_complete
+        # Without such a header it is CONNECT; and a row of offers, each read again, would cost more than it is worth.
+        if is_early or len(kept) == len(self.headers):
+            self.send_400_response("Invalid HTTP request received.")
+            return
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as the first one
+        head = [b"%b %b HTTP/%b" % (method, self.url, version), *(b"%b: %b" % each for each in kept)]
+        self.data_received(b"\r\n".join([*head, b"", rest]))
 
 
 class Quiet(uvicorn.Server):

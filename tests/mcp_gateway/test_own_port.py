@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -86,6 +87,42 @@ async def test_the_sites_port_has_connections_as_long_as_there_is_a_gateway(gate
     assert site.connection() is not None
     await site.close()
     assert site.connection() is None
+
+
+def offering(protocol: str, method: str = "ping", sizes: bool = True) -> bytes:
+    """A message with the offer to go on in another protocol."""
+    body = json.dumps(request(method)).encode()
+    length = f"Content-Length: {len(body)}" if sizes else "Transfer-Encoding: chunked"
+    said = [*(f"{name}: {value}" for name, value in usual(ATLAS).items()), length]
+    offer = ["Connection: Upgrade, HTTP2-Settings", f"Upgrade: {protocol}", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"]
+    head = "\r\n".join(["POST /mcp/files HTTP/1.1", "Host: localhost", *offer, *said, "", ""]).encode()
+    return head + (body if sizes else b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100_000])
+@pytest.mark.parametrize("sizes", [True, False])
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+async def test_who_offers_another_protocol_is_answered_in_this_one(
+    gate: Gate, own: OwnPort, piece: int, sizes: bool, protocol: str
+) -> None:
+    end = b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    sent = offering(protocol, sizes=sizes) + end
+
+    answer = await said(own.port, *(sent[at : at + piece] for at in range(0, len(sent), piece)))
+
+    assert answer.count(b'{"jsonrpc":"2.0","id":1,"result":{}}') == 1
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert b"HTTP/1.1 405" in answer
+
+
+async def test_a_row_of_offers_is_not_read_again_and_again(own: OwnPort) -> None:
+    assert b"HTTP/1.1 400" in await said(own.port, offering("h2c") * 3)
+
+
+async def test_who_wants_a_tunnel_gets_none(own: OwnPort) -> None:
+    assert (await said(own.port, b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")).startswith(
+        b"HTTP/1.1 400"
+    )
 
 
 async def test_a_request_without_end_is_cut_off(own: OwnPort, monkeypatch: pytest.MonkeyPatch) -> None:
