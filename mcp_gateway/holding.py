@@ -12,15 +12,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
 
 from agents.errors import LogosError
-from mcp_gateway import patience, pinning
-from mcp_gateway.asked import Answer, Asked
+from mcp_gateway import eras, patience, pinning
+from mcp_gateway.asked import RUN, Answer, Asked
+from mcp_gateway.book import Served
 from mcp_gateway.calls import Done
 from mcp_gateway.waits import CANCELLED, TakenBack
 from sandboxes.tool_server import asking, calls, outside, records, results, telling
@@ -170,6 +171,28 @@ class Holder:
     async def _look(self, approval_id: str) -> Word:
         found: Word = await self._db(asking.desk().look, approval_id)
         return found
+
+
+def asking_us(served: Served) -> Served:
+    """The server as a call that people know of meets it: what it asks within the call is answered here. Its caller would
+    answer by making the call again with things that no person saw."""
+    return replace(served, asks_caller=False)
+
+
+def as_shown(params: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The params of a call that people know of: what they were shown, and of the envelope what the protocol needs."""
+    meta = params.get("_meta")
+    kept = {
+        name: each
+        for name, each in (meta.items() if isinstance(meta, dict) else ())
+        if name in ("progressToken", RUN) or name.startswith(eras.META)
+    }
+    return {**shown, "_meta": kept} if kept else dict(shown)
+
+
+def told_why(wanted: Wanted) -> str:
+    """What the record says of a call that people are told of."""
+    return wanted.verdict.reason if wanted.verdict.tier == Tier.NOTIFY else ""
 
 
 def hold_s(via: str) -> float:

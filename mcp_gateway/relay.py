@@ -14,8 +14,19 @@ from typing import Any, Protocol
 
 from agents.errors import Code, LogosError
 from agents.numbers import whole
-from mcp_gateway import capabilities, carrying, eras, exchange, jsonrpc, own_rules, pinning, resources
-from mcp_gateway.asked import RUN, Answer, Asked, Refused, no_method
+from mcp_gateway import (
+    capabilities,
+    carrying,
+    describing,
+    eras,
+    exchange,
+    holding,
+    jsonrpc,
+    own_rules,
+    pinning,
+    resources,
+)
+from mcp_gateway.asked import Answer, Asked, Refused, no_method
 from mcp_gateway.book import Book, Caller, Served
 from mcp_gateway.calls import Record
 from mcp_gateway.capabilities import Capabilities
@@ -26,7 +37,7 @@ from mcp_gateway.holding import Holder, Wanted
 from mcp_gateway.jsonrpc import Malformed
 from mcp_gateway.judging import Judge
 from mcp_gateway.listening import Listening
-from mcp_gateway.pinning import INSTRUCTIONS, PROMPT
+from mcp_gateway.pinning import PROMPT
 from mcp_gateway.sampling.answering import Sampler
 from mcp_gateway.supervisor import Supervisor
 from sandboxes.tool_server.tiers import Tier
@@ -37,8 +48,6 @@ logger = logging.getLogger(__name__)
 STARTING_S = 30.0
 
 NO_ACCESS = "This agent has no access to an MCP server of this name."
-
-
 OTHER_RULES = "The rules have changed since this was asked for, so it was not done. Make the call again if you need it."
 # By what a client of the newer era answers what a server asked inside of a result.
 ANSWERS = frozenset({"inputResponses", "requestState"})
@@ -172,9 +181,9 @@ class Relay:
         if method in passed and asked.size > served.max_argument:
             return self._too_long(asked, served)
         if method == "initialize":
-            return 200, jsonrpc.result(asked.id, introduction(asked.params, supervisor, served))
+            return 200, jsonrpc.result(asked.id, describing.introduction(asked.params, supervisor, served))
         if method == "server/discover":
-            return 200, jsonrpc.result(asked.id, discovered(supervisor, served))
+            return 200, jsonrpc.result(asked.id, describing.discovered(supervisor, served))
         if method == "tools/list":
             return 200, asked.reply({"tools": self.tools(served, asked.caller.agent_id)})
         if method == "logging/setLevel" and not supervisor.agent_id:
@@ -217,9 +226,9 @@ class Relay:
         found = await self._still(asked, name, wanted)
         if isinstance(found, tuple):
             return found
-        params = as_shown(asked.params, wanted.arguments)
+        params = holding.as_shown(asked.params, wanted.arguments)
         return await self.carrier.carry(
-            asked, asking_us(found.served), found.supervisor, params, reason=told_why(wanted)
+            asked, holding.asking_us(found.served), found.supervisor, params, reason=holding.told_why(wanted)
         )
 
     def _basis(self, agent_id: str, served: Served, tool: str) -> tuple[Any, ...]:
@@ -384,32 +393,10 @@ class Relay:
         offered = [each for each in supervisor.known.tools if each["name"] == tool]
         if served.shown(offered, supervisor.known.marks) != [wanted.tool]:
             return asked.failed(f"{tool} is another tool than the one that was asked about, so it was not called.")
-        params = as_shown(asked.params, {"name": tool, "arguments": wanted.arguments})
+        params = holding.as_shown(asked.params, {"name": tool, "arguments": wanted.arguments})
         return await self.carrier.carry(
-            asked, asking_us(served), supervisor, params, wanted.tool, reason=told_why(wanted)
+            asked, holding.asking_us(served), supervisor, params, wanted.tool, reason=holding.told_why(wanted)
         )
-
-
-def asking_us(served: Served) -> Served:
-    """The server as a call that people know of meets it: what it asks within the call is answered here. Its caller would
-    answer by making the call again with things that no person saw."""
-    return replace(served, asks_caller=False)
-
-
-def as_shown(params: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
-    """The params of a call that people know of: what they were shown, and of the envelope what the protocol needs."""
-    meta = params.get("_meta")
-    kept = {
-        name: each
-        for name, each in (meta.items() if isinstance(meta, dict) else ())
-        if name in ("progressToken", RUN) or name.startswith(eras.META)
-    }
-    return {**shown, "_meta": kept} if kept else dict(shown)
-
-
-def told_why(wanted: Wanted) -> str:
-    """What the record says of a call that people are told of."""
-    return wanted.verdict.reason if wanted.verdict.tier == Tier.NOTIFY else ""
 
 
 def _is_known(method: str, served: Served) -> bool:
@@ -424,41 +411,3 @@ def _level(asked: Asked) -> Answer:
     if asked.params.get("level") not in eras.LEVELS:
         raise Refused(Refusal(200, jsonrpc.INVALID_PARAMS, f"A level is one of {', '.join(eras.LEVELS)}."))
     return 200, asked.reply({})
-
-
-def introduction(params: Mapping[str, Any], supervisor: Supervisor, served: Served) -> dict[str, Any]:
-    """The answer to ``initialize`` for this server."""
-    found: dict[str, Any] = {
-        "protocolVersion": eras.agreed(params.get("protocolVersion")),
-        "capabilities": _capabilities(supervisor, served),
-        "serverInfo": _info(supervisor, served),
-    }
-    return found | ({"instructions": told} if (told := _instructions(supervisor, served)) else {})
-
-
-def discovered(supervisor: Supervisor, served: Served) -> dict[str, Any]:
-    """The answer to ``server/discover`` for this server."""
-    known = supervisor.known
-    gone = () if known.is_modern else ("logging", "tasks")
-    capabilities = {name: value for name, value in _capabilities(supervisor, served).items() if name not in gone}
-    return eras.discovered(capabilities, _instructions(supervisor, served), _info(supervisor, served))
-
-
-def _info(supervisor: Supervisor, served: Served) -> dict[str, Any]:
-    """What we call the server, and what it calls itself if that was accepted."""
-    known = supervisor.known
-    found = {"name": supervisor.name, "version": pinning.version(known.info)}
-    title = pinning.title(known.info) if served.passes(INSTRUCTIONS, known.marks) else ""
-    return found | ({"title": title} if title else {})
-
-
-def _capabilities(supervisor: Supervisor, served: Served) -> dict[str, Any]:
-    """What of it callers reach."""
-    found = eras.reaching(supervisor.known.capabilities)
-    return {name: value for name, value in found.items() if name != "resources" or served.resources != "off"}
-
-
-def _instructions(supervisor: Supervisor, served: Served) -> str:
-    """What the server says of itself, if that was accepted."""
-    known = supervisor.known
-    return known.instructions if served.passes(INSTRUCTIONS, known.marks) else ""
