@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.errors import LogosError
-from mcp_gateway import blotting, boxes, fetching, jsonrpc
+from mcp_gateway import blotting, boxes, endings, fetching, jsonrpc
 from mcp_gateway.connections.way import Way
 from mcp_gateway.jsonrpc import Message
 from mcp_gateway.lines import MAX_UNREAD, LinePeer
@@ -77,12 +77,17 @@ class BoxedChild(LinePeer):
         self._ending: asyncio.Task[None] | None = None
         self._said: deque[str] = deque(maxlen=50)
         self._fetched: fetching.Fetched | None = None
+        self._command = ""
+        # The last that was refused, and whether it has answered anything in spite of it.
+        self._refused = ""
+        self._has_answered = False
 
     @classmethod
     async def start(cls, launch: BoxedLaunch, notice: Notice, asked: Asks) -> BoxedChild:
         """A new sandbox with the server in it. Raises NeedsSomebody when this machine cannot make such a sandbox, Gone
         when it cannot just now; a command that does not exist ends at once instead."""
         child = cls(notice, asked)
+        child._command = launch.command
         child.blot = blotting.blot(launch.known, shapes=launch.masks_keys)
         try:
             await child._begin(launch)
@@ -136,17 +141,26 @@ class BoxedChild(LinePeer):
     async def _open_the_way(self, attachment: LocalAttachment, launch: BoxedLaunch) -> None:
         self._way = launch.way
         self._proxy = launch.way.open(
-            boxes.reach(launch.hosts), attachment, self._decided, self.blot, boxes.places(launch.hosts)
-        )
+            boxes.reach(launch.hosts), attachment, self._decided, self.blot,
+            boxes.places(launch.hosts), boxes.refusals(launch.hosts),
+        )  # fmt: skip
         await self._proxy.serve((await attachment.listeners())[boxes.PROXY_PORT])
 
     def _decided(self, decision: Decision) -> None:
         """Among its error output, each once: who looks after it sees what it wanted of the network."""
         where = f"{decision.host}:{decision.port}" if decision.host else "the network"
         said = f"[Logos] {where} {'allowed' if decision.allowed else 'refused'}. {decision.reason}"
+        if not decision.allowed:
+            self._refused = said
         if said not in self._said:
             self._said.append(said)
             self.errors.append(said)
+
+    def ending(self) -> str:
+        if absent := endings.not_there(self.exit_code, self.errors, self._command):
+            return f"It ended with status {self.exit_code}. {absent}"
+        # One that has answered got what it needs to start: what it was refused later need not be what it ended of.
+        return endings.sentence(self.exit_code, self.errors, refused="" if self._has_answered else self._refused)
 
     @property
     def pid(self) -> int:
@@ -165,6 +179,7 @@ class BoxedChild(LinePeer):
         return self._readers[0]
 
     def _answered(self, id: int, message: Message, size: int = 0) -> None:
+        self._has_answered = True
         if self._fetched is not None:
             self._fetched.works()
             self._fetched = None

@@ -18,9 +18,9 @@ from agents.errors import Invalid
 from agents.numbers import whole
 from agents.reach import Reach, Rule
 from mcp_gateway import fetching
-from mcp_gateway.remote.places import permitted
+from mcp_gateway.remote.places import OWN_NETWORK, permitted
 from sandboxes.driver import Limits, Mount, SandboxSpec
-from sandboxes.egress.addresses import Places
+from sandboxes.egress.addresses import Places, Refusal, not_public
 from sandboxes.hermes.configuration import proxy_environment
 
 OWN = "/workspace"
@@ -80,6 +80,22 @@ def places(hosts: Iterable[str]) -> Places:
     """Which of these hosts may be in our own network: those somebody has said so of, on their port alone."""
     own = {each.removeprefix(PRIVATE).partition(":")[::2] for each in hosts if each.startswith(PRIVATE)}
     return lambda host, port: _in_our_network if (host, "" if port == 443 else str(port)) in own else None
+
+
+def refusals(hosts: Iterable[str]) -> Refusal:
+    """What a refusal says of a name that leads where it must not: which entry would let it in, if one would."""
+    own = places(hosts)
+
+    def refusal(host: str, port: int, found: Sequence[str]) -> str:
+        if own(host, port) is not None:
+            wrong = next((address for address in found if not _in_our_network(address)), "")
+            return f"{host} leads to {wrong}, which is neither on the open internet nor in your own network ({OWN_NETWORK})."
+        said = not_public(host, port, found)
+        if not all(map(_in_our_network, found)):
+            return said
+        return f"{said} If it is yours, write {PRIVATE}{_written(host, port)} among the server's hosts."
+
+    return refusal
 
 
 def _in_our_network(address: str) -> bool:

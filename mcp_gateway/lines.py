@@ -8,6 +8,7 @@ import re
 from abc import abstractmethod
 from typing import Any
 
+from mcp_gateway import endings
 from mcp_gateway.peers import ERROR_LINE, ERROR_LINES, MAX_LINE, Asks, Notice, Peer, TooLarge
 
 logger = logging.getLogger(__name__)
@@ -35,9 +36,7 @@ class LinePeer(Peer):
         self._is_held_back = self._was_held_back = False
 
     def ending(self) -> str:
-        last = next((line for line in reversed(self.errors) if line.strip()), "")
-        code = "" if self.exit_code is None else f" with status {self.exit_code}"
-        return f"It ended{code}.{f' Its last line: {last[:200]}' if last else ''}"
+        return endings.sentence(self.exit_code, self.errors)
 
     def hear_output(self, data: bytes) -> None:
         """More of its standard output."""

@@ -129,6 +129,6 @@ def list_connections(request: HttpRequest, server_id: Text, query: Query[McpConn
 
 @router.get("/{server_id}/hosts", response=McpHostList, operation_id="list_mcp_hosts", summary="Who allowed which host")
 def list_hosts(request: HttpRequest, server_id: Text) -> dict:
-    """For whoever may edit the server."""
+    """For whoever may edit the server. Of servers outside a sandbox nothing is seen."""
     server = permissions.fetch(asker(request), "server.edit", McpServer.objects.all(), pk=server_id)
     return {"items": reading.hosts(server)}

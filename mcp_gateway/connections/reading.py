@@ -12,7 +12,7 @@ from django.db.models import Count, Max, QuerySet
 from agents import permissions
 from agents.models import Agent, User
 from mcp_gateway.boxes import PRIVATE
-from mcp_gateway.models import McpConnection, McpServer
+from mcp_gateway.models import McpConnection, McpServer, Place, ServerKind
 
 # So many changes of a server are looked through for who allowed a host.
 CHANGES = 1_000
@@ -51,6 +51,18 @@ def named(user: User, found: Iterable[McpConnection]) -> list[McpConnection]:
         row.is_copy = row.agent_id is not None  # type: ignore[attr-defined]
         row.agent = seen.get(row.agent_id or "")
     return rows
+
+
+def unseen(server: McpServer) -> str:
+    """Why its connections are not seen; "" where they are."""
+    if server.kind != ServerKind.STDIO:
+        return "It is elsewhere: where it connects to is not seen from here."
+    if server.place != Place.SANDBOX:
+        return (
+            "It runs on this host, outside a sandbox: it reaches what Logos itself reaches, and nobody sees where it "
+            "connects to."
+        )
+    return ""
 
 
 def hosts(server: McpServer) -> list[Host]:

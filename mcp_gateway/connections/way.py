@@ -36,9 +36,10 @@ class Way:
         tell: Callable[[Decision], None],
         blot: Blot | None,
         places: addresses.Places,
+        refusal: addresses.Refusal,
     ) -> EgressProxy:
-        """A proxy that lets out what is allowed while nothing is stopped, into our own network where ``places`` says so.
-        Secrets of the server are in no record."""
+        """A proxy that lets out what is allowed while nothing is stopped, into our own network where ``places`` says so;
+        ``refusal`` says why a name leads where it must not. Secrets of the server are in no record."""
 
         async def reach() -> Reach:
             why = await self.closed()
@@ -52,7 +53,8 @@ class Way:
             self.note(decision)
 
         made = EgressProxy(
-            reach, decided, attachment, lookup=addresses.system_lookup, connect=proxy.connect_to, places=places
-        )
+            reach, decided, attachment,
+            lookup=addresses.system_lookup, connect=proxy.connect_to, places=places, refusal=refusal,
+        )  # fmt: skip
         self.going.add(made)
         return made

@@ -7,6 +7,7 @@ from typing import Any
 from agents.command_line import LogosCommand, add_person, plain, reader
 from agents.errors import Invalid
 from mcp_gateway.connections import reading
+from mcp_gateway.models import McpServer
 from mcp_gateway.shell.naming import server_named
 
 MOST = 10_000
@@ -30,7 +31,8 @@ class ConnectionVerbs(LogosCommand):
         if not 1 <= options["limit"] <= MOST:
             raise Invalid(f"List between 1 and {MOST:,} connections.", field="n")
         user = reader(options["user"])
-        rows = reading.of(user, server_named(user, options["server"], "server.edit").pk)
+        server = server_named(user, options["server"], "server.edit")
+        rows = reading.of(user, server.pk)
         if options["denied"]:
             rows = rows.filter(allowed=False)
         self.print_table(
@@ -44,6 +46,7 @@ class ConnectionVerbs(LogosCommand):
                 for row in reading.named(user, rows[: options["limit"]])
             ),
         )
+        self._say_unseen(server)
 
     def do_hosts(self, options: dict[str, Any]) -> None:
         server = server_named(reader(options["user"]), options["server"], "server.edit")
@@ -58,3 +61,9 @@ class ConnectionVerbs(LogosCommand):
                 for each in reading.hosts(server)
             ),
         )
+        self._say_unseen(server)
+
+    def _say_unseen(self, server: McpServer) -> None:
+        """An empty table would read as if it had connected nowhere."""
+        if why := reading.unseen(server):
+            self.say(why)

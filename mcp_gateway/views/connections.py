@@ -13,7 +13,6 @@ from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
 from mcp_gateway import server_pages, servers
 from mcp_gateway.connections import reading
-from mcp_gateway.models import Place, ServerKind
 
 
 @never_cache
@@ -38,7 +37,6 @@ def server_connections(request: HttpRequest, server_id: str) -> HttpResponse:
         "page": page,
         "found": reading.named(user, page.items),
         "hosts": reading.hosts(server),
-        "is_walled": server.kind == ServerKind.STDIO and server.place == Place.SANDBOX,
-        "is_program": server.kind == ServerKind.STDIO,
+        "unseen": reading.unseen(server),
     }
     return render(request, "mcp/server_connections.html", context)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -36,6 +36,8 @@ Lookup = Callable[[str, int], Awaitable[list[str]]]
 # Which addresses a name may lead to, where that is more than the open internet; None: no more.
 Permits = Callable[[str], bool]
 Places = Callable[[str, int], Permits | None]
+# What is said of a name, its port and the addresses it leads to, where one of them is not permitted.
+Refusal = Callable[[str, int, Sequence[str]], str]
 
 
 class NotPublic(Exception):
@@ -65,7 +67,19 @@ async def system_lookup(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 
-async def resolve(host: str, port: int, lookup: Lookup = system_lookup, permits: Permits | None = None) -> list[str]:
+def not_public(host: str, port: int, found: Sequence[str]) -> str:
+    """Where the name leads: the first of the addresses that is not public."""
+    private = next((address for address in found if not is_public(address)), "")
+    return f"{host} leads to {private}, which is not on the open internet."
+
+
+async def resolve(
+    host: str,
+    port: int,
+    lookup: Lookup = system_lookup,
+    permits: Permits | None = None,
+    refusal: Refusal = not_public,
+) -> list[str]:
     """The addresses of ``host``, all of them public, or as ``permits`` says. Raises NotPublic: one private address among
     public ones is an attempt to get in, or a network set up so that it cannot be told apart."""
     # With the final dot a name is complete: the machine's search list must not turn it into another. Names of one's own
@@ -77,6 +91,6 @@ async def resolve(host: str, port: int, lookup: Lookup = system_lookup, permits:
         raise NotPublic(f"{host} could not be looked up.") from problem
     if not found:
         raise NotPublic(f"{host} has no address.")
-    if private := next((address for address in found if not (permits or is_public)(address)), ""):
-        raise NotPublic(f"{host} leads to {private}, which is not on the open internet.")
+    if not all(map(permits or is_public, found)):
+        raise NotPublic(refusal(host, port, found))
     return found

@@ -92,7 +92,8 @@ class Witness(Protocol):
 
 class EgressProxy:
     """Decides for one sandbox. ``reach`` is asked for at every connection, so that a changed policy holds at once;
-    ``note`` gets every decision and must not block; ``places`` tells which hosts may be in one's own network."""
+    ``note`` gets every decision and must not block; ``places`` tells which hosts may be in one's own network, ``refusal`` says why a
+    name leads where it must not."""
 
     def __init__(
         self,
@@ -103,9 +104,10 @@ class EgressProxy:
         lookup: Lookup = addresses.system_lookup,
         connect: Connect = connect_to,
         places: addresses.Places = lambda host, port: None,
+        refusal: addresses.Refusal = addresses.not_public,
     ) -> None:
         self._reach, self._note, self._witness = reach, note, witness
-        self._lookup, self._connect, self._places = lookup, connect, places
+        self._lookup, self._connect, self._places, self._refusal = lookup, connect, places, refusal
         self._open: set[asyncio.Task[None]] = set()
         self._going: dict[asyncio.Task[Any], _Going] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -248,7 +250,7 @@ class EgressProxy:
         try:
             async with self._lookups:
                 permits = self._places(asked.host, asked.port)
-                found = await addresses.resolve(asked.host, asked.port, self._lookup, permits)
+                found = await addresses.resolve(asked.host, asked.port, self._lookup, permits, self._refusal)
         except NotPublic as problem:
             raise Refusal("502 Bad Gateway", replace(decision, allowed=False, reason=str(problem))) from problem
         for address in found:

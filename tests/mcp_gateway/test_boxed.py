@@ -197,7 +197,7 @@ async def test_a_command_that_is_not_there_and_one_that_always_dies_are_parked_w
 
     await until(lambda: missing.state == "parked" and dying.state == "parked", "both are parked")
 
-    assert "no-such-program" in missing.reason
+    assert "no-such-program, or what it is started by, is not in its sandbox. Install it below /usr" in missing.reason
     assert ("status 3" in dying.reason, "I will not live" in dying.reason, dying.starts) == (True, True, 5)
 
 

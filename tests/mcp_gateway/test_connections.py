@@ -180,6 +180,26 @@ def test_a_shell_lists_them(ada: User, server: McpServer, capsys: Any) -> None:
     assert ada.display_name in hosts
 
 
+@pytest.mark.parametrize("verb", ["connections", "hosts"])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"command": "true", "place": "host"}, "nobody sees where it connects to"), ({}, "is not seen from here")],
+)
+def test_a_shell_and_the_page_say_where_nothing_can_be_seen(
+    browser: Browser, ada: User, server: McpServer, capsys: Any, verb: str, settings: dict[str, Any], said: str
+) -> None:
+    elsewhere = {"command": "", "kind": "http", "url": "https://mcp.example.org/mcp"}
+    made = servers.create(ada, "unseen", **{**(settings or elsewhere), "enabled": False})
+
+    call_command("mcp", verb, "unseen")
+    told = capsys.readouterr()
+    page = browser(ada).get(f"/mcp-servers/{made.pk}/connections/").content.decode()
+    call_command("mcp", verb, "files")
+
+    assert (said in told.err, said in told.out, said in page) == (True, False, True)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_page_of_them_costs_the_same_however_many(browser: Browser, ada: User, server: McpServer) -> None:
     client, address = browser(ada), f"/mcp-servers/{server.pk}/connections/"
     agent = composition.create(ada, "atlas", souls.create("Soul", "Text.", ada))

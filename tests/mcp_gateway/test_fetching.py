@@ -8,6 +8,7 @@ import pytest
 
 from agents.errors import Invalid
 from mcp_gateway import boxes, fetching
+from mcp_gateway.remote.places import OWN_NETWORK
 from sandboxes.egress import addresses
 from sandboxes.egress.addresses import NotPublic
 
@@ -111,3 +112,40 @@ async def test_a_name_leads_into_our_network_only_where_somebody_said_so() -> No
             await addresses.resolve(host, 443, lookup, permits(host, 8443))
     with pytest.raises(NotPublic):  # of the link, whoever allows what
         await addresses.resolve("metadata.internal", 443, lookup, permits("metadata.internal", 443))
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "found", "said"),
+    [
+        (
+            "npm.example.org",
+            443,
+            ["10.0.0.7"],
+            "If it is yours, write private:npm.example.org among the server's hosts.",
+        ),
+        ("npm.example.org", 4873, ["192.168.1.2", "fd00::7"], "write private:npm.example.org:4873 among"),
+        ("npm.example.org", 443, ["203.0.113.80"], "leads to 203.0.113.80, which is not on the open internet."),
+        ("npm.example.org", 443, ["10.0.0.7", "169.254.169.254"], "to 10.0.0.7, which is not on the open internet."),
+        ("own.example.org", 443, ["10.0.0.7", "203.0.113.80"], "leads to 203.0.113.80, which is neither on the open"),
+    ],
+)
+async def test_a_refused_name_says_what_would_let_it_in_and_not_what_was_said_already(
+    host: str, port: int, found: list[str], said: str
+) -> None:
+    async def lookup(host: str, port: int) -> list[str]:
+        return found
+
+    hosts = ["npm.example.org", "npm.example.org:4873", "private:own.example.org"]
+    permits, refusal = boxes.places(hosts)(host, port), boxes.refusals(hosts)
+
+    with pytest.raises(NotPublic) as refused:
+        await addresses.resolve(host, port, lookup, permits, refusal)
+
+    assert said in str(refused.value)
+    assert ("write private:" in str(refused.value)) == ("write private:" in said)
+
+
+def test_the_docs_name_what_our_own_network_is() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "mcp.md").read_text()
+
+    assert all(f"`{network}`" in text for network in OWN_NETWORK.split(", "))
