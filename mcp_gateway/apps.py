@@ -8,6 +8,8 @@ class McpGatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from agents import agent_pages, erasing, exporting, rotation, sharing
+        from agents.models import ModelRoute
+        from agents.past import comparing
         from mcp_gateway import access, own_rules, requesting, servers
         from mcp_gateway.models import McpAccount, McpClient, McpSecret, McpServer
         from mcp_gateway.oauth import accounts
@@ -18,6 +20,7 @@ class McpGatewayConfig(AppConfig):
         approvals.register(ApprovalKind.MCP_ACCESS, on_decided=requesting.decided, on_rule_ended=requesting.on_rule_ended,
             in_run="in this run, and no longer than its minutes", caution="Access lasts the minutes it says, in later runs too, unless you allow it for this run only.",
         )  # fmt: skip
+        comparing.REFERRING[McpServer._meta.get_field("sampling_models")] = ModelRoute
         sharing.GIVEN[McpServer] = sharing.Given(access.agents_with, access.end_all)
         outside.FAMILIES += [servers.families, own_rules.families]
         erasing.PARTS.append(accounts.erase)

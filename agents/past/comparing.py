@@ -28,6 +28,8 @@ ONE_LINE = 80
 AROUND, MOST_SHOWN = 200, 12_000
 GAP = "\n[…]\n"
 HIDDEN = "something you may not see"
+# Fields that hold a list of the ids of rows, and of which: filled where such a field is declared.
+REFERRING: dict[Field, type[Model]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,13 @@ def labels(names: Iterable[str]) -> list[str]:
 
 def _change(reader: User, each: Field, old: Any, new: Any) -> FieldChange:
     word = label(str(each.verbose_name))
-    if isinstance(each, JSONField) and isinstance(old or [], list) and isinstance(new or [], list):
+    if each in REFERRING:
+        gone, come = set(old or []) - set(new or []), set(new or []) - set(old or [])
+        names = names_of(reader, REFERRING[each], gone | come)
+        if gone or come:
+            added, removed = (sorted(names[key] for key in keys) for keys in (come, gone))
+            return FieldChange(each.name, word, "set", added=added, removed=removed)
+    elif isinstance(each, JSONField) and isinstance(old or [], list) and isinstance(new or [], list):
         was, now = (set(items(each, value or [])) for value in (old, new))
         if was != now:
             return FieldChange(each.name, word, "set", added=sorted(now - was), removed=sorted(was - now))
@@ -137,6 +145,9 @@ def shown(reader: User, each: Field, value: Any) -> str:
     if isinstance(each, ForeignKey):
         target: Any = each.remote_field.model
         return names_of(reader, target, {value})[value]
+    if each in REFERRING:
+        names = names_of(reader, REFERRING[each], value)
+        return ", ".join(names[key] for key in value)
     if isinstance(each, JSONField):
         return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True)
     if each.choices:

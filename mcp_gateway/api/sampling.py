@@ -53,7 +53,7 @@ class McpSamplingOut(Schema):
     reason: str
     route_id: str
     model: str
-    hint: str = Field(description="Which model the server would have liked; it is not asked.")
+    hint: str = Field(description="What the server would like: the hint that chose the model, or its first.")
     asked_tokens: int | None
     max_tokens: int | None = Field(description="What it could have at most.")
     input_tokens: int | None

@@ -7,6 +7,7 @@ from django.db import models
 from agents.models import Agent
 from mcp_gateway import ids
 from mcp_gateway.models.servers import McpServer
+from mcp_gateway.sampling import asking
 
 
 class McpSampling(models.Model):
@@ -24,7 +25,7 @@ class McpSampling(models.Model):
     reason = models.CharField(max_length=300, blank=True)
     route_id = models.CharField(max_length=40, blank=True)
     model = models.CharField(max_length=200, blank=True)
-    hint = models.CharField("would have liked", max_length=200, blank=True)
+    hint = models.CharField("its hint", max_length=200, blank=True)
     asked_tokens = models.PositiveIntegerField(null=True)
     max_tokens = models.PositiveIntegerField(null=True)
     input_tokens = models.PositiveIntegerField(null=True)
@@ -42,3 +43,8 @@ class McpSampling(models.Model):
 
     def __str__(self) -> str:
         return f"{self.server_name} {self.tool}: {self.outcome}"
+
+    @property
+    def missed(self) -> str:
+        """What the server would have liked where another model was asked; empty where it got that, or none was asked."""
+        return self.hint if self.model and not asking.fits(self.hint, self.model) else ""

@@ -131,7 +131,7 @@ class Sampler:
         if round > bounds.rounds:
             raise Refused("rounds", f"A call may ask the model in {bounds.rounds} rounds.")
         asking.check(params, bounds)
-        record.hint = asking.hint(params)
+        record.hint = asking.hint(params, bounds)
         record.asked_tokens, record.max_tokens = params.get("maxTokens"), asking.cap(params, bounds)
         if why := await self._halted(about.agent_id, served.name):
             raise Refused("halted", STOPPED, why)

@@ -81,19 +81,28 @@ def hints(params: Mapping[str, Any]) -> list[str]:
     return [name[:200] for name in names[:MOST_HINTS] if isinstance(name, str) and name.strip()]
 
 
-def hint(params: Mapping[str, Any]) -> str:
-    """The first of them, as it is kept with the question."""
-    return next(iter(hints(params)), "")
+def hint(params: Mapping[str, Any], bounds: Sampling) -> str:
+    """The one of them that is kept with the question: which decided what is asked, or the first where none did."""
+    return _decided(params, bounds)[0] or next(iter(hints(params)), "")
 
 
 def chosen(params: Mapping[str, Any], bounds: Sampling) -> str:
     """The route that is asked: the first one the server may choose whose model has a wish of its in the name, else the
     one it has anyway."""
+    return _decided(params, bounds)[1]
+
+
+def _decided(params: Mapping[str, Any], bounds: Sampling) -> tuple[str, str]:
     for wish in hints(params):
         for route_id, model in bounds.among:
-            if wish.strip().casefold() in model.casefold():
-                return route_id
-    return bounds.route_id
+            if fits(wish, model):
+                return wish, route_id
+    return "", bounds.route_id
+
+
+def fits(wish: str, model: str) -> bool:
+    """Is this model one that the wish may mean?"""
+    return wish.strip().casefold() in model.casefold()
 
 
 def blocks(message: Block) -> list[Block]:

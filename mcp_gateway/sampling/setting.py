@@ -33,6 +33,7 @@ USUAL = {
 }
 # In a list to choose from; beside the one that is asked otherwise.
 MOST_SHOWN, MOST_OTHERS = 200, 20
+UNSEEN = "a model that you do not see"
 
 
 def routes_for(user: User) -> QuerySet[ModelRoute]:
@@ -82,7 +83,7 @@ def with_models(user: User, fields: dict[str, Any], kept: Collection[str] = ()) 
         known = list(seen[:2])
         if len(known) != 1:
             several = "Several models are called {}: say the id of a route." if known else "There is no model {}."
-            raise Invalid(several.format(str(each)[:80]), field="sampling_models")
+            raise Invalid(several.format(f'"{str(each)[:80]}"'), field="sampling_models")
         found[known[0].pk] = None
     return {**fields, "sampling_models": list(found)}
 
@@ -94,6 +95,16 @@ def named(user: User, ids: Iterable[str]) -> list[str]:
     once = Counter(model for _, model in rows)
     names = {pk: model for pk, model in rows if once[model] == 1}
     return [names.get(each, each) for each in ids]
+
+
+def others(user: User, server: McpServer) -> list[str]:
+    """What its hints may choose besides the model it has anyway: by name for who sees it, none that is gone."""
+    ids = [each for each in server.sampling_models if each != server.sampling_route_id]
+    if not ids:
+        return []
+    there = set(ModelRoute.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    seen = dict(routes_for(user).filter(pk__in=ids).values_list("pk", "model"))
+    return [seen.get(each, UNSEEN) for each in ids if each in there]
 
 
 def check_whole(server: McpServer) -> None:

@@ -54,5 +54,5 @@ def lines(user: User, server_id: str) -> Iterator[tuple[str, ...]]:
         whose = plain(row.agent.name) if row.agent is not None else ""
         yield (
             *(f"{row.at:%F %T}", whose, plain(row.tool), row.outcome, plain(row.model)),
-            *(tokens, cost, plain(row.reason)),
+            *(tokens, cost, plain(row.reason or (f"would have liked {row.missed}" if row.missed else ""))),
         )

@@ -12,7 +12,7 @@ from agents.views import listing
 from agents.views.access import person, signed_in
 from agents.views.listing import Choice, Filters
 from mcp_gateway import server_pages, servers
-from mcp_gateway.sampling import reading
+from mcp_gateway.sampling import reading, setting
 
 # Every outcome a row can have, with its colour and the word for it.
 OUTCOMES = {
@@ -46,5 +46,6 @@ def server_models(request: HttpRequest, server_id: str) -> HttpResponse:
     route = server.sampling_route
     sees = route is not None and bool(permissions.allows(user, "route.view", route))
     context = {**server_pages.frame(user, server, "models"), "filters": filters, "page": page, "found": found}
-    context["model"] = (route.model if sees else "a model that you do not see") if route is not None else ""
+    context["model"] = (route.model if sees else setting.UNSEEN) if route is not None else ""
+    context["others"] = setting.others(user, server)
     return render(request, "mcp/server_models.html", context)

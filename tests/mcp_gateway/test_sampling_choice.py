@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from agents.errors import Invalid, NotFound
 from agents.models import ModelRoute, Provider, Role, User, Visibility
+from agents.past import comparing
+from agents.past.kinds import find
+from agents.past.versions import listed
 from mcp_gateway import reading, server_forms, servers
 from mcp_gateway.declared import writing
-from mcp_gateway.models import McpServer
+from mcp_gateway.models import McpSampling, McpServer
 from mcp_gateway.sampling import asking
 from mcp_gateway.sampling.answering import Sampler
 from mcp_gateway.sampling.bounds import Sampling
@@ -49,6 +54,20 @@ def wants(*names: Any) -> dict[str, Any]:
 )
 def test_hints_choose_among_those_allowed_and_nothing_else(params: Any, bounds: Sampling, route: str) -> None:
     assert asking.chosen(params, bounds) == route
+
+
+@pytest.mark.parametrize(
+    ("params", "bounds", "kept"),
+    [
+        ({}, AMONG, ""),
+        (wants("other", "FAST", "large"), AMONG, "FAST"),
+        (wants("other", "small"), AMONG, "small"),
+        (wants("other", "another"), AMONG, "other"),
+        (wants("large", "small"), Sampling("r1"), "large"),
+    ],
+)
+def test_the_hint_that_decided_is_kept_or_the_first(params: Any, bounds: Sampling, kept: str) -> None:
+    assert asking.hint(params, bounds) == kept
 
 
 async def test_one_that_is_gone_is_not_chosen() -> None:
@@ -143,8 +162,86 @@ def test_every_door_takes_and_shows_the_list(
     assert asker.sampling_models == ids[1:]
     refused = client.post(address, {**posted, "version": asker.version, "sampling_models": "no-such"})
     assert refused.status_code == 400
-    assert "There is no model no-such." in refused.content.decode()
+    assert 'There is no model "no-such".' in unescape(refused.content.decode())
     assert server_forms.texts(ada, asker)["sampling_models"] == "large-9-fast"
 
     declared_in = [line for line in text.splitlines() if "sampling_models" in line or any(each in line for each in ids)]
     assert len(declared_in) == 3
+
+
+def test_a_server_would_have_liked_only_what_it_was_not_given(
+    browser: Browser, ada: User, asker: McpServer, models: list[ModelRoute], capsys: Any
+) -> None:
+    for tool, hint, model in (
+        ("given", "SMALL", "small-1"), ("silent", "", "small-1"), ("other", "large-9", "small-1"), ("none", "huge", ""),
+    ):  # fmt: skip
+        McpSampling.objects.create(
+            server=asker, server_name="asker", tool=tool, outcome="ok", hint=hint, model=model, at=timezone.now()
+        )
+
+    page = browser(ada).get(f"/mcp-servers/{asker.pk}/models/").content.decode()
+    call_command("mcp", "samplings", "asker")
+    printed = capsys.readouterr().out
+
+    for words in (page, printed):
+        assert words.count("would have liked") == 1
+        assert "would have liked large-9" in words
+    found = Program(ada).get(f"mcp-servers/{asker.pk}/samplings")["items"]
+    assert {each["tool"]: each["hint"] for each in found}["given"] == "SMALL", "what is kept is kept"
+
+
+def test_its_page_counts_only_the_others_there_are(
+    browser: Browser, ada: User, asker: McpServer, models: list[ModelRoute]
+) -> None:
+    small, large, fast = models
+
+    def said(reader: User = ada) -> str:
+        page = browser(reader).get(f"/mcp-servers/{asker.pk}/models/").content.decode()
+        return page.partition("It may ask")[2].partition(": ")[0]
+
+    servers.change(ada, asker.pk, None, sampling_models=[small.pk])
+    assert said() == " <strong>small-1</strong>"
+    servers.change(ada, asker.pk, None, sampling_models=[small.pk, large.pk])
+    assert said() == " <strong>small-1</strong>, or by its hints <strong>large-9</strong>"
+    servers.change(ada, asker.pk, None, sampling_models=[small.pk, large.pk, fast.pk])
+    assert said().endswith(", or by its hints one of 2 others")
+    large.delete()
+    assert said().endswith(", or by its hints <strong>large-9-fast</strong>")
+    olive = person("olive", Role.OPERATOR)
+    McpServer.objects.filter(pk=asker.pk).update(owner=olive)
+    assert said(olive).endswith(", or by its hints <strong>a model that you do not see</strong>")
+
+
+def test_a_model_that_is_none_is_named_in_quotes(ada: User, asker: McpServer) -> None:
+    with pytest.raises(Invalid, match=r'There is no model ""\.'):
+        servers.change(ada, asker.pk, None, sampling_models=[""])
+
+
+def test_history_names_them_as_it_names_the_one_that_is_asked_otherwise(
+    browser: Browser, ada: User, asker: McpServer, models: list[ModelRoute]
+) -> None:
+    small, large, fast = models
+
+    def told(reader: User) -> comparing.FieldChange:
+        newest, before = listed(find(reader, "server", asker.pk))[0][:2]
+        found = comparing.compare(reader, before.record, newest.record)
+        return next(each for each in found if each.name == "sampling_models")
+
+    servers.change(ada, asker.pk, None, sampling_models=[large.pk])
+    page = browser(ada).get(f"/history/server/{asker.pk}/").content.decode()
+    assert str(large) in page
+    assert large.pk not in page
+
+    servers.change(ada, asker.pk, None, sampling_models=[fast.pk, small.pk])
+    assert (told(ada).added, told(ada).removed) == ([str(fast), str(small)], [str(large)])
+    servers.change(ada, asker.pk, None, sampling_models=[small.pk, fast.pk])
+    order = told(ada)
+    assert (order.before, order.after) == (f"{fast}, {small}", f"{small}, {fast}")
+
+    olive = person("olive", Role.OPERATOR)
+    McpServer.objects.filter(pk=asker.pk).update(owner=olive)
+    hidden = told(olive)
+    assert hidden.after == f"{comparing.HIDDEN}, {comparing.HIDDEN}"
+    servers.change(ada, asker.pk, None, sampling_models=[small.pk])
+    fast.delete()
+    assert told(ada).removed == ["large-9-fast (deleted)"]
