@@ -6,6 +6,7 @@ said is shown to it, read-only and under the same path. It has no network but a 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import threading
@@ -99,7 +100,11 @@ def refusals(hosts: Iterable[str]) -> Refusal:
 
 
 def _in_our_network(address: str) -> bool:
-    return permitted(address, True)
+    """Never this machine itself: whoever answers for the name would choose among all that listens on it."""
+    if not permitted(address, True):
+        return False
+    led = ipaddress.ip_address(address)
+    return not (getattr(led, "ipv4_mapped", None) or led).is_loopback
 
 
 def reach(hosts: Iterable[str]) -> Reach:

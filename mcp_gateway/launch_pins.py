@@ -17,6 +17,7 @@ from django.db.models import F
 from agents import audit, permissions
 from agents.errors import Conflict, NotFound
 from agents.models import User
+from agents.permissions import Person
 from mcp_gateway import code_trees, started_files
 from mcp_gateway.boxed import BoxedLaunch
 from mcp_gateway.children import Launch
@@ -101,16 +102,18 @@ def differences(before: list[File], now: list[File]) -> list[Difference]:
     return found
 
 
-def unseen(server: McpServer) -> list[str]:
-    """What of the code that it can load is not compared, in sentences."""
+def unseen(user: Person, server: McpServer) -> list[str]:
+    """What of the code that it can load is not compared, in sentences; for who may edit it."""
+    if not permissions.allows(user, "server.edit", server):
+        return []
     files = server.health.launch_accepted.get("files", [])
     return [f"{file['path']} {UNSEEN[file['note']]}" for file in files if file.get("note") in UNSEEN]
 
 
-def waiting(server: McpServer) -> list[Difference]:
-    """What of this server waits to be looked at."""
+def waiting(user: Person, server: McpServer) -> list[Difference]:
+    """What of this server waits to be looked at, for who may edit it: what lies on the machine is for nobody else."""
     health = server.health
-    if not health.launch_offered:
+    if not health.launch_offered or not permissions.allows(user, "server.edit", server):
         return []
     return differences(health.launch_accepted["files"], health.launch_offered["files"])
 
@@ -155,5 +158,6 @@ def _said(file: File) -> str:
 
 
 def _sentence(found: list[Difference]) -> str:
-    names = ", ".join(each.path for each in found[:3])
-    return f"What is started changed: {names}. Somebody who may say what is started has to look at it."[:500]
+    """Agents and everybody who sees the server read it, so it names no file of the machine."""
+    many = "one file" if len(found) == 1 else f"{len(found):,} files"
+    return f"What is started changed: {many}. Somebody who may say what is started has to look at it."

@@ -104,10 +104,11 @@ def accept_tool(request: HttpRequest, server_id: Text, body: McpAcceptIn) -> Mcp
 
 @router.get("/{server_id}/launch", response=McpLaunchOut, operation_id="get_mcp_launch", summary="Its changed files")
 def get_launch(request: HttpRequest, server_id: Text) -> dict:
-    """What would be started otherwise than somebody accepted, file by file."""
-    server = permissions.fetch(asker(request), "server.view", servers.rows(), pk=server_id)
+    """What would be started otherwise than somebody accepted, file by file; for who may edit the server."""
+    user = asker(request)
+    server = permissions.fetch(user, "server.edit", servers.rows(), pk=server_id)
     return {
-        "items": [asdict(each) for each in launch_pins.waiting(server)],
+        "items": [asdict(each) for each in launch_pins.waiting(user, server)],
         "digest": server.health.launch_offered.get("digest", ""),
     }
 

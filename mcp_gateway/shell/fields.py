@@ -13,22 +13,31 @@ from mcp_gateway.models import AccessTier, AccountUse, Children, Place, Resource
 from mcp_gateway.sampling import setting
 from mcp_gateway.shell.sampling import add_sampling
 
+# An option that may be repeated, given once with nothing: the list is emptied.
+NONE = [""]
+
 
 def add_fields(parser: CommandParser) -> None:
-    parser.add_argument("--env", action="append", metavar="NAME=VALUE", help="a variable; ${SECRET} in it; repeat")
+    parser.add_argument(
+        "--env", action="append", metavar="NAME=VALUE", help="a variable; ${SECRET} in it; repeat, or '' for none"
+    )
     parser.add_argument("--cwd", metavar="DIRECTORY", help="where it runs; default: a directory of its own")
     parser.add_argument(
         "--place", choices=[*Place.values], help="in a sandbox of its own, or on the host as Logos itself"
     )
     parser.add_argument(
-        "--show", action="append", dest="shows", metavar="PATH", help="a folder it may read there; repeat"
+        "--show",
+        action="append",
+        dest="shows",
+        metavar="PATH",
+        help="a folder it may read there; repeat, or '' for none",
     )
     parser.add_argument(
         "--host",
         action="append",
         dest="hosts",
         metavar="NAME[:PORT]",
-        help="it may reach; private:NAME[:PORT] in our own network; repeat",
+        help="it may reach; private:NAME[:PORT] in our own network; repeat, or '' for none",
     )
     parser.add_argument(
         "--new-tools", action=BooleanOptionalAction, dest="allows_new", help="agents get tools that are new at once"
@@ -40,7 +49,9 @@ def add_fields(parser: CommandParser) -> None:
     parser.add_argument("--idle", type=int, metavar="SECONDS", dest="idle_s", help="how long an idle copy stays")
     parser.add_argument("--max-children", type=int, metavar="N", help="most copies at once")
     parser.add_argument("--url", metavar="URL", help="of a server elsewhere, in place of a command")
-    parser.add_argument("--header", action="append", metavar="NAME=VALUE", help="sent to it; ${SECRET} in it; repeat")
+    parser.add_argument(
+        "--header", action="append", metavar="NAME=VALUE", help="sent to it; ${SECRET} in it; repeat, or '' for none"
+    )
     parser.add_argument(
         "--private",
         action=BooleanOptionalAction,
@@ -94,9 +105,12 @@ def read_fields(options: dict[str, Any]) -> dict[str, Any]:
         "exclude",
     )
     fields = {name: options[name] for name in (*names, *setting.FIELDS) if options[name] is not None}
+    for name in ("shows", "hosts"):
+        if fields.get(name) == NONE:
+            fields[name] = []
     for option, name in (("env", "env"), ("header", "headers")):
         if options[option] is not None:
-            fields[name] = _pairs(options[option], name)
+            fields[name] = _pairs(options[option], name) if options[option] != NONE else {}
     if options["private"] is not None:
         fields["allows_private"] = options["private"]
     if options["limits"] is not None:

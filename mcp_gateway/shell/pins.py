@@ -43,7 +43,7 @@ class PinVerbs(LogosCommand):
         server = server_named(user, options["server"], "server.view")
         rows = pins.of(user, server.pk)
         self.print_table(("TOOL", "STATE", "BY"), ((plain(row.tool), row.state, row.accepted_by) for row in rows))
-        for file in launch_pins.waiting(server):
+        for file in launch_pins.waiting(user, server):
             self.stdout.write(f"\n{plain(file.path)} was:  {plain(file.before or 'not there')}")
             self.stdout.write(f"{plain(file.path)} is:   {plain(file.now or 'not there')}")
         for row in pins.waiting(rows):

@@ -121,12 +121,12 @@ def _page(request: HttpRequest, user: User, server: McpServer, *, status: int = 
     frame = server_pages.frame(user, server, "overview")
     context = {
         **frame,
-        "warnings": [*servers.warnings(server), *launch_pins.unseen(server)],
+        "warnings": [*servers.warnings(server), *launch_pins.unseen(user, server)],
         **tools.shown(request, user, server),
         "using": list(using[:SHOWN_AGENTS]),
         "agents": givers(user),
         "copies": copies.of(user, server),
-        "launch": launch_pins.waiting(server),
+        "launch": launch_pins.waiting(user, server),
         "may_launch": frame["may_edit"] and permissions.may(user, "server.launch"),
         **_live(server, frame),
         "is_program": server.kind == ServerKind.STDIO,

@@ -102,16 +102,19 @@ def test_a_host_of_our_own_network_is_named_whole_and_said_to_be_one() -> None:
 
 async def test_a_name_leads_into_our_network_only_where_somebody_said_so() -> None:
     async def lookup(host: str, port: int) -> list[str]:
-        return ["169.254.169.254"] if host.startswith("metadata") else ["10.0.0.7"]
+        led = {"metadata": "169.254.169.254", "self": "127.0.0.1", "mapped": "::ffff:127.0.0.1", "six": "::1"}
+        return [led.get(host.partition(".")[0], "10.0.0.7")]
 
-    permits = boxes.places(["private:npm.internal", "private:metadata.internal"])
+    others = [f"{name}.internal" for name in ("metadata", "self", "mapped", "six")]
+    permits = boxes.places(["private:npm.internal", *(f"private:{each}" for each in others)])
 
     assert await addresses.resolve("npm.internal", 443, lookup, permits("npm.internal", 443)) == ["10.0.0.7"]
     for host in ("npm.internal", "api.example.org"):
         with pytest.raises(NotPublic):
             await addresses.resolve(host, 443, lookup, permits(host, 8443))
-    with pytest.raises(NotPublic):  # of the link, whoever allows what
-        await addresses.resolve("metadata.internal", 443, lookup, permits("metadata.internal", 443))
+    for host in others:  # of the link, and of this machine, where Logos listens: whoever allows what
+        with pytest.raises(NotPublic):
+            await addresses.resolve(host, 443, lookup, permits(host, 443))
 
 
 @pytest.mark.parametrize(

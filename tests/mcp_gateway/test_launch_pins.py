@@ -60,10 +60,10 @@ def test_what_changed_on_the_disk_waits_and_what_was_edited_does_not(house: McpS
     with pytest.raises(launch_pins.Changed):
         start(house, "agent_of_somebody")
 
-    assert (held.value.state, str(script) in str(held.value)) == ("changed", True)
+    assert (held.value.state, str(script) in str(held.value)) == ("changed", False)
     house = servers.change(house.owner, house.pk, None, args=[str(script), "--era=handshake"])
     start(house)  # whoever edits it accepts what is there
-    assert launch_pins.waiting(servers.rows().get()) == []
+    assert launch_pins.waiting(house.owner, servers.rows().get()) == []
 
 
 def test_a_change_that_is_taken_back_is_none(house: McpServer, script: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_change_that_is_taken_back_is_none(house: McpServer, script: Path) -> 
 
     start(house)
 
-    assert launch_pins.waiting(servers.rows().get()) == []
+    assert launch_pins.waiting(house.owner, servers.rows().get()) == []
 
 
 def test_who_may_say_what_is_started_accepts_exactly_what_was_looked_at(
@@ -121,7 +121,7 @@ def test_the_page_shows_what_changed_and_takes_the_answer(
     house: McpServer, script: Path, browser: Callable[..., Client], alice: User
 ) -> None:
     start(house)
-    script.write_text("other = 1")
+    (script.parent / "beside.py").write_text("other = 1")
     with pytest.raises(launch_pins.Changed):
         start(house)
     address = f"/mcp-servers/{house.pk}/"
@@ -131,9 +131,12 @@ def test_the_page_shows_what_changed_and_takes_the_answer(
     digest = McpHealth.objects.get().launch_offered["digest"]
     done = browser(house.owner).post(address, {"do": "accept-launch", "digest": digest})
 
-    assert "What is started changed" in page
+    # What lies on the machine is for those who may edit the server, not for everybody who sees it.
     assert "Start it as it is now" in page
+    assert str(script.parent / "beside.py") in page
+    assert "beside.py" not in other
     assert "Start it as it is now" not in other
+    Program(alice).get(f"mcp-servers/{house.pk}/launch", 404)
     assert done.status_code == 302
     start(house)
 

@@ -259,6 +259,12 @@ def test_the_shell_does_the_same(ada: User, run_command, monkeypatch: pytest.Mon
     )
     assert "notes" in run_command("mcp", "list")
     assert server.secrets.get().name == "A_KEY"
+    run_command("mcp", "edit", "notes", "--host", "api.example.org", "--show", "/srv/notes", "--disable")
+    server.refresh_from_db()
+    assert (server.hosts, server.shows) == (["api.example.org"], ["/srv/notes"])
+    run_command("mcp", "edit", "notes", "--host", "", "--show", "", "--env", "")
+    server.refresh_from_db()
+    assert (server.hosts, server.shows, server.env) == ([], [], {})
     run_command("mcp", "delete", "notes")
     assert not McpServer.objects.exists()
 
