@@ -40,7 +40,7 @@ from mcp_gateway.models import (
 from mcp_gateway.sampling import setting
 
 # What has a form with room for it, on the server's own pages.
-ELSEWHERE = (*setting.FIELDS, "max_result_kb", "max_argument_kb", "masks_keys")
+ELSEWHERE = (*setting.FIELDS, "max_result_kb", "max_argument_kb", "masks_keys", "resources")
 SET_HERE = tuple(name for name in servers.WRITTEN if name not in ELSEWHERE)
 
 
@@ -144,9 +144,9 @@ class McpSecretAdmin(RecordAdmin):
 
 @admin.register(McpHealth)
 class McpHealthAdmin(RecordAdmin):
-    """How each server was when the gateway last looked."""
+    """How each server was when the gateway last looked, with what it wrote and what is started of it."""
 
-    view_action = "server.view"
+    view_action = "server.edit"
     fields = (
         "server",
         "state",

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +166,7 @@ def test_only_what_the_policy_allows_is_looked_up(
         asked.append(host)
         return ["10.0.0.1"] if host.startswith("inner") else ["93.184.215.14"]
 
-    monkeypatch.setattr(addresses.resolve, "__defaults__", (lookup,))
+    monkeypatch.setattr(addresses, "resolve", partial(addresses.resolve, lookup=lookup))
     policy = Policy.objects.create(
         name="web", owner=alice, rules=[{**RULES[0], "hosts": ["example.org", "inner.example.org"], "effect": "allow"}]
     )
