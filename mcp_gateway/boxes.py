@@ -90,7 +90,7 @@ def refusals(hosts: Iterable[str]) -> Refusal:
     def refusal(host: str, port: int, found: Sequence[str]) -> str:
         if own(host, port) is not None:
             wrong = next((address for address in found if not _in_our_network(address)), "")
-            return f"{host} leads to {wrong}, which is neither on the open internet nor in your own network ({OWN_NETWORK})."
+            return f"{host} leads to {wrong}, which is neither on the open internet nor another machine of your own network ({OWN_NETWORK})."
         said = not_public(host, port, found)
         if not all(map(_in_our_network, found)):
             return said

@@ -22,7 +22,7 @@ _IDS = re.compile(
 )
 # Files, what leaves, and what asks another machine (a provider of this house answers nobody).
 _SKIPPED = re.compile(r"^/(static/|accounts/logout|account/export|providers/[^/]+/models/)")
-MOST = 550
+MOST = 700
 
 
 def links(page: str, at: str) -> Iterator[str]:

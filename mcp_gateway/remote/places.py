@@ -35,7 +35,7 @@ _OWN = tuple(
     ipaddress.ip_network(each)
     for each in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "100.64.0.0/10", "::1/128", "fc00::/7")
 )
-OWN_NETWORK = ", ".join(str(each) for each in _OWN)
+OWN_NETWORK = ", ".join(str(each) for each in _OWN if not each.is_loopback)
 _METADATA = tuple(ipaddress.ip_network(each) for each in ("100.100.100.200/32", "fd00:ec2::/32", "192.0.0.192/32"))
 
 _SECRETIVE = re.compile(r"(?i)(?:^|[_-])(?:token|secret|password|passwd|key|apikey|auth|signature|sig|credentials?)$")
