@@ -127,7 +127,7 @@ async def test_a_question_that_belongs_to_no_call_is_the_expense_of_the_servers_
     wish = {"id": "own", "method": "sampling/createMessage", "params": {"messages": [said("Alone")]}}
     supervisor._asked(supervisor.child, wish)
 
-    row = await rows(lambda: McpSampling.objects.filter(agent=None).first())
+    row = await rows(lambda: McpSampling.objects.filter(agent=None).exclude(outcome="started").first())
     charge = await rows(lambda: Charge.objects.filter(pk=row.model_call_id).first())
     assert (charge.agent_id, charge.person_id) == (None, house.ada.pk)
 
