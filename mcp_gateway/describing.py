@@ -1,4 +1,4 @@
-"""What callers are told a server is: its name, what it can do and its instructions, as far as that was accepted (pure)."""
+"""What callers are told of a server: its name, its prompts, what it can do and its instructions, as far as that was accepted (pure)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from mcp_gateway import eras, pinning
 from mcp_gateway.book import Served
-from mcp_gateway.pinning import INSTRUCTIONS
+from mcp_gateway.pinning import INSTRUCTIONS, PROMPT
 from mcp_gateway.supervisor import Supervisor
 
 
@@ -27,6 +27,20 @@ def discovered(supervisor: Supervisor, served: Served) -> dict[str, Any]:
     gone = () if known.is_modern else ("logging", "tasks")
     capabilities = {name: value for name, value in _capabilities(supervisor, served).items() if name not in gone}
     return eras.discovered(capabilities, _instructions(supervisor, served), _info(supervisor, served))
+
+
+def prompts(served: Served, supervisor: Supervisor) -> list[dict[str, Any]]:
+    """Its prompts, those that were accepted, as agents see them."""
+    known = supervisor.known
+    passed = (each for each in known.prompts if served.passes(f"{PROMPT}{each['name']}", known.marks))
+    return [pinning.prompt(each) for each in passed]
+
+
+def is_known(method: str, served: Served) -> bool:
+    """Is this answered with what is known of the server, without asking it or an agent's own copy of it?"""
+    if method == "resources/list":
+        return served.resources == "pinned"
+    return method in ("initialize", "server/discover", "tools/list", "prompts/list", "resources/templates/list")
 
 
 def _info(supervisor: Supervisor, served: Served) -> dict[str, Any]:

@@ -23,7 +23,6 @@ from mcp_gateway import (
     holding,
     jsonrpc,
     own_rules,
-    pinning,
     resources,
 )
 from mcp_gateway.asked import Answer, Asked, Refused, no_method
@@ -37,7 +36,6 @@ from mcp_gateway.holding import Holder, Wanted
 from mcp_gateway.jsonrpc import Malformed
 from mcp_gateway.judging import Judge
 from mcp_gateway.listening import Listening
-from mcp_gateway.pinning import PROMPT
 from mcp_gateway.sampling.answering import Sampler
 from mcp_gateway.supervisor import Supervisor
 from sandboxes.tool_server.tiers import Tier
@@ -166,7 +164,7 @@ class Relay:
             return await self.listening.listen(asked, {served.id: served})
         try:
             # What the server is, is the same for all; what is done there is done by the agent's own copy, if it has one.
-            agent = "" if _is_known(method, served) else asked.caller.agent_id
+            agent = "" if describing.is_known(method, served) else asked.caller.agent_id
             supervisor = await self.running(served, agent)
         except LogosError as error:
             self.carrier.note(asked, served.name, served.id, "unavailable", error.message)
@@ -191,7 +189,7 @@ class Relay:
         if method == "tools/call":
             return await self.call(asked, served, supervisor, asked.params.get("name"))
         if method in ("prompts/list", "prompts/get"):
-            prompts = self._prompts(served, supervisor if method == "prompts/get" else self._met(served, asked))
+            prompts = describing.prompts(served, supervisor if method == "prompts/get" else self._met(served, asked))
             if method == "prompts/list":
                 return 200, asked.reply({"prompts": prompts})
             if asked.params.get("name") not in [each["name"] for each in prompts]:
@@ -240,11 +238,6 @@ class Relay:
         if found is None:
             raise Refused(Refusal(503, jsonrpc.UNAVAILABLE, f"{served.name} has just ended."))
         return found
-
-    def _prompts(self, served: Served, supervisor: Supervisor) -> list[dict[str, Any]]:
-        known = supervisor.known
-        passed = (each for each in known.prompts if served.passes(f"{PROMPT}{each['name']}", known.marks))
-        return [pinning.prompt(each) for each in passed]
 
     def tools(self, served: Served, agent_id: str) -> list[dict[str, Any]]:
         """What the agent sees of a server that runs: in a copy of its own, what that copy has as it was accepted."""
@@ -397,13 +390,6 @@ class Relay:
         return await self.carrier.carry(
             asked, holding.asking_us(served), supervisor, params, wanted.tool, reason=holding.told_why(wanted)
         )
-
-
-def _is_known(method: str, served: Served) -> bool:
-    """Is this answered with what is known of the server, without asking it or an agent's own copy of it?"""
-    if method == "resources/list":
-        return served.resources == "pinned"
-    return method in ("initialize", "server/discover", "tools/list", "prompts/list", "resources/templates/list")
 
 
 def _level(asked: Asked) -> Answer:
